@@ -28,7 +28,7 @@ CREATE TABLE websocket.notifications (
     text text,
     UNIQUE (recipient_id, position)
 ) WITH (fillfactor = 70);
-CREATE INDEX notifications_by_subject ON websocket.notifications (recipient_id, kind, subject_id);
+CREATE INDEX notifications_by_subject ON websocket.notifications (subject_id, recipient_id, kind);
 
 -- Who did it; the recipient, if nobody did. Each is told once. No foreign key to the actor's account, which would cost
 -- each like a lock of that row: what is left of an account is erased by a job of this service.
@@ -47,6 +47,16 @@ CREATE INDEX notification_causes_by_actor ON websocket.notification_causes (acto
 -- The jobs that say where causes may have changed.
 CREATE POLICY notify ON jobs.jobs TO chitlaq_websocket USING (kind = 'notify');
 CREATE POLICY enqueue_notify ON jobs.jobs FOR INSERT TO chitlaq_feed, chitlaq_auth WITH CHECK (kind = 'notify');
+
+-- What is planned for later is not old: its created_at is the time for which it is planned.
+CREATE OR REPLACE VIEW jobs.backlog AS
+SELECT kind,
+       count(*) FILTER (WHERE state <> 'dead') AS waiting,
+       count(*) FILTER (WHERE state = 'dead') AS dead,
+       greatest(0, coalesce(extract(epoch FROM now() - min(created_at) FILTER (WHERE state <> 'dead')), 0))::float8
+           AS oldest_seconds
+FROM jobs.jobs
+GROUP BY kind;
 
 CREATE VIEW feed.member_ids AS SELECT id FROM feed.members;
 GRANT SELECT ON feed.member_ids TO chitlaq_websocket;
@@ -127,6 +137,28 @@ AS $$
     WHERE p.id = ANY (posts) AND p.deleted_at IS NULL AND r.member_id <> p.author_id
 $$;
 
+-- Of these posts, the ones that are deleted.
+CREATE FUNCTION feed.deleted_posts(posts uuid[]) RETURNS SETOF uuid
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+AS $$
+    SELECT p.id FROM unnest(posts) AS p (id)
+    WHERE NOT EXISTS (SELECT FROM feed.posts q WHERE q.id = p.id AND q.deleted_at IS NULL)
+$$;
+
+-- Who asked a post's poll and who voted in it, by id, in parts.
+CREATE FUNCTION feed.poll_audience(post uuid, after uuid, part integer)
+RETURNS TABLE (author_id uuid, member_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+AS $$
+    SELECT p.author_id, m.id
+    FROM feed.posts p
+    CROSS JOIN LATERAL (SELECT v.member_id AS id FROM feed.poll_votes v WHERE v.post_id = p.id
+                        UNION ALL SELECT p.author_id) m
+    WHERE p.id = post AND p.has_poll AND (after IS NULL OR m.id > after)
+    ORDER BY m.id
+    LIMIT part
+$$;
+
 -- Of these posts, the ones that a viewer may read, as notifications show them.
 CREATE FUNCTION feed.excerpts(viewer uuid, posts uuid[])
 RETURNS TABLE (id uuid, username text, display_name text, avatar_url text, text text, content_warning text,
@@ -149,5 +181,24 @@ AS $$
     SELECT v.id, v.username, v.display_name, v.department, v.university, v.avatar_url
     FROM feed.visible_members(viewer) v WHERE v.id = ANY (members)
 $$;
-REVOKE ALL ON FUNCTION feed.causes, feed.addressed, feed.excerpts, feed.cards_of FROM public;
-GRANT EXECUTE ON FUNCTION feed.causes, feed.addressed, feed.excerpts, feed.cards_of TO chitlaq_websocket;
+REVOKE ALL ON FUNCTION feed.causes, feed.addressed, feed.deleted_posts, feed.poll_audience, feed.excerpts, feed.cards_of
+FROM public;
+GRANT EXECUTE ON FUNCTION feed.causes, feed.addressed, feed.deleted_posts, feed.poll_audience, feed.excerpts, feed.cards_of
+TO chitlaq_websocket;
+
+-- Who becomes private or leaves is seen by fewer: what others were told of them is looked at again. Other services'
+-- roles change members through functions, too.
+CREATE FUNCTION feed.tell_of_member() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
+AS $$
+BEGIN
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    VALUES ('notify', jsonb_build_object('type', 'member', 'member_id', NEW.id), '-');
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION feed.tell_of_member FROM public;
+CREATE TRIGGER tell_of_member AFTER UPDATE OF is_private, hidden_at ON feed.members
+FOR EACH ROW
+WHEN (NEW.is_private AND NOT OLD.is_private OR NEW.hidden_at IS NOT NULL AND OLD.hidden_at IS NULL)
+EXECUTE FUNCTION feed.tell_of_member();

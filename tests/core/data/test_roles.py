@@ -48,6 +48,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "feed.block_pairs": READ,
         "feed.follow_pairs": READ,
         "feed.member_cards": READ,
+        "feed.member_ids": READ,
         "jobs.jobs": USE,
         "websocket.*": USE,
     },
@@ -80,7 +81,17 @@ BORROWED = {
     ],
     "chitlaq_feed": [*PARTS, "websocket.set_message_audience"],
     "chitlaq_ops": ["feed.counter_faults", "websocket.numbering_faults"],
-    "chitlaq_websocket": [*PARTS, "feed.audience", "feed.use_media"],
+    "chitlaq_websocket": [
+        *PARTS,
+        "feed.addressed",
+        "feed.audience",
+        "feed.cards_of",
+        "feed.causes",
+        "feed.deleted_posts",
+        "feed.excerpts",
+        "feed.poll_audience",
+        "feed.use_media",
+    ],
 }
 """Functions that run with their owner's privileges, and who may call them."""
 

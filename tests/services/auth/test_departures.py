@@ -312,7 +312,7 @@ async def test_mails_to_former_addresses_are_erased_unless_somebody_else_has_the
 CONTRIBUTIONS = {
     "auth": CONTRIBUTION,
     "feed": feed.contribution(None, None, None),  # type: ignore[arg-type]
-    "websocket": websocket.contribution(None, None),  # type: ignore[arg-type]
+    "websocket": websocket.contribution(None, None, None),  # type: ignore[arg-type]
 }
 
 

@@ -7,7 +7,7 @@ themselves, as ``like`` does; the payload is then the JSON of a struct of `Notif
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 from uuid import UUID
 
 import msgspec
@@ -26,6 +26,35 @@ class Reaction(msgspec.Struct, frozen=True, tag="reaction"):
     member_id: UUID
 
 
-Notify: TypeAlias = Reaction
+class PostChanged(msgspec.Struct, frozen=True, tag="post"):
+    """A post was written or edited, does not quote any more, or is deleted."""
 
-NOTIFY = JobKind("notify", Notify, longest_pause_seconds=60.0, batch=BATCH)
+    post_id: UUID
+
+
+class PairChanged(msgspec.Struct, frozen=True, tag="pair"):
+    """A member follows another, asks to, or blocks them; or did until now."""
+
+    one_id: UUID
+    other_id: UUID
+
+
+class MemberChanged(msgspec.Struct, frozen=True, tag="member"):
+    """A member has become private, or leaves. ``after`` is the last one for whom that was looked at."""
+
+    member_id: UUID
+    after: UUID | None = None
+
+
+class PollEnded(msgspec.Struct, frozen=True, tag="poll"):
+    """The time of a post's poll has come. ``after`` is the last one who was told."""
+
+    post_id: UUID
+    after: UUID | None = None
+
+
+Notify: TypeAlias = Reaction | PostChanged | PairChanged | MemberChanged | PollEnded
+
+NOTIFY: JobKind[Notify] = JobKind(
+    "notify", cast("type[Notify]", Notify), longest_pause_seconds=60.0, batch=BATCH
+)

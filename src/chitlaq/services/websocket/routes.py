@@ -61,10 +61,10 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
     people = People(context.database)
     groups = Groups(context.database, people, streams, changes)
     sending = Sending(context.database, people, streams, groups)
-    parts = member_data.handlers(context.database, contribution(context.database, groups))
     channels = Channels.opened(context.database, context.settings, Secrets(context.home.secrets))
-    chat = ChatOnSocket(context.database, people, sending, presences)
     telling = Telling(channels.pushes.enqueue)
+    parts = member_data.handlers(context.database, contribution(context.database, groups, telling))
+    chat = ChatOnSocket(context.database, people, sending, presences)
     async with (
         tasks.running(
             listener.listen_forever,

@@ -8,6 +8,7 @@ import msgspec
 
 from chitlaq.core.data.jobs import Handler, Job, JobKind, Runner
 from chitlaq.core.data.postgres import Database
+from chitlaq.core.telemetry import logs
 from chitlaq.services.feed.timelines.cache import Timelines
 
 BATCH = 200
@@ -38,7 +39,9 @@ def handler(database: Database, timelines: Timelines) -> Handler[AcceptRequests]
             requesters = [row["requester_id"] for row in rows]
             async with database.transaction() as session:
                 await session.rows("lock_members", [member, *requesters])
-                accepted = await session.rows("accept_requests", member, requesters, False)
+                accepted = await session.rows(
+                    "accept_requests", member, requesters, False, logs.request_id()
+                )
             await timelines.forget(*(row["follower_id"] for row in accepted))
             if not accepted:
                 return

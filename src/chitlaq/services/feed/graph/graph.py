@@ -57,7 +57,7 @@ async def follow(state: FeedState, member: UUID, username: str) -> bool:
     other = await _other(state.database, member, username)
     async with state.database.transaction() as session:
         await _lock(session, member, other)
-        row = await session.row("follow", member, other)
+        row = await session.row("follow", member, other, logs.request_id())
     if row is None or row["is_blocking"]:
         raise problems.not_found("member")
     if row["is_blocked"]:
@@ -92,7 +92,7 @@ async def accept(state: FeedState, member: UUID, username: str) -> None:
     other = await _other(state.database, member, username)
     async with state.database.transaction() as session:
         await _lock(session, member, other)
-        accepted = await session.rows("accept_requests", member, [other], True)
+        accepted = await session.rows("accept_requests", member, [other], True, logs.request_id())
         is_follower = await session.value("is_follower", member, other)
     if not is_follower:
         raise problems.not_found("request to follow you")
@@ -105,7 +105,7 @@ async def refuse(state: FeedState, member: UUID, username: str) -> None:
     other = await _other(state.database, member, username)
     async with state.database.transaction() as session:
         await _lock(session, member, other)
-        await session.execute("forget_request", other, member)
+        await session.execute("forget_request", other, member, logs.request_id())
 
 
 async def block(state: FeedState, member: UUID, username: str) -> None:
@@ -114,8 +114,8 @@ async def block(state: FeedState, member: UUID, username: str) -> None:
     async with state.database.transaction() as session:
         await _lock(session, member, other)
         for one, two in ((member, other), (other, member)):
-            await session.execute("forget_request", one, two)
-            await session.execute("unfollow", one, two)
+            await session.execute("forget_request", one, two, logs.request_id())
+            await session.execute("unfollow", one, two, logs.request_id())
         job_id = await session.value("block", member, other, logs.request_id())
     await state.timelines.forget(member, other)
     if job_id is not None:
@@ -139,8 +139,8 @@ async def blocks(database: Database, member: UUID, paging: Paging) -> Page[Membe
 async def _part(state: FeedState, follower: UUID, followed: UUID) -> None:
     async with state.database.transaction() as session:
         await session.rows("lock_members", [follower, followed])
-        await session.execute("forget_request", follower, followed)
-        changed = await session.execute("unfollow", follower, followed)
+        await session.execute("forget_request", follower, followed, logs.request_id())
+        changed = await session.execute("unfollow", follower, followed, logs.request_id())
     if changed:
         await state.timelines.forget(follower)
 

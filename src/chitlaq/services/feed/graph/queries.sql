@@ -50,6 +50,7 @@ WITH other AS (
     INSERT INTO feed.follow_requests (requester_id, requested_id)
     SELECT $1, $2 FROM other WHERE is_private AND NOT (was_followed OR is_blocking OR is_blocked)
     ON CONFLICT DO NOTHING
+    RETURNING requester_id
 ), new AS (
     INSERT INTO feed.follows (follower_id, followed_id)
     SELECT $1, $2 FROM other WHERE NOT (is_private OR was_followed OR is_blocking OR is_blocked)
@@ -61,6 +62,10 @@ WITH other AS (
     SET following_count = following_count + (m.id = $1)::integer,
         followers_count = followers_count + (m.id = $2)::integer
     WHERE m.id IN ($1, $2) AND EXISTS (SELECT FROM new)
+), told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    SELECT 'notify', jsonb_build_object('type', 'pair', 'one_id', $1::uuid, 'other_id', $2::uuid), $3
+    WHERE EXISTS (SELECT FROM new) OR EXISTS (SELECT FROM asked)
 )
 SELECT is_blocking, is_blocked, EXISTS (SELECT FROM new) AS is_new, was_followed OR EXISTS (SELECT FROM new) AS is_followed
 FROM other;
@@ -69,6 +74,9 @@ FROM other;
 -- End a follow.
 WITH gone AS (
     DELETE FROM feed.follows WHERE follower_id = $1 AND followed_id = $2 RETURNING followed_id
+), told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    SELECT 'notify', jsonb_build_object('type', 'pair', 'one_id', $1::uuid, 'other_id', $2::uuid), $3 FROM gone
 )
 UPDATE feed.members m
 SET following_count = greatest(following_count - (m.id = $1)::integer, 0),
@@ -77,7 +85,11 @@ WHERE m.id IN ($1, $2) AND EXISTS (SELECT FROM gone);
 
 -- name: forget_request
 -- End the request of one member ($1) to follow another ($2).
-DELETE FROM feed.follow_requests WHERE requester_id = $1 AND requested_id = $2;
+WITH gone AS (
+    DELETE FROM feed.follow_requests WHERE requester_id = $1 AND requested_id = $2 RETURNING requested_id
+)
+INSERT INTO jobs.jobs (kind, payload, request_id)
+SELECT 'notify', jsonb_build_object('type', 'pair', 'one_id', $1::uuid, 'other_id', $2::uuid), $3 FROM gone;
 
 -- name: oldest_requests
 -- Some of those who ask to follow a member. Index: follow_requests_by_requested.
@@ -91,7 +103,11 @@ WITH answered AS (
       AND ($3::boolean OR NOT (SELECT is_private FROM feed.members WHERE id = $1))
     RETURNING requester_id
 ), new AS (
-    INSERT INTO feed.follows (follower_id, followed_id) SELECT requester_id, $1 FROM answered RETURNING follower_id
+    INSERT INTO feed.follows (follower_id, followed_id, was_requested) SELECT requester_id, $1, true FROM answered
+    RETURNING follower_id
+), told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    SELECT 'notify', jsonb_build_object('type', 'pair', 'one_id', $1::uuid, 'other_id', follower_id), $4 FROM new
 ), counted AS (
     UPDATE feed.members m
     SET following_count = following_count + (m.id <> $1)::integer,
@@ -109,6 +125,9 @@ SELECT EXISTS (SELECT FROM feed.follows WHERE follower_id = $2 AND followed_id =
 WITH added AS (
     INSERT INTO feed.blocks (blocker_id, blocked_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
     RETURNING blocker_id, blocked_id
+), told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    SELECT 'notify', jsonb_build_object('type', 'pair', 'one_id', $1::uuid, 'other_id', $2::uuid), $3 FROM added
 )
 INSERT INTO jobs.jobs (kind, state, attempts, due_at, payload, request_id)
 SELECT 'announce_block', 'running', 1, jobs.lease(), to_jsonb(added), $3 FROM added

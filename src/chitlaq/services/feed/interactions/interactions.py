@@ -8,6 +8,7 @@ from uuid import UUID
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Page, Paging
+from chitlaq.core.telemetry import logs
 from chitlaq.services.feed.schemas import MemberCard, Post
 from chitlaq.services.feed.state import FeedState
 
@@ -51,7 +52,7 @@ async def detach(database: Database, author: UUID, post_id: UUID, quote_id: UUID
         Problem: 404 if the author has no such post.
     """
     async with database.session() as session:
-        if not await session.value("detach_quote", post_id, author, quote_id):
+        if not await session.value("detach_quote", post_id, author, quote_id, logs.request_id()):
             raise problems.not_found("post of yours")
 
 

@@ -32,5 +32,9 @@ WITH own AS MATERIALIZED (
 ), detached AS (
     UPDATE feed.posts p SET quote_of = NULL, quote_detached = true, version = p.version + 1
     FROM own WHERE p.id = $3 AND p.quote_of = own.id
+    RETURNING p.id
+), told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    SELECT 'notify', jsonb_build_object('type', 'post', 'post_id', id), $4 FROM detached
 )
 SELECT EXISTS (SELECT FROM own);

@@ -207,7 +207,14 @@ async def change(state: FeedState, author: UUID, post_id: UUID, new: PostChange)
             )
         if is_edited or (visibility, quotable_by) != (old["visibility"], old["quotable_by"]):
             await session.execute(
-                "update_post", post_id, text, visibility, warning, quotable_by, is_edited
+                "update_post",
+                post_id,
+                text,
+                visibility,
+                warning,
+                quotable_by,
+                is_edited,
+                logs.request_id(),
             )
         if old["visibility"] in UNDELIVERED and visibility not in UNDELIVERED:
             await enqueue(session, DELIVER_POST, DeliverPost(post_id))
@@ -225,7 +232,7 @@ async def delete(database: Database, author: UUID, post_id: UUID) -> None:
         await session.rows("lock_members", [author])
         if await session.row("own_post", post_id, author) is None:
             raise problems.not_found("post of yours")
-        await session.execute("delete_post", post_id)
+        await session.execute("delete_post", post_id, logs.request_id())
 
 
 async def like(database: Database, member: UUID, post_id: UUID) -> None:
@@ -264,7 +271,7 @@ async def repost(state: FeedState, member: UUID, post_id: UUID) -> None:
 async def unrepost(database: Database, member: UUID, post_id: UUID) -> None:
     """Take a repost back, also of a post that the member may not read any more."""
     async with database.session() as session:
-        await session.execute("unrepost", post_id, member)
+        await session.execute("unrepost", post_id, member, logs.request_id())
 
 
 async def replies(

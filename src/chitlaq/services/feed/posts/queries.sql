@@ -43,6 +43,14 @@ WITH author AS (
     INSERT INTO feed.polls (post_id, options, votes, expires_at, is_multiple)
     SELECT new.id, $15, array_fill(0, ARRAY[cardinality($15::text[])]), now() + make_interval(secs => $16), $17
     FROM new WHERE cardinality($15::text[]) > 0
+), told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    SELECT 'notify', jsonb_build_object('type', 'post', 'post_id', id), $18 FROM new
+    WHERE $3 <> 'self' AND ($4::uuid IS NOT NULL OR $6::uuid IS NOT NULL OR cardinality($13::uuid[]) > 0)
+), to_be_told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id, created_at, due_at)
+    SELECT 'notify', jsonb_build_object('type', 'poll', 'post_id', id), $18, p.ends_at, p.ends_at
+    FROM new, (SELECT now() + make_interval(secs => $16) AS ends_at) p WHERE cardinality($15::text[]) > 0
 ), delivery AS (
     INSERT INTO jobs.jobs (kind, state, attempts, due_at, payload, request_id)
     SELECT 'deliver_post', 'running', 1, jobs.lease(), jsonb_build_object('post_id', id), $18 FROM new
@@ -96,6 +104,9 @@ WITH changed AS (
     WHERE p.id = $1 AND old.id = $1
     RETURNING p.author_id, p.reply_to, p.is_restricted::integer - old.is_restricted::integer AS restricted,
               (p.visibility = 'public')::integer - (old.visibility = 'public')::integer AS published
+), told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    SELECT 'notify', jsonb_build_object('type', 'post', 'post_id', $1::uuid), $7 FROM changed
 ), answered AS (
     UPDATE feed.posts p
     SET replies_count = p.replies_count - c.restricted,
@@ -136,6 +147,10 @@ polls AS (DELETE FROM feed.polls USING old WHERE post_id = old.id),
 likes AS (DELETE FROM feed.likes USING old WHERE post_id = old.id),
 reposts AS (DELETE FROM feed.reposts USING old WHERE post_id = old.id),
 bookmarks AS (DELETE FROM feed.bookmarks USING old WHERE post_id = old.id),
+told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    SELECT 'notify', jsonb_build_object('type', 'post', 'post_id', old.id), $2 FROM old
+),
 answered AS (
     UPDATE feed.posts p
     SET replies_count = greatest(p.replies_count - (NOT old.is_restricted)::integer, 0),
@@ -200,7 +215,7 @@ UPDATE feed.posts SET likes_count = greatest(likes_count - 1, 0) WHERE id = (SEL
 -- Repost a public or university post that the member may read, once, with the job that delivers it. Whether there is
 -- such a post, whether it may be reposted, and the job, if it is new.
 WITH post AS MATERIALIZED (
-    SELECT q.id, p.visibility IN ('public', 'university') AS may
+    SELECT q.id, q.author_id, p.visibility IN ('public', 'university') AS may
     FROM feed.permitted_posts($2) p JOIN feed.posts q ON q.id = p.id
     WHERE p.id = $1 AND q.deleted_at IS NULL
     FOR KEY SHARE OF q
@@ -210,6 +225,11 @@ WITH post AS MATERIALIZED (
     RETURNING id, post_id
 ), counted AS (
     UPDATE feed.posts SET reposts_count = reposts_count + 1 WHERE id = (SELECT post_id FROM new)
+), told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    SELECT 'notify', jsonb_build_object('type', 'reaction', 'kind', 'repost', 'post_id', new.post_id,
+                                        'author_id', post.author_id, 'member_id', $2::uuid), $3
+    FROM new, post WHERE post.author_id <> $2
 ), delivery AS (
     INSERT INTO jobs.jobs (kind, state, attempts, due_at, payload, request_id)
     SELECT 'deliver_repost', 'running', 1, jobs.lease(),
@@ -221,6 +241,12 @@ SELECT post.may, (SELECT id FROM delivery) AS job_id, (SELECT id FROM new) AS re
 
 -- name: unrepost (prepared)
 -- Take a repost back, also of a post that the member may not read any more. Like who deletes it, lock the post first.
-WITH post AS MATERIALIZED (SELECT id FROM feed.posts WHERE id = $1 FOR NO KEY UPDATE),
-gone AS (DELETE FROM feed.reposts USING post WHERE post_id = post.id AND member_id = $2 RETURNING post_id)
+WITH post AS MATERIALIZED (SELECT id, author_id FROM feed.posts WHERE id = $1 FOR NO KEY UPDATE),
+gone AS (DELETE FROM feed.reposts USING post WHERE post_id = post.id AND member_id = $2 RETURNING post_id),
+told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    SELECT 'notify', jsonb_build_object('type', 'reaction', 'kind', 'repost', 'post_id', gone.post_id,
+                                        'author_id', post.author_id, 'member_id', $2::uuid), $3
+    FROM gone, post WHERE post.author_id <> $2
+)
 UPDATE feed.posts SET reposts_count = greatest(reposts_count - 1, 0) WHERE id = (SELECT post_id FROM gone);

@@ -18,12 +18,13 @@ from chitlaq.core.data.member_data import Contribution, Exported, File
 from chitlaq.core.data.postgres import Database
 from chitlaq.services.websocket.chat.groups import Groups
 from chitlaq.services.websocket.chat.stored import Stored
+from chitlaq.services.websocket.notifications.telling import GONE, Cause, Telling
 
 BATCH = 500
 MESSAGES_IN_A_FILE = 5000
 
 
-def contribution(database: Database, groups: Groups) -> Contribution:
+def contribution(database: Database, groups: Groups, telling: Telling) -> Contribution:
     """Return the websocket service's part in what is kept of a member."""
     return Contribution(
         inventory.COMPONENTS["websocket"].role,
@@ -32,11 +33,13 @@ def contribution(database: Database, groups: Groups) -> Contribution:
             Exported("edits", "What your edited messages said before", "export_edits"),
             Exported("privacy", "Who may write to you, and what you show", "export_chat_privacy"),
             Exported("reactions", "Your reactions to messages", "export_reactions"),
+            Exported("notifications", "What you were told", "export_notifications"),
+            Exported("notifications-read", "What of it you have seen", "export_reading"),
             Exported("notification-settings", "Where you are told", "export_notification_settings"),
             Exported("pushes", "Your devices that are pushed to", "export_push_subscriptions"),
         ),
         more_files=_messages,
-        erase=partial(_erase, database, groups),
+        erase=partial(_erase, database, groups, telling),
     )
 
 
@@ -56,8 +59,22 @@ async def _messages(database: Database, account_id: UUID) -> AsyncIterator[File]
             after = last
 
 
-async def _erase(database: Database, groups: Groups, account_id: UUID) -> None:
+async def _erase(database: Database, groups: Groups, telling: Telling, account_id: UUID) -> None:
     await groups.depart(account_id)
     async with database.session() as session:
-        while await session.value("erase_messages", account_id, BATCH):
-            pass
+        for query in ("erase_messages", "erase_notifications"):
+            while await session.value(query, account_id, BATCH):
+                pass
+    while await _untell(database, telling, account_id):
+        pass
+
+
+async def _untell(database: Database, telling: Telling, account_id: UUID) -> int:
+    """Take out some of what others were told of a member; return how much."""
+    async with database.transaction() as session:
+        rows = await session.rows("told_of_member", account_id, None, BATCH)
+        states = {Cause(*row): GONE for row in rows}
+        await telling.lock(session, {cause.recipient_id for cause in states})
+        changes = await telling.tell(session, states)
+    await telling.after_commit(changes)
+    return len(rows)

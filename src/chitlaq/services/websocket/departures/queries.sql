@@ -60,3 +60,26 @@ WITH chosen AS MATERIALIZED (
     FROM chosen WHERE (m.conversation_id, m.seq) = (chosen.conversation_id, chosen.seq)
 )
 SELECT count(*) FROM chosen;
+
+-- name: export_notifications
+-- What a member was told, oldest first; texts of posts are others'. Index: notifications' unique index.
+SELECT n.kind, CASE WHEN n.subject_id <> $1 THEN n.subject_id END AS subject, n.count, n.text, n.is_filtered,
+       n.created_at, n.position AS updated_at,
+       ARRAY(SELECT s.username FROM websocket.notification_causes c JOIN feed.member_cards s ON s.id = c.actor_id
+             WHERE c.notification_id = n.id AND c.actor_id <> $1 ORDER BY c.at) AS actors
+FROM websocket.notifications n WHERE n.recipient_id = $1 ORDER BY n.position;
+
+-- name: export_reading
+-- How far a member has seen and read what they were told.
+SELECT nullif(seen_until, '-infinity') AS seen_until, nullif(read_until, '-infinity') AS read_until, unseen, unread
+FROM websocket.notified_accounts WHERE account_id = $1;
+
+-- name: erase_notifications
+-- Delete some of what a member was told; how much.
+WITH gone AS (
+    DELETE FROM websocket.notifications
+    WHERE id IN (SELECT id FROM websocket.notifications WHERE recipient_id = $1 LIMIT $2) RETURNING id
+), forgotten AS (
+    UPDATE websocket.notified_accounts SET unseen = 0, unread = 0 WHERE account_id = $1
+)
+SELECT count(*) FROM gone;

@@ -3,35 +3,103 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
-from chitlaq.core.data.jobs import Batch, BatchHandler
-from chitlaq.core.data.notify import NOTIFY, Notify, Reaction
+from chitlaq.core.data.jobs import Batch, BatchHandler, enqueue
+from chitlaq.core.data.notify import (
+    NOTIFY,
+    MemberChanged,
+    Notify,
+    PairChanged,
+    PollEnded,
+    PostChanged,
+    Reaction,
+)
 from chitlaq.core.data.postgres import Session
+from chitlaq.services.websocket.notifications.kinds import OF_FEED
 from chitlaq.services.websocket.notifications.telling import GONE, Cause, State, Telling
+
+PART = 1000
+"""How much of what was told of a member, or of those in a poll, a job looks at; another goes on."""
 
 
 def handler(telling: Telling) -> BatchHandler[Notify]:
-    """Return what looks where jobs say."""
+    """Return what looks where jobs say. Batches do so one after the other, also those of other processes."""
 
     async def work(batch: Batch[Notify]) -> None:
         async with batch.completing() as session:
-            causes = await _looked_at(session, batch.payloads)
-            there = await telling.lock(session, {cause.recipient_id for cause in causes})
-            asked = [cause for cause in causes if cause.recipient_id in there]
-            changes = await telling.tell(session, await _states(session, asked))
+            await session.execute("lock_causes")
+            deleted = await _deleted(session, batch.payloads)
+            looked_at = await _looked_at(session, batch.payloads, deleted)
+            recipients = {cause.recipient_id for cause in looked_at}
+            if deleted:
+                rows = await session.rows("recipients_of_subjects", deleted)
+                recipients.update(row["recipient_id"] for row in rows)
+            there = await telling.lock(session, recipients)
+            changes = list(await telling.untell(session, deleted))
+            causes = [cause for cause in looked_at if cause.recipient_id in there]
+            changes += await telling.tell(session, await _states(session, causes))
         await telling.after_commit(changes)
 
     return BatchHandler(NOTIFY, work)
 
 
-async def _looked_at(session: Session, payloads: Sequence[Notify]) -> set[Cause]:
-    """Return the causes that these jobs are about: those that may have begun, and those that may be gone."""
-    causes = set()
+async def _deleted(session: Session, payloads: Sequence[Notify]) -> list[UUID]:
+    posts = [payload.post_id for payload in payloads if isinstance(payload, PostChanged)]
+    return [row["id"] for row in await session.rows("deleted_posts", posts)] if posts else []
+
+
+async def _looked_at(
+    session: Session, payloads: Sequence[Notify], deleted: Sequence[UUID]
+) -> set[Cause]:
+    """Return the causes that these jobs are about: those that may have begun, and those that may be gone.
+
+    What was told of deleted posts is none of them: all of it goes.
+    """
+    causes: set[Cause] = set()
+    posts: list[UUID] = []
+    pairs: list[tuple[UUID, UUID]] = []
     for payload in payloads:
         match payload:
             case Reaction(kind, post_id, author_id, member_id):
                 causes.add(Cause(author_id, kind, post_id, member_id))
-    return causes
+            case PostChanged(post_id):
+                posts.append(post_id)
+            case PairChanged(one, other):
+                pairs.append((one, other))
+                causes.update(_follows(one, other), _follows(other, one))
+            case MemberChanged():
+                causes.update(await _told_of(session, payload))
+            case PollEnded():
+                causes.update(await _asked_by(session, payload))
+    if posts:
+        causes.update(Cause(*row) for row in await session.rows("addressed", posts))
+    if pairs:
+        ones, others = ([pair[at] for pair in pairs] for at in (0, 1))
+        causes.update(Cause(*row) for row in await session.rows("told_of_pairs", ones, others))
+    gone = set(deleted)
+    return {cause for cause in causes if cause.kind in OF_FEED and cause.subject_id not in gone}
+
+
+def _follows(actor: UUID, recipient: UUID) -> set[Cause]:
+    return {
+        Cause(recipient, kind, recipient, actor)
+        for kind in ("follow", "follow_request", "follow_accepted")
+    }
+
+
+async def _told_of(session: Session, changed: MemberChanged) -> list[Cause]:
+    rows = await session.rows("told_of_member", changed.member_id, changed.after, PART)
+    if len(rows) >= PART:
+        await enqueue(session, NOTIFY, MemberChanged(changed.member_id, rows[-1]["recipient_id"]))
+    return [Cause(*row) for row in rows]
+
+
+async def _asked_by(session: Session, ended: PollEnded) -> list[Cause]:
+    rows = await session.rows("poll_audience", ended.post_id, ended.after, PART)
+    if len(rows) == PART:
+        await enqueue(session, NOTIFY, PollEnded(ended.post_id, rows[-1]["recipient_id"]))
+    return [Cause(*row) for row in rows]
 
 
 async def _states(session: Session, causes: Sequence[Cause]) -> dict[Cause, State]:

@@ -22,5 +22,9 @@ Kind = Literal[
     "announcement",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+ABOUT_POSTS: frozenset[Kind] = frozenset(
+    {"mention", "reply", "like", "repost", "quote", "poll_ended"}
+)
+OF_FEED: frozenset[Kind] = ABOUT_POSTS | {"follow", "follow_request", "follow_accepted"}
 SECURITY: frozenset[Kind] = frozenset({"new_device", "export_ready", "moderation"})
 """What happens to the account itself: always told in the application, and at once by mail."""

@@ -13,6 +13,7 @@ from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Paging, cursor_after
 from chitlaq.services.websocket.chat.schemas import Person
+from chitlaq.services.websocket.notifications.kinds import ABOUT_POSTS
 from chitlaq.services.websocket.notifications.schemas import (
     Actor,
     Excerpt,
@@ -24,7 +25,6 @@ from chitlaq.services.websocket.notifications.schemas import (
 from chitlaq.services.websocket.notifications.telling import Telling
 
 ACTORS = 5
-ABOUT_POSTS = frozenset({"mention", "reply", "quote", "like", "repost", "poll_ended"})
 NOTHING = Reading(None, None, 0, 0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

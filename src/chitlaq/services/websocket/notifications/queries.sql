@@ -16,6 +16,59 @@ ORDER BY account_id FOR NO KEY UPDATE;
 -- Of these causes of feed-service's, by their place from 1, the ones that exist and that the recipient may see.
 SELECT number, at, is_muted FROM feed.causes($1, $2, $3, $4);
 
+-- name: lock_causes
+-- Look at causes after all who did it before have committed: else an older state might be stored after a newer one.
+SELECT pg_advisory_xact_lock(hashtextextended('notification causes', 0));
+
+-- name: addressed
+-- Whom these posts answer, quote or mention, and whom it was told that they do.
+SELECT member_id AS recipient_id, kind, post_id AS subject_id, author_id AS actor_id FROM feed.addressed($1)
+UNION
+SELECT recipient_id, kind, subject_id, actor_id FROM websocket.notification_causes
+WHERE subject_id = ANY ($1::uuid[]) AND kind IN ('mention', 'reply', 'quote', 'poll_ended');
+
+-- name: deleted_posts
+-- Of these posts, the ones that are deleted.
+SELECT id FROM feed.deleted_posts($1) AS id;
+
+-- name: told_of_pairs
+-- What the ones ($1) were told of the others ($2), and the others of them. Index: notification_causes_by_actor.
+SELECT c.recipient_id, c.kind, c.subject_id, c.actor_id
+FROM (SELECT * FROM unnest($1::uuid[], $2::uuid[]) UNION SELECT * FROM unnest($2::uuid[], $1::uuid[])) AS p (one, other)
+JOIN websocket.notification_causes c ON c.actor_id = p.one AND c.recipient_id = p.other;
+
+-- name: told_of_member
+-- What was told of a member ($1), by recipient, in parts that end with all of a recipient. Index:
+-- notification_causes_by_actor.
+SELECT recipient_id, kind, subject_id, actor_id FROM websocket.notification_causes
+WHERE actor_id = $1 AND ($2::uuid IS NULL OR recipient_id > $2)
+ORDER BY recipient_id
+FETCH FIRST $3 ROWS WITH TIES;
+
+-- name: poll_audience
+-- Who asked a post's poll and who voted in it, by id, in parts.
+SELECT member_id AS recipient_id, 'poll_ended' AS kind, $1::uuid AS subject_id, author_id AS actor_id
+FROM feed.poll_audience($1, $2, $3);
+
+-- name: recipients_of_subjects
+-- Who was told anything of these subjects. Index: notifications_by_subject.
+SELECT DISTINCT recipient_id FROM websocket.notifications WHERE subject_id = ANY ($1::uuid[]);
+
+-- name: untell
+-- Delete all groups of these subjects, whose recipients are locked.
+WITH ended AS (
+    DELETE FROM websocket.notifications WHERE subject_id = ANY ($1::uuid[])
+    RETURNING id, recipient_id, is_filtered, position
+), counted AS (
+    UPDATE websocket.notified_accounts n SET unseen = n.unseen - c.unseen, unread = n.unread - c.unread
+    FROM (SELECT recipient_id, count(*) FILTER (WHERE position > o.seen_until AND NOT is_filtered) AS unseen,
+                 count(*) FILTER (WHERE position > o.read_until AND NOT is_filtered) AS unread
+          FROM ended JOIN websocket.notified_accounts o ON o.account_id = recipient_id GROUP BY 1) c
+    WHERE n.account_id = c.recipient_id
+    RETURNING n.account_id AS recipient_id, n.unseen, n.unread
+)
+SELECT recipient_id, id, NULL::timestamptz AS position, unseen, unread FROM ended JOIN counted USING (recipient_id);
+
 -- name: tell
 -- Let what is stored be these causes: recipient $1, kind $2, subject $3, actor $4, since when $5 (null: it is gone),
 -- whether it is told if it was not yet $6, text $7, whether it is kept apart $8. The caller has locked the recipients.
@@ -44,7 +97,7 @@ WITH asked AS MATERIALIZED (
     JOIN websocket.notified_accounts n ON n.account_id = w.recipient_id
     LEFT JOIN LATERAL (
         SELECT o.id FROM websocket.notifications o
-        WHERE o.recipient_id = w.recipient_id AND o.kind = w.kind AND o.subject_id = w.subject_id
+        WHERE o.subject_id = w.subject_id AND o.recipient_id = w.recipient_id AND o.kind = w.kind
           AND o.is_filtered = w.is_filtered AND o.position > n.read_until AND o.created_at > now() - interval '1 day'
         ORDER BY o.created_at DESC
         LIMIT 1

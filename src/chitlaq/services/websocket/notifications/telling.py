@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from chitlaq.core.data.postgres import Session
@@ -111,16 +111,14 @@ class Telling:
             return []
         columns = [list(each) for each in zip(*states, strict=True)]
         columns += [list(each) for each in zip(*states.values(), strict=True)]
-        found: dict[UUID, Change] = {}
-        for row in await session.rows("tell", *columns):
-            recipient = row["recipient_id"]
-            change = found.setdefault(
-                recipient, Change(recipient, [], [], row["unseen"], row["unread"])
-            )
-            (change.removed if row["position"] is None else change.told).append(row["id"])  # type: ignore[attr-defined]
-        if told := [recipient for recipient, change in found.items() if change.told]:
+        changes = _changes(await session.rows("tell", *columns))
+        if told := [change.recipient_id for change in changes if change.told]:
             await self._push(session, told)
-        return list(found.values())
+        return changes
+
+    async def untell(self, session: Session, subjects: Sequence[UUID]) -> Sequence[Change]:
+        """Delete all that was told of these subjects, which are no more. Its recipients are locked."""
+        return _changes(await session.rows("untell", subjects) if subjects else ())
 
     async def after_commit(self, changes: Sequence[Change]) -> None:
         """Let the listeners know what was committed; what one of them raises stops nothing."""
@@ -139,3 +137,20 @@ class Telling:
                 await listener.read(recipient_id, reading)
             except Exception as error:
                 log.error("reading not passed on", fault=error)
+
+
+def _changes(rows: Sequence[Any]) -> Sequence[Change]:
+    """Return what changed for each recipient; groups that are gone have no position."""
+    groups: dict[UUID, list[Any]] = {}
+    for row in rows:
+        groups.setdefault(row["recipient_id"], []).append(row)
+    return [
+        Change(
+            recipient,
+            [row["id"] for row in of_one if row["position"] is not None],
+            [row["id"] for row in of_one if row["position"] is None],
+            of_one[0]["unseen"],
+            of_one[0]["unread"],
+        )
+        for recipient, of_one in groups.items()
+    ]
