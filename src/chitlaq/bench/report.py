@@ -65,9 +65,11 @@ def rendered(report: Report) -> RenderableType:
 
 
 def _rates(report: Report) -> Table:
-    table = _table("GET /api/feed/home", "per second", "p50 ms", "p95 ms", "p99 ms", "ratio to (a)")
+    table = new_table(
+        "GET /api/feed/home", "per second", "p50 ms", "p95 ms", "p99 ms", "ratio to (a)"
+    )
     for row in (report.feed, report.baseline):
-        aim = f" {_verdict(row.ratio >= AIM_RATIO)} aim {AIM_RATIO}" if row is report.feed else ""
+        aim = f" {verdict(row.ratio >= AIM_RATIO)} aim {AIM_RATIO}" if row is report.feed else ""
         table.add_row(
             row.name,
             f"{row.per_second:,.0f}",
@@ -89,10 +91,10 @@ def _rates(report: Report) -> Table:
 
 
 def _cost(report: Report) -> Table:
-    table = _table("cost of telemetry", "per second", "p95 ms", "ratio")
+    table = new_table("cost of telemetry", "per second", "p95 ms", "ratio")
     for row in (report.without_telemetry, report.with_telemetry):
         is_met = row.ratio >= AIM_COST_RATIO
-        aim = f" {_verdict(is_met)} aim {AIM_COST_RATIO}" if row is report.with_telemetry else ""
+        aim = f" {verdict(is_met)} aim {AIM_COST_RATIO}" if row is report.with_telemetry else ""
         table.add_row(row.name, f"{row.per_second:,.0f}", f"{row.p95:.1f}", f"{row.ratio:.2f}{aim}")
     service, slowest = max(report.scrape_milliseconds.items(), key=lambda pair: pair[1])
     total = sum(report.scrape_milliseconds.values())
@@ -101,19 +103,19 @@ def _cost(report: Report) -> Table:
         f"slowest scrape, {service}",
         "",
         f"{slowest:.1f} ms",
-        f"{_verdict(slowest < AIM_SCRAPE)} under {AIM_SCRAPE:g}",
+        f"{verdict(slowest < AIM_SCRAPE)} under {AIM_SCRAPE:g}",
     )
     return table
 
 
 def _tokens(report: Report) -> Table:
     cost = report.tokens
-    table = _table("cost of tokens", "CPU", "of a home feed", "aim")
+    table = new_table("cost of tokens", "CPU", "of a home feed", "aim")
     table.add_row(
         f"check of a token, {cost.revoked:,} sessions ended",
         f"{cost.check_microseconds:.1f} µs",
         f"{cost.ratio:.1%}",
-        f"{_verdict(cost.ratio < AIM_TOKEN_RATIO)} under {AIM_TOKEN_RATIO:.0%}",
+        f"{verdict(cost.ratio < AIM_TOKEN_RATIO)} under {AIM_TOKEN_RATIO:.0%}",
     )
     table.add_row("its signature, once", f"{cost.first_microseconds:.0f} µs", "", "")
     table.add_row("reading what ended, each second", f"{cost.read_milliseconds:.1f} ms", "", "")
@@ -121,12 +123,10 @@ def _tokens(report: Report) -> Table:
 
 
 def _routines(report: Report) -> Table:
-    table = _table("routine", "checks", "seconds", "of a core", "aim")
+    table = new_table("routine", "checks", "seconds", "of a core", "aim")
     for row in report.routines:
         is_met = row.wall_seconds < AIM_MORNING_SECONDS
-        aim = (
-            f"{_verdict(is_met)} under {AIM_MORNING_SECONDS:g}" if row.routine == "morning" else ""
-        )
+        aim = f"{verdict(is_met)} under {AIM_MORNING_SECONDS:g}" if row.routine == "morning" else ""
         table.add_row(
             row.routine, str(row.checks), f"{row.wall_seconds:.1f}", f"{row.cpu_seconds:.1f}", aim
         )
@@ -136,13 +136,13 @@ def _routines(report: Report) -> Table:
         "",
         f"{noticed.beside:.1f}",
         f"alone {noticed.alone:.1f}",
-        f"{_verdict(noticed.ratio <= AIM_NOTICED_RATIO)} {noticed.ratio:.2f} of {AIM_NOTICED_RATIO:g}",
+        f"{verdict(noticed.ratio <= AIM_NOTICED_RATIO)} {noticed.ratio:.2f} of {AIM_NOTICED_RATIO:g}",
     )
     return table
 
 
 def _pages(report: Report) -> Table:
-    table = _table(
+    table = new_table(
         "page, after Alertmanager's report", "alerts", "p50 s", "p95 s", "ratio to group wait"
     )
     paged = report.paged
@@ -150,50 +150,50 @@ def _pages(report: Report) -> Table:
         "at the receiver, through Apprise",
         str(paged.alerts),
         f"{paged.p50:.2f}",
-        f"{paged.p95:.2f} {_verdict(paged.p95 < AIM_PAGE_SECONDS)} under {AIM_PAGE_SECONDS:g}",
+        f"{paged.p95:.2f} {verdict(paged.p95 < AIM_PAGE_SECONDS)} under {AIM_PAGE_SECONDS:g}",
         f"{paged.ratio:.2f}",
     )
     return table
 
 
 def _starts(report: Report) -> Table:
-    table = _table("start", "seconds", "aim")
+    table = new_table("start", "seconds", "aim")
     for name, seconds, aim in (
         ("first, in an empty home", report.first_start_seconds, AIM_FIRST_START),
         ("later", report.later_start_seconds, AIM_LATER_START),
     ):
-        table.add_row(name, f"{seconds:.1f}", f"{_verdict(seconds < aim)} under {aim:g}")
+        table.add_row(name, f"{seconds:.1f}", f"{verdict(seconds < aim)} under {aim:g}")
     return table
 
 
 def _memory(report: Report) -> Table:
-    table = _table("memory at rest (PSS)", "processes", "MB", "aim")
+    table = new_table("memory at rest (PSS)", "processes", "MB", "aim")
     for row in sorted(report.memory, key=lambda row: -row.megabytes):
         table.add_row(
             row.component,
             str(row.processes),
             f"{row.megabytes:.1f}",
-            f"{_verdict(row.megabytes < AIM_COMPONENT)} under {AIM_COMPONENT:g}",
+            f"{verdict(row.megabytes < AIM_COMPONENT)} under {AIM_COMPONENT:g}",
         )
     table.add_row(
         "all",
         str(sum(row.processes for row in report.memory)),
         f"{report.memory_megabytes:.1f}",
-        f"{_verdict(report.memory_megabytes < AIM_STACK)} under {AIM_STACK:g}",
+        f"{verdict(report.memory_megabytes < AIM_STACK)} under {AIM_STACK:g}",
     )
     return table
 
 
 def backups(report: BackupsReport) -> RenderableType:
     """Return the table of what backups cost."""
-    table = _table(
+    table = new_table(
         "step", "seconds", "MB", "bare tool", "MB", "ratio", "feed p95 ms", "beside it", "ratio"
     )
     for step in report.steps:
         ours, bare, ratio = f"{step.seconds:.1f}", "", ""
         if step.ratio is not None:
             bare = f"{step.bare_seconds:.1f}"
-            ratio = f"{_verdict(step.ratio <= AIM_BACKUP_RATIO)} {step.ratio:.2f}"
+            ratio = f"{verdict(step.ratio <= AIM_BACKUP_RATIO)} {step.ratio:.2f}"
         table.add_row(
             step.name,
             ours,
@@ -203,7 +203,7 @@ def backups(report: BackupsReport) -> RenderableType:
             ratio,
             f"{step.quiet:.1f}",
             f"{step.beside:.1f}",
-            f"{_verdict(step.noticed < AIM_BACKUP_NOTICED)} {step.noticed:.2f}",
+            f"{verdict(step.noticed < AIM_BACKUP_NOTICED)} {step.noticed:.2f}",
         )
     return Group(
         Text(
@@ -216,7 +216,7 @@ def backups(report: BackupsReport) -> RenderableType:
 
 def chat(report: ChatReport) -> RenderableType:
     """Return the table of what chat costs."""
-    table = _table("chat", "per second", "beside it", "per second", "ratio")
+    table = new_table("chat", "per second", "beside it", "per second", "ratio")
     for name, own, beside, other, ratio, aim in (
         (
             "durable messages, 1,000 connections", report.messages_per_second,
@@ -231,15 +231,15 @@ def chat(report: ChatReport) -> RenderableType:
             "home feed", report.feed_per_second, report.history_ratio, None,
         ),
     ):  # fmt: skip
-        said = f"{ratio:.2f}" if aim is None else f"{_verdict(ratio >= aim)} {ratio:.2f} of {aim:g}"
+        said = f"{ratio:.2f}" if aim is None else f"{verdict(ratio >= aim)} {ratio:.2f} of {aim:g}"
         table.add_row(name, f"{own:,.0f}", beside, f"{other:,.0f}", said)
-    more = _table("", "", "aim")
+    more = new_table("", "", "aim")
     ours = sum(report.cpu_microseconds[name] for name in ("websocket", "postgres"))
     more.add_row(
         "CPU of a message: "
         + ", ".join(f"{k} {v:.0f}" for k, v in report.cpu_microseconds.items()),
         f"{ours:.0f} µs",
-        f"{_verdict(ours <= AIM_MESSAGE_MICROSECONDS)} {AIM_MESSAGE_MICROSECONDS:g} server and PostgreSQL",
+        f"{verdict(ours <= AIM_MESSAGE_MICROSECONDS)} {AIM_MESSAGE_MICROSECONDS:g} server and PostgreSQL",
     )
     if (peer := report.ejabberd) is not None:
         for name, rate, cpu in (
@@ -251,22 +251,22 @@ def chat(report: ChatReport) -> RenderableType:
         more.add_row(
             "CPU of a message at ejabberd, relative to ours",
             f"{peer.ratio:g}",
-            f"{_verdict(peer.ratio >= AIM_PEER_RATIO)} at least {AIM_PEER_RATIO:g}",
+            f"{verdict(peer.ratio >= AIM_PEER_RATIO)} at least {AIM_PEER_RATIO:g}",
         )
     more.add_row(
         f"send to delivery at {report.half_rate:,.0f}/s, p50 {report.half_rate_p50:.1f} ms, p95",
         f"{report.half_rate_p95:.1f} ms",
-        f"{_verdict(report.half_rate_p95 < AIM_DELIVERY)} under {AIM_DELIVERY:g}",
+        f"{verdict(report.half_rate_p95 < AIM_DELIVERY)} under {AIM_DELIVERY:g}",
     )
     more.add_row(
         f"{report.idle:,} idle connections, each",
         f"{report.idle_kilobytes:.1f} KB",
-        f"{_verdict(report.idle_kilobytes < AIM_IDLE_KILOBYTES)} under {AIM_IDLE_KILOBYTES:g}",
+        f"{verdict(report.idle_kilobytes < AIM_IDLE_KILOBYTES)} under {AIM_IDLE_KILOBYTES:g}",
     )
     more.add_row(
         "p95 of a ping meanwhile",
         f"{report.idle_ping_p95:.1f} ms",
-        f"{_verdict(report.idle_ping_p95 < AIM_PING)} under {AIM_PING:g}",
+        f"{verdict(report.idle_ping_p95 < AIM_PING)} under {AIM_PING:g}",
     )
     said = f"Not answered as expected: {report.errors}" if report.errors else ""
     return Group(table, more, Text(said))
@@ -274,12 +274,12 @@ def chat(report: ChatReport) -> RenderableType:
 
 def accounts(report: AccountsReport) -> RenderableType:
     """Return the tables of what signing in costs and tells."""
-    table = _table("signing in", "", "beside it", "ratio")
+    table = new_table("signing in", "", "beside it", "ratio")
     table.add_row(
         "logins per second, and bare Argon2",
         f"{report.logins_per_second:.1f}",
         f"{report.hashes_per_second:.1f}",
-        f"{_verdict(report.ratio >= AIM_LOGIN_RATIO)} {report.ratio:.2f} of {AIM_LOGIN_RATIO:g}",
+        f"{verdict(report.ratio >= AIM_LOGIN_RATIO)} {report.ratio:.2f} of {AIM_LOGIN_RATIO:g}",
     )
     table.add_row(
         "CPU of a login in auth-service, and of a bare hash, ms",
@@ -291,11 +291,11 @@ def accounts(report: AccountsReport) -> RenderableType:
         "p95 of the home feed, ms, beside a flood of logins, and alone",
         f"{report.feed_beside:.1f}",
         f"{report.feed_quiet:.1f}",
-        f"{_verdict(report.noticed < AIM_LOGIN_NOTICED)} {report.noticed:.2f} of {AIM_LOGIN_NOTICED:g}",
+        f"{verdict(report.noticed < AIM_LOGIN_NOTICED)} {report.noticed:.2f} of {AIM_LOGIN_NOTICED:g}",
     )
-    times = _table("milliseconds to answer, medians", "exists", "does not", "p")
+    times = new_table("milliseconds to answer, medians", "exists", "does not", "p")
     for row in report.times:
-        aim = f"{_verdict(row.p > AIM_P)} {row.p:.3f} over {AIM_P:g}"
+        aim = f"{verdict(row.p > AIM_P)} {row.p:.3f} over {AIM_P:g}"
         times.add_row(row.route, f"{row.existing:.1f}", f"{row.missing:.1f}", aim)
     said = f"{report.cores} cores; load average before: {report.load_average:.1f}"
     return Group(Text(said), table, times)
@@ -303,7 +303,7 @@ def accounts(report: AccountsReport) -> RenderableType:
 
 def feed(report: FeedReport) -> RenderableType:
     """Return the tables of what reading and writing the feed cost."""
-    reads = _table(
+    reads = new_table(
         "GET /api/feed/home", "per second", "from memory", "ratio", "CPU, µs", "from memory"
     )
     for read in (report.few, report.many):
@@ -311,14 +311,14 @@ def feed(report: FeedReport) -> RenderableType:
             f"{read.members:,} members, {read.posts:,} posts, {read.follows:,} follows",
             f"{read.per_second:,.0f}",
             f"{read.baseline_per_second:,.0f}",
-            f"{_verdict(read.ratio >= AIM_FEED_RATIO)} {read.ratio:.2f} of {AIM_FEED_RATIO:g}",
+            f"{verdict(read.ratio >= AIM_FEED_RATIO)} {read.ratio:.2f} of {AIM_FEED_RATIO:g}",
             f"{sum(read.microseconds.values()):,}",
             f"{read.baseline_microseconds:,}",
         )
     few, many = (sum(read.microseconds.values()) for read in (report.few, report.many))
     post_cpu = sum(report.post_microseconds.values())
     noticed = report.p95_beside / report.p95_alone
-    more = _table("", "", "aim")
+    more = new_table("", "", "aim")
     rows = [
         (
             "CPU of a request with many members, beside few",
@@ -364,8 +364,8 @@ def feed(report: FeedReport) -> RenderableType:
         ),
     ]
     for name, value, is_met, aim in rows:
-        more.add_row(name, value, f"{_verdict(is_met)} {aim}")
-    spent = _table("CPU by component, µs", "a page", "a post")
+        more.add_row(name, value, f"{verdict(is_met)} {aim}")
+    spent = new_table("CPU by component, µs", "a page", "a post")
     for name in sorted({*report.many.microseconds, *report.post_microseconds}):
         page, post = report.many.microseconds.get(name, 0), report.post_microseconds.get(name, 0)
         spent.add_row(name, f"{page}", f"{post}")
@@ -373,7 +373,8 @@ def feed(report: FeedReport) -> RenderableType:
     return Group(Text(said), reads, more, spent)
 
 
-def _table(first: str, *columns: str) -> Table:
+def new_table(first: str, *columns: str) -> Table:
+    """Return an empty table of figures."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", title_justify="left")
     table.add_column(f"\n{first}")
     for column in columns:
@@ -381,5 +382,6 @@ def _table(first: str, *columns: str) -> Table:
     return table
 
 
-def _verdict(is_met: bool) -> str:
+def verdict(is_met: bool) -> str:
+    """Return what precedes an aim."""
     return "met," if is_met else "missed,"

@@ -51,6 +51,15 @@ def bench(
     feed: Annotated[
         bool, typer.Option("--feed", help="Measure reading and writing the feed on many members.")
     ] = False,
+    search: Annotated[
+        bool, typer.Option("--search", help="Measure search on many members and posts.")
+    ] = False,
+    typesense: Annotated[
+        str | None,
+        typer.Option(
+            help="With --search: beside the Typesense at this URL, such as http://KEY@127.0.0.1:8108."
+        ),
+    ] = None,
     ejabberd: Annotated[
         bool,
         typer.Option("--ejabberd", help="With --chat: beside ejabberd, which must be installed."),
@@ -58,7 +67,9 @@ def bench(
     members: Annotated[
         int,
         typer.Option(
-            min=10, max=1_000_000, help="With --backups and --feed: the number of members."
+            min=10,
+            max=1_000_000,
+            help="With --backups, --feed and --search: the number of members.",
         ),
     ] = 100_000,
     operator: history_db.Operator = None,
@@ -71,7 +82,7 @@ def bench(
     benchmark. Exit code 3 if it became slower.
 
     Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups · chitlaq bench --chat
-    · chitlaq bench --accounts · chitlaq bench --feed
+    · chitlaq bench --accounts · chitlaq bench --feed · chitlaq bench --search --members 1000000
     """
     if here:
         _here(history_db.operator(operator), seconds, as_json=as_json, production=production)
@@ -87,6 +98,9 @@ def bench(
         return
     if feed:
         _feed(members, as_json=as_json)
+        return
+    if search:
+        _search(members, typesense, as_json=as_json)
         return
     from chitlaq.bench import benchmark, report
 
@@ -135,6 +149,16 @@ def _feed(members: int, *, as_json: bool) -> None:
         output.print_json(result)
     else:
         output.console_for_output().print(report.feed(result))
+
+
+def _search(members: int, typesense: str | None, *, as_json: bool) -> None:
+    from chitlaq.bench import search, search_report
+
+    result = asyncio.run(search.run(members, typesense, _say))
+    if as_json:
+        output.print_json(result)
+    else:
+        output.console_for_output().print(search_report.rendered(result))
 
 
 def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> None:
