@@ -29,6 +29,8 @@ GRACE_SECONDS = 15.0
 
 START_SECONDS = 30.0
 
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked\r\n", re.IGNORECASE)
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
@@ -149,10 +151,13 @@ class _Connection(asyncio.Protocol):
             if end < 0:
                 return
             length = _LENGTH.search(data, 0, end + 2)
-            if length is None:
+            if length is not None:
+                self._missing = end + 4 + int(length[1]) - len(data)
+            elif _CHUNKED.search(data, 0, end + 2) is None:
                 self._fail()
                 return
-            self._missing = end + 4 + int(length[1]) - len(data)
+            elif not data.endswith(_LAST_CHUNK):
+                return
             status = data[9:12]
             statuses = self._tally.statuses
             statuses[status] = statuses.get(status, 0) + 1

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from http import HTTPStatus
 from statistics import median
 from time import perf_counter
 from urllib.parse import quote
@@ -15,13 +16,14 @@ import asyncpg
 import msgspec
 
 from chitlaq.bench import inserts, queries, search_queries, typesense
-from chitlaq.bench.benchmark import HOST, request, sign_in
+from chitlaq.bench.benchmark import HOST, REQUEST_SECONDS, request, sign_in
 from chitlaq.bench.inserts import InsertCost
 from chitlaq.bench.installation import Installation, installed
 from chitlaq.bench.load import Load, get, measure, successful
 from chitlaq.bench.search_queries import Asked
 from chitlaq.bench.typesense import Typesense
 from chitlaq.core.data import postgres
+from chitlaq.core.host import http_client
 
 SIGNED_IN = 32
 CONNECTIONS = 4
@@ -154,6 +156,7 @@ async def measured(
             ("posts", POSTS, search_queries.for_posts(sample.texts, 1)),
             ("suggest", SUGGEST, search_queries.typed(sample.names)),
         )
+        if await _is_served(installation, path)
     ]
     say("without an index")
     plain = {
@@ -181,6 +184,13 @@ async def measured(
         memory["search-service"],
         beside.megabytes() if beside else None,
     )
+
+
+async def _is_served(installation: Installation, path: str) -> bool:
+    port = installation.settings.port_of("api-gateway")
+    url = f"http://{HOST}:{port}{_target(path, 'library')}"
+    answer = await http_client.get(url, timeout_seconds=REQUEST_SECONDS)
+    return answer.status != HTTPStatus.NOT_FOUND
 
 
 async def _sample(connection: asyncpg.Connection[asyncpg.Record], viewer: UUID) -> _Sample:
