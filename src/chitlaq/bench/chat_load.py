@@ -178,7 +178,8 @@ async def _at_rate(senders: Sequence[Client], per_second: float, tally: Tally) -
         while (due := started + number / per_second) <= now:
             senders[number % len(senders)].send_due(due)
             number += 1
-        await asyncio.sleep(max(started + number / per_second - perf_counter(), 0.0005))
+        # uvloop counts in milliseconds: half of one is none, and this loop would take a core from the rest.
+        await asyncio.sleep(max(started + number / per_second - perf_counter(), 0.001))
 
 
 def main() -> None:
