@@ -101,6 +101,7 @@ class OpenIdProvider:
         self, method: str, target: str, headers: Mapping[str, str], body: str
     ) -> tuple[int, dict[str, str], bytes]:
         """Answer as the library does: status, headers and body."""
+        from cryptojwt.utils import b64e_enc_dec
         from idpyoidc.server.exception import OidcEndpointError
 
         parts = urlsplit(target)
@@ -114,7 +115,9 @@ class OpenIdProvider:
         query.pop("prompt", None)  # it has no page: whoever is asked again has typed their password
         http_info = {"headers": {key.lower(): value for key, value in headers.items()}}
         with self._lock:
-            self._context.authn_broker["anon"]["method"].user = self.user
+            # As the library writes it itself: a bare name that happens to be base64 would be decoded.
+            identity = b64e_enc_dec(json.dumps({"uid": self.user}))
+            self._context.authn_broker["anon"]["method"].user = identity
             try:
                 asked = endpoint.parse_request(query, http_info=http_info)
                 if "error" in asked:
