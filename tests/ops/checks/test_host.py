@@ -21,7 +21,7 @@ from chitlaq.core.errors import UnknownResult
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks import disks, host
 from chitlaq.ops.checks.model import Table, Verdict
-from tests.conftest import PORTS, free_ports
+from tests.conftest import PORTS, eventually, free_ports
 from tests.ops.checks.prometheus_history import serving
 from tests.ops.checks.run_check import run_check
 
@@ -219,13 +219,18 @@ async def test_cpu_use_follows_the_kernels_counters(
 
 async def test_busy_process_is_named(home: Home) -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
-        try:
+
+        async def is_named() -> bool:
             found = await run_check(home, "host.cpu")
+            (table,) = [one for one in found.evidence if isinstance(one, Table)]
+            rows = [row for row in table.rows if row[0] == str(busy.pid)]
+            return any(float(row[2]) > 0 for row in rows)
+
+        try:
+            # On a machine with many busy processes, it is not among the first ten at every look.
+            await eventually(is_named)
         finally:
             busy.kill()
-    (table,) = [one for one in found.evidence if isinstance(one, Table)]
-    (row,) = [row for row in table.rows if row[0] == str(busy.pid)]
-    assert float(row[2]) > 0
 
 
 @pytest.mark.parametrize("available", [900_000, 20_000])
