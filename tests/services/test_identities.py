@@ -87,7 +87,10 @@ OPEN = {
     "GET /confirm-address",
     "GET /oncall/{calendar}",
     "GET /reset",
-    "GET /static/{name}",
+    # By the token of a mail's link.
+    "GET /unsubscribe",
+    "POST /unsubscribe",
+    "GET /static/{version}/{name}",
     "GET /status/confirm",
     "GET /status/unsubscribe",
     "GET /verify",

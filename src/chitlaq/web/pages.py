@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -77,8 +80,21 @@ class Pages:
         text = self.environment.get_template(template).render(named)
         return Response(text, status_code=status, media_type="text/html", headers=headers)
 
-    def static(self, name: str) -> Response[bytes]:
-        """Return one of the static files.
+    @cached_property
+    def static_version(self) -> str:
+        """What stands for the static files as they are: another one once any of them changes."""
+        folder = Path(str(resources.files(self._package).joinpath("static")))
+        digest = hashlib.sha256()
+        for file in sorted(one for one in folder.rglob("*") if one.is_file()):
+            digest.update(f"{file.relative_to(folder)}\n{file.stat().st_size}\n".encode())
+            digest.update(file.read_bytes())
+        return digest.hexdigest()[:12]
+
+    def static(self, name: str, version: str = "") -> Response[bytes]:
+        """Return one of the static files, which is kept for ever if it is asked for by its version.
+
+        A page of another version, as there is for a moment after an upgrade, gets what there is, and does
+        not keep it.
 
         Raises:
             Problem: 404 if there is no such file.
@@ -90,10 +106,14 @@ class Pages:
         file = resources.files(self._package).joinpath("static", name)
         if not file.is_file():
             raise problems.not_found("file")
+        kept = "max-age=300"
+        if version:
+            is_current = version == self.static_version
+            kept = "public, max-age=31536000, immutable" if is_current else "no-store"
         return Response(
             file.read_bytes(),
             media_type=media_type,
-            headers={**self._headers, "Cache-Control": "max-age=300"},
+            headers={**self._headers, "Cache-Control": kept},
         )
 
 

@@ -31,7 +31,7 @@ PAGES = {
     "/confirm-address",
     "/reset",
     "/verify",
-    "/static/{name}",
+    "/static/{version}/{name}",
     "/unsubscribe",
     "/status/confirm",
     "/status/subscribe",

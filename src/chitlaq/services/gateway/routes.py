@@ -57,13 +57,13 @@ async def landing(state: GatewayState) -> Response[str]:
 
 
 @get(
-    "/static/{name:str}",
+    "/static/{version:str}/{name:path}",
     is_page=True,
     sync_to_thread=False,
     summary="Style sheets and scripts of the pages",
 )
-def static(name: str) -> Response[bytes]:
-    return SITE.static(name)
+def static(version: str, name: str) -> Response[bytes]:
+    return SITE.static(name.removeprefix("/"), version)
 
 
 @asynccontextmanager

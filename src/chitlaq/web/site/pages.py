@@ -28,7 +28,11 @@ class SitePages(Pages):
         super().__init__("chitlaq.web.site", headers)
         self._words = {one: PageWords(one, texts(__package__, "words", one)) for one in LANGUAGES}
         # For pages about the API, which is in English.
-        self.environment.globals |= {"t": self._words[LANGUAGES[0]], "other_languages": ()}
+        self.environment.globals |= {
+            "t": self._words[LANGUAGES[0]],
+            "other_languages": (),
+            "static": lambda name: f"/static/{self.static_version}/{name}",
+        }
 
     def localized(
         self,
