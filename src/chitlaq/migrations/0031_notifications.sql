@@ -78,7 +78,9 @@ AS $$
                                                    AND (m.until IS NULL OR m.until > now()))
                 OR EXISTS (SELECT FROM feed.muted_threads t WHERE t.member_id = a.recipient AND t.post_id = c.thread)
            END
-    FROM unnest(recipients, kinds, subjects, actors) WITH ORDINALITY AS a (recipient, kind, subject, actor, number)
+    -- In subqueries, so that it is not planned anew for each length.
+    FROM unnest((SELECT recipients), (SELECT kinds), (SELECT subjects), (SELECT actors))
+         WITH ORDINALITY AS a (recipient, kind, subject, actor, number)
     CROSS JOIN LATERAL (
         SELECT l.created_at AS at, coalesce(p.root_id, p.id) AS thread
         FROM feed.likes l JOIN feed.posts p ON p.id = l.post_id

@@ -1,4 +1,4 @@
--- name: begin_notified
+-- name: begin_notified (prepared)
 -- Let these members be told something, if they were not before. An account that is gone is told nothing.
 INSERT INTO websocket.notified_accounts (account_id)
 SELECT m.id FROM feed.member_ids m
@@ -7,16 +7,16 @@ WHERE m.id = ANY ($1::uuid[])
 ORDER BY m.id
 ON CONFLICT DO NOTHING;
 
--- name: lock_notified
+-- name: lock_notified (prepared)
 -- Lock what these members are told, in the order of their ids.
 SELECT account_id FROM websocket.notified_accounts WHERE account_id = ANY ($1::uuid[])
 ORDER BY account_id FOR NO KEY UPDATE;
 
--- name: causes
+-- name: causes (prepared)
 -- Of these causes of feed-service's, by their place from 1, the ones that exist and that the recipient may see.
 SELECT number, at, is_muted FROM feed.causes($1, $2, $3, $4);
 
--- name: lock_causes
+-- name: lock_causes (prepared)
 -- Look at causes after all who did it before have committed: else an older state might be stored after a newer one.
 SELECT pg_advisory_xact_lock(hashtextextended('notification causes', 0));
 
@@ -69,16 +69,17 @@ WITH ended AS (
 )
 SELECT recipient_id, id, NULL::timestamptz AS position, unseen, unread FROM ended JOIN counted USING (recipient_id);
 
--- name: tell
+-- name: tell (prepared)
 -- Let what is stored be these causes: recipient $1, kind $2, subject $3, actor $4, since when $5 (null: it is gone),
 -- whether it is told if it was not yet $6, text $7, whether it is kept apart $8. The caller has locked the recipients.
 -- A new cause joins the group of its subject that is unread and younger than a day, or begins one. Groups that changed.
+-- The arrays are subqueries to hide their lengths from the planner, which would otherwise replan for each batch.
 WITH asked AS MATERIALIZED (
     SELECT a.recipient_id, a.kind, a.subject_id, a.actor_id, a.at, a.text, c.notification_id,
            a.is_told AND websocket.is_told(s.kinds, a.kind) AS is_told,
            a.is_filtered OR websocket.is_kept_apart(s.filter_strangers, a.recipient_id, a.kind, a.actor_id) AS is_filtered
-    FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::boolean[], $7::text[],
-                $8::boolean[])
+    FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::uuid[]), (SELECT $4::uuid[]),
+                (SELECT $5::timestamptz[]), (SELECT $6::boolean[]), (SELECT $7::text[]), (SELECT $8::boolean[]))
          AS a (recipient_id, kind, subject_id, actor_id, at, is_told, text, is_filtered)
     LEFT JOIN websocket.notification_causes c USING (subject_id, kind, actor_id, recipient_id)
     LEFT JOIN websocket.notification_settings s ON s.account_id = a.recipient_id
