@@ -8,6 +8,8 @@ CREATE TABLE websocket.notified_accounts (
     latest timestamptz NOT NULL DEFAULT '-infinity',
     seen_until timestamptz NOT NULL DEFAULT '-infinity',
     read_until timestamptz NOT NULL DEFAULT '-infinity',
+    -- When one of these was moved: what a repair looks for.
+    marked_at timestamptz,
     unseen integer NOT NULL DEFAULT 0 CHECK (unseen >= 0),
     unread integer NOT NULL DEFAULT 0 CHECK (unread >= unseen),
     CHECK (read_until <= seen_until)
@@ -45,7 +47,7 @@ CREATE INDEX notification_causes_by_group ON websocket.notification_causes (noti
 CREATE INDEX notification_causes_by_actor ON websocket.notification_causes (actor_id, recipient_id);
 
 -- The jobs that say where causes may have changed.
-CREATE POLICY notify ON jobs.jobs TO chitlaq_websocket USING (kind = 'notify');
+CREATE POLICY notify ON jobs.jobs TO chitlaq_websocket USING (kind IN ('notify', 'sweep_messages'));
 CREATE POLICY enqueue_notify ON jobs.jobs FOR INSERT TO chitlaq_feed, chitlaq_auth WITH CHECK (kind = 'notify');
 
 -- What is planned for later is not old: its created_at is the time for which it is planned.
@@ -204,3 +206,72 @@ CREATE TRIGGER tell_of_member AFTER UPDATE OF is_private, hidden_at ON feed.memb
 FOR EACH ROW
 WHEN (NEW.is_private AND NOT OLD.is_private OR NEW.hidden_at IS NOT NULL AND OLD.hidden_at IS NULL)
 EXECUTE FUNCTION feed.tell_of_member();
+
+-- What a position does not find: groups that lost a cause, or were removed, in the last day. For `resume`, and for
+-- processes that did not hear of it.
+CREATE TABLE websocket.shrunk_notifications (
+    recipient_id uuid NOT NULL REFERENCES websocket.notified_accounts ON DELETE CASCADE,
+    notification_id uuid NOT NULL,
+    changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (recipient_id, notification_id)
+);
+CREATE INDEX shrunk_notifications_by_time ON websocket.shrunk_notifications (changed_at);
+CREATE FUNCTION websocket.keep_shrunk() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO websocket.shrunk_notifications AS s (recipient_id, notification_id)
+    -- Not of an account that is being deleted.
+    SELECT account_id, OLD.id FROM websocket.notified_accounts WHERE account_id = OLD.recipient_id
+    ON CONFLICT (recipient_id, notification_id) DO UPDATE SET changed_at = excluded.changed_at;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER keep_shrunk AFTER UPDATE ON websocket.notifications
+FOR EACH ROW WHEN (NEW.count < OLD.count) EXECUTE FUNCTION websocket.keep_shrunk();
+CREATE TRIGGER keep_removed AFTER DELETE ON websocket.notifications
+FOR EACH ROW EXECUTE FUNCTION websocket.keep_shrunk();
+
+-- Who invited whom into a group, while that waits for an answer.
+ALTER TABLE websocket.participants ADD COLUMN invited_by uuid REFERENCES auth.accounts ON DELETE SET NULL;
+CREATE INDEX participants_by_inviter ON websocket.participants (invited_by) WHERE invited_by IS NOT NULL;
+
+CREATE VIEW feed.mute_pairs AS
+SELECT member_id, muted_id FROM feed.mutes WHERE until IS NULL OR until > now();
+GRANT SELECT ON feed.mute_pairs TO chitlaq_websocket;
+
+-- Messages are told when they are so old and unread.
+CREATE FUNCTION websocket.message_age() RETURNS interval LANGUAGE sql IMMUTABLE RETURN interval '10 seconds';
+
+-- As `feed.causes`, for conversations: who wrote what is unread, and who invites. What a stranger asks is kept apart.
+CREATE FUNCTION websocket.causes(recipients uuid[], kinds text[], subjects uuid[], actors uuid[])
+RETURNS TABLE (number bigint, at timestamptz, is_muted boolean, is_filtered boolean)
+LANGUAGE sql STABLE
+AS $$
+    SELECT a.number, c.at,
+           c.is_muted OR EXISTS (SELECT FROM feed.mute_pairs u WHERE u.member_id = a.recipient AND u.muted_id = a.actor),
+           c.is_filtered
+    FROM unnest(recipients, kinds, subjects, actors) WITH ORDINALITY AS a (recipient, kind, subject, actor, number)
+    CROSS JOIN LATERAL (
+        SELECT m.sent_at AS at, p.archived_at IS NOT NULL OR coalesce(p.muted_until > now(), false) AS is_muted,
+               p.state = 'requested' AS is_filtered
+        FROM websocket.participants p
+        JOIN websocket.conversations v ON v.id = p.conversation_id
+        CROSS JOIN LATERAL (
+            SELECT m.sent_at FROM websocket.messages m
+            WHERE m.conversation_id = v.id AND m.seq > greatest(p.read_seq, p.after_seq, v.last_seq - 200)
+              AND m.sender_id = a.actor AND m.event IS NULL AND m.deleted_at IS NULL
+              AND m.sent_at <= now() - websocket.message_age()
+            ORDER BY m.seq LIMIT 1
+        ) m
+        WHERE a.kind = 'message' AND a.actor <> a.recipient AND p.conversation_id = a.subject
+          AND p.account_id = a.recipient AND p.state IN ('joined', 'requested')
+        UNION ALL
+        SELECT p.since, false, false
+        FROM websocket.participants p JOIN websocket.conversations v ON v.id = p.conversation_id
+        WHERE a.kind = 'group_invitation' AND p.conversation_id = a.subject AND p.account_id = a.recipient
+          AND p.state = 'invited' AND coalesce(p.invited_by, v.created_by) = a.actor
+    ) c
+    WHERE EXISTS (SELECT FROM feed.member_cards m WHERE m.id = a.actor)
+      AND NOT EXISTS (SELECT FROM websocket.blocks_between(a.recipient, a.actor))
+$$;

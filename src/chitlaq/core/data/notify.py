@@ -7,6 +7,7 @@ themselves, as ``like`` does; the payload is then the JSON of a struct of `Notif
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias, cast
 from uuid import UUID
 
@@ -53,7 +54,16 @@ class PollEnded(msgspec.Struct, frozen=True, tag="poll"):
     after: UUID | None = None
 
 
-Notify: TypeAlias = Reaction | PostChanged | PairChanged | MemberChanged | PollEnded
+class ConversationChanged(msgspec.Struct, frozen=True, tag="conversation"):
+    """Of a conversation, it is another now who takes part, or what these members, or all, have not read."""
+
+    conversation_id: UUID
+    member_ids: Sequence[UUID] | None = None
+
+
+Notify: TypeAlias = (
+    Reaction | PostChanged | PairChanged | MemberChanged | PollEnded | ConversationChanged
+)
 
 NOTIFY: JobKind[Notify] = JobKind(
     "notify", cast("type[Notify]", Notify), longest_pause_seconds=60.0, batch=BATCH

@@ -7,6 +7,7 @@ from typing import get_args
 import msgspec
 
 from chitlaq.services.websocket.chat import frames as chat
+from chitlaq.services.websocket.notifications import frames as notifications
 from chitlaq.services.websocket.presence import frames as presence
 from chitlaq.services.websocket.sockets import frames as sockets
 from chitlaq.services.websocket.sockets.frames import type_of
@@ -21,7 +22,7 @@ class PostFrame(msgspec.Struct, tag="post", frozen=True):
 ForMembers = chat.Incoming | presence.Incoming
 """What only members who are signed in may send."""
 Incoming = sockets.Incoming | ForMembers
-Outgoing = sockets.Outgoing | chat.Outgoing | presence.Outgoing | PostFrame
+Outgoing = sockets.Outgoing | chat.Outgoing | presence.Outgoing | notifications.Outgoing | PostFrame
 
 INCOMING = tuple(map(type_of, get_args(Incoming)))
 OUTGOING = tuple(map(type_of, get_args(Outgoing)))

@@ -27,9 +27,10 @@ from chitlaq.services.websocket.chat.sending import Sending
 from chitlaq.services.websocket.chat.streams import Streams
 from chitlaq.services.websocket.departures.departures import contribution
 from chitlaq.services.websocket.listener import Listener
-from chitlaq.services.websocket.notifications import causes
+from chitlaq.services.websocket.notifications import causes, unread
 from chitlaq.services.websocket.notifications.channels import digests
 from chitlaq.services.websocket.notifications.channels.channels import Channels
+from chitlaq.services.websocket.notifications.live import Live
 from chitlaq.services.websocket.notifications.notifications import Notifications
 from chitlaq.services.websocket.notifications.telling import Telling
 from chitlaq.services.websocket.presence.presence import Presences
@@ -56,32 +57,38 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
     changes = Changes(context.database, hub, streams)
     presences = Presences(context.database, hub, changes)
     listener = Listener(context.database, context.valkey, hub, presences)
-    exchange = Exchange(context.valkey, streams, changes, presences)
+    live = Live(context.database, hub, streams)
+    exchange = Exchange(context.valkey, streams, changes, presences, live)
     context.verifier.revoked = lambda: hub.close_those(context.verifier.is_revoked)
     people = People(context.database)
     groups = Groups(context.database, people, streams, changes)
     sending = Sending(context.database, people, streams, groups)
     channels = Channels.opened(context.database, context.settings, Secrets(context.home.secrets))
-    telling = Telling(channels.pushes.enqueue)
+    telling = Telling(channels.pushes.enqueue, live)
     parts = member_data.handlers(context.database, contribution(context.database, groups, telling))
-    chat = ChatOnSocket(context.database, people, sending, presences)
+    chat = ChatOnSocket(context.database, people, sending, presences, live)
+    runner = Runner(
+        context.database,
+        causes.handler(telling),
+        unread.handler(context.database),
+        *parts,
+        renewals.handler(changes),
+        channels.pushes.handler,
+    )
+    changes.look = partial(causes.look, runner)
     async with (
         tasks.running(
             listener.listen_forever,
             exchange.listen_forever,
             exchange.beat_forever,
             changes.send_forever,
+            live.send_forever,
             sending.count_forever,
             presences.ask_forever,
             partial(digests.send_forever, context.database, channels.installation_zone),
+            partial(unread.plan_forever, context.database),
         ),
-        Runner(
-            context.database,
-            causes.handler(telling),
-            *parts,
-            renewals.handler(changes),
-            channels.pushes.handler,
-        ).running(),
+        runner.running(),
     ):
         yield WebsocketState(
             open_socket=partial(Socket, hub, context.verifier, chat.handle),

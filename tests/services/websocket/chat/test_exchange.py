@@ -16,6 +16,7 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.services.websocket.chat.changes import Changes
 from chitlaq.services.websocket.chat.exchange import CHANNELS, Exchange
 from chitlaq.services.websocket.chat.streams import Streams
+from chitlaq.services.websocket.notifications.live import Live
 from chitlaq.services.websocket.presence.presence import Presences
 from chitlaq.services.websocket.sockets.hub import Hub
 from tests.conftest import Stack, eventually
@@ -53,7 +54,8 @@ async def process(
     hub = Hub()
     streams = WatchedStreams(database, hub)
     changes = Changes(database, hub, streams)
-    exchange = Exchange(client, streams, changes, Presences(database, hub, changes))
+    presences, live = Presences(database, hub, changes), Live(database, hub, streams)
+    exchange = Exchange(client, streams, changes, presences, live)
     try:
         yield exchange, streams
     finally:

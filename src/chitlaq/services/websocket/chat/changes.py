@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -63,9 +63,11 @@ class Changes:
         self._sent: OrderedDict[Place, datetime] = OrderedDict()
         self._told: dict[UUID, int] = {}
         self._marked: dict[tuple[UUID, UUID], int] = {}
-        streams.repair_changes = self._repair
+        streams.repairers.append(self._repair)
         self.publish: Callable[[UUID, Sequence[Place], Sequence[Signal]], None] = lambda *_: None
         """Tells other processes; set by the exchange."""
+        self.look: Callable[[UUID, UUID, Sequence[UUID] | None], Awaitable[None]] = _nothing
+        """Runs a job that looks at what is told of a conversation, to these members; set by the service."""
 
     def changed(self, place: Place) -> None:
         """A change of a message was committed: send it, here and in other processes."""
@@ -118,7 +120,9 @@ class Changes:
         """
         try:
             async with self._database.session() as session:
-                row = await session.row("mark_read", member, conversation_id, seq, MAX_RECEIPTS)
+                row = await session.row(
+                    "mark_read", member, conversation_id, seq, MAX_RECEIPTS, logs.request_id()
+                )
         except PostgresUnavailableError:
             self._streams.suspect()
             raise
@@ -126,6 +130,8 @@ class Changes:
             raise problems.not_found("conversation")
         for audience, frame in _receipts(row):
             self.tell(conversation_id, audience, frame, is_repaired=True)
+        if row["job_id"] is not None:
+            await self.look(row["job_id"], conversation_id, [member])
 
     def receive(self, places: Iterable[Place]) -> None:
         """These messages were changed, by any process."""
@@ -195,7 +201,7 @@ class Changes:
             if frame is None:
                 frame = encoded[variant] = encoded_change(stored, account)
             for socket in sockets:
-                socket.put_change(frame)
+                socket.put_change("message_changed", frame)
 
     async def _repair(self, seconds: float) -> None:
         rows = await self._database.rows("recently_changed_messages", seconds)
@@ -217,9 +223,13 @@ class Changes:
         self._marked = marked
 
 
+async def _nothing(*_: object) -> None:
+    pass
+
+
 def _receipts(row: Any) -> Iterator[tuple[Sequence[UUID], Read]]:
     """Yield whom to tell how far somebody has read, and what."""
-    conversation_id, account, username, seq, unread, audience = row
+    conversation_id, account, username, seq, unread, audience, *_ = row
     yield [account], Read(conversation_id, username, seq, unread)
     yield audience or (), Read(conversation_id, username, seq)
 

@@ -10,6 +10,7 @@ import msgspec
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Page, Paging
+from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket.chat.groups import Groups
 from chitlaq.services.websocket.chat.schemas import (
     Conversation,
@@ -48,7 +49,11 @@ async def begin(
             await session.execute(
                 "add_participants", conversation_id, "member", strangers, "invited"
             )
+            job_id = await session.value(
+                "look_at_notifications", conversation_id, strangers, logs.request_id()
+            )
         await groups.announce(conversation_id)
+        await groups.look(job_id, conversation_id, strangers)
         return await shown(database, member, conversation_id), True
     if len(others) != 1 or new.name is not None or new.is_history_visible:
         raise problems.invalid(

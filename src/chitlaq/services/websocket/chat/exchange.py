@@ -26,6 +26,7 @@ from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.chat.changes import Changes, Signal
 from chitlaq.services.websocket.chat.stored import Place, Stored
 from chitlaq.services.websocket.chat.streams import Delivery, Streams
+from chitlaq.services.websocket.notifications.live import Live, Notice
 from chitlaq.services.websocket.presence.presence import Note, Presences
 
 CHANNELS = tuple(f"chitlaq:chat:{{{number}}}" for number in range(16))
@@ -57,6 +58,7 @@ class _Envelope(msgspec.Struct, frozen=True, array_like=True):
     note: Note | None = None
     is_goodbye: bool = False
     is_warning: bool = False
+    notices: Sequence[Notice] = ()
 
 
 class _Heard:
@@ -74,12 +76,18 @@ _decoder = msgspec.msgpack.Decoder(_Envelope)
 
 class Exchange:
     def __init__(
-        self, client: Valkey, streams: Streams, changes: Changes, presences: Presences
+        self,
+        client: Valkey,
+        streams: Streams,
+        changes: Changes,
+        presences: Presences,
+        live: Live,
     ) -> None:
         self._client = client
         self._streams = streams
         self._changes = changes
         self._presences = presences
+        self._live = live
         presences.publish = self.publish_note
         self._id = ids.new()
         # What each of our own envelopes begins with: we hear them all, and need not decode them.
@@ -93,6 +101,7 @@ class Exchange:
         streams.publish = self.publish
         streams.warn = self.warn
         changes.publish = self.publish_changes
+        live.publish = self.publish_notices
 
     def publish(self, deliveries: Sequence[Delivery]) -> None:
         """Publish without waiting; what gets lost is noticed by the subscribers."""
@@ -117,6 +126,15 @@ class Exchange:
         self._put(
             channel,
             _Envelope(self._id, number, is_numbered=is_numbered, changed=changed, signals=signals),
+        )
+
+    def publish_notices(self, notices: Sequence[Notice]) -> None:
+        """Publish whose notifications may be others now; the order does not matter."""
+        channel = notices[0].recipient_id.int % len(CHANNELS)
+        self._numbers[channel] += 1
+        self._put(
+            channel,
+            _Envelope(self._id, self._numbers[channel], is_numbered=True, notices=notices),
         )
 
     def publish_note(self, note: Note) -> None:
@@ -184,6 +202,7 @@ class Exchange:
         self._changes.receive(envelope.changed)
         for signal in envelope.signals:
             self._changes.hear(signal)
+        self._live.receive(envelope.notices)
         if envelope.note is not None:
             self._presences.hear(envelope.note)
 

@@ -27,12 +27,16 @@ class Send(msgspec.Struct, tag="send", frozen=True):
 
 
 class Resume(msgspec.Struct, tag="resume", frozen=True):
-    """Ask for what was missed: the number of the last message seen, for each conversation."""
+    """Ask for what was missed: the number of the last message seen, for each conversation.
+
+    ``notifications`` is the position (``updated_at``) of the last notification that was got, or its id.
+    """
 
     conversations: Annotated[
         dict[UUID, Annotated[int, msgspec.Meta(ge=0, le=2**62)]],
         msgspec.Meta(max_length=MAX_RESUMED),
     ]
+    notifications: Annotated[str, msgspec.Meta(max_length=40)] | None = None
 
 
 class Ack(msgspec.Struct, tag="ack", frozen=True):

@@ -6,7 +6,7 @@ written into the conversation's history as a line and announced to everybody who
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ import msgspec
 
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
 from chitlaq.core.http import problems
+from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket.chat.changes import Changes
 from chitlaq.services.websocket.chat.frames import ConversationChanged
 from chitlaq.services.websocket.chat.people import People
@@ -47,6 +48,7 @@ class _Change:
         self.state = "left"
         self.lines: list[tuple[Event, UUID | None, str]] = []
         self.left: UUID | None = None
+        self.concerned = {actor}
         self.is_change = False
         self.is_secret = False
 
@@ -64,6 +66,8 @@ class _Change:
             raise problems.forbidden("Only the owner and admins of the group may do that.")
 
     def write(self, event: Event, subject: UUID | None = None, text: str = "") -> None:
+        if subject is not None:
+            self.concerned.add(subject)
         self.lines.append((event, subject, text))
         self.is_change = True
 
@@ -122,6 +126,7 @@ class Groups:
             else:
                 await change.execute("end_participation", target["id"], change.last_seq)
             change.left = target["id"]
+            change.concerned.add(target["id"])
 
     async def depart(self, account: UUID) -> None:
         """Take part in nothing any more, since the account goes: others see that at once.
@@ -131,7 +136,9 @@ class Groups:
         for row in await self._database.rows("groups_of", account):
             async with self._changing(account, row["conversation_id"]) as change:
                 await self._leave(change)
-        while (deleted := await self._database.row("delete_direct", account)) is not None:
+        while (
+            deleted := await self._database.row("delete_direct", account, logs.request_id())
+        ) is not None:
             conversation_id, version, other = deleted
             self._changes.tell(
                 conversation_id, [other], ConversationChanged(conversation_id, version)
@@ -186,6 +193,10 @@ class Groups:
         """Tell everybody whom it concerns that there is a conversation."""
         await self._changes.announce(conversation_id)
 
+    async def look(self, job_id: UUID, conversation_id: UUID, invited: Sequence[UUID]) -> None:
+        """Run a committed job that tells these members of their invitation."""
+        await self._changes.look(job_id, conversation_id, invited)
+
     @asynccontextmanager
     async def _changing(
         self, actor: UUID, conversation_id: UUID, *, may_have_left: bool = False
@@ -206,6 +217,10 @@ class Groups:
                     await session.row("write_line", conversation_id, actor, *line)
                     for line in change.lines
                 ]
+                concerned = list(change.concerned)
+                job_id = await session.value(
+                    "look_at_notifications", conversation_id, concerned, logs.request_id()
+                )
             deliveries = [
                 await self._delivery(change, line, row)
                 for line, row in zip(change.lines, written, strict=True)
@@ -218,6 +233,7 @@ class Groups:
         if change.is_change:
             only = actor if change.is_secret else None
             await self._changes.announce(conversation_id, change.left, only)
+        await self._changes.look(job_id, conversation_id, concerned)
 
     async def _delivery(
         self, change: _Change, line: tuple[Event, UUID | None, str], row: Any
@@ -249,8 +265,9 @@ class Groups:
             raise problems.conflict(f"The group is full: it may have {MAX_PARTICIPANTS} members.")
         state = "joined" if found["is_follower"] else "invited"
         await change.execute(
-            "set_participant", found["id"], role, state, self._first_readable(change)
-        )
+            "set_participant", found["id"], role, state, self._first_readable(change),
+            change.actor if state == "invited" else None,
+        )  # fmt: skip
         change.write("added" if found["is_follower"] else "invited", found["id"])
 
     async def _accept(self, change: _Change) -> None:
@@ -263,7 +280,12 @@ class Groups:
             await change.execute("join_direct", change.actor)
             return
         await change.execute(
-            "set_participant", change.actor, change.role, "joined", self._first_readable(change)
+            "set_participant",
+            change.actor,
+            change.role,
+            "joined",
+            self._first_readable(change),
+            None,
         )
         change.write("joined")
 

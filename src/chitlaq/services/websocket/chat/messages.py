@@ -11,6 +11,7 @@ from uuid import UUID
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
 from chitlaq.core.http import problems
 from chitlaq.core.http.schemas import require_moment
+from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket.chat import texts
 from chitlaq.services.websocket.chat.changes import Changes
 from chitlaq.services.websocket.chat.groups import UNAVAILABLE
@@ -126,6 +127,10 @@ class Messages:
                 )
             if not row["deleted"]:
                 await session.execute("delete_message", *place)
+            job_id = await session.value(
+                "look_at_notifications", place.conversation_id, None, logs.request_id()
+            )
+        await self._changes.look(job_id, place.conversation_id, None)
 
     async def react(self, member: UUID, place: Place, emoji: str) -> None:
         """React to a message; repeating it changes nothing.

@@ -21,6 +21,7 @@ from chitlaq.services.websocket.chat.streams import (
     acknowledgement,
     encoded_message,
 )
+from chitlaq.services.websocket.notifications.live import Live
 from chitlaq.services.websocket.presence.frames import Typing, Watch
 from chitlaq.services.websocket.presence.presence import Presences
 from chitlaq.services.websocket.sockets.socket import Socket
@@ -31,12 +32,18 @@ MAX_REPLAYED = 500
 
 class ChatOnSocket:
     def __init__(
-        self, database: Database, people: People, sending: Sending, presences: Presences
+        self,
+        database: Database,
+        people: People,
+        sending: Sending,
+        presences: Presences,
+        live: Live,
     ) -> None:
         self._database = database
         self._people = people
         self._sending = sending
         self._presences = presences
+        self._live = live
 
     def handle(
         self, socket: Socket, member: Identity, frame: protocol.ForMembers, started: float
@@ -108,6 +115,8 @@ class ChatOnSocket:
                     encoded = encoded_message(Stored.of(row), member.account_id)
                     socket.put_encoded("message", encoded)
             await self._replay_changes(socket, member.account_id, frame.conversations)
+            if frame.notifications is not None:
+                await self._live.replay(socket, member.account_id, frame.notifications)
             socket.put(frames.Resumed())
             metrics.RESUMES.labels(result).inc()
         finally:

@@ -180,12 +180,12 @@ SELECT count(*) FROM websocket.participants WHERE conversation_id = $1 AND state
 SELECT account_id FROM websocket.participants WHERE conversation_id = $1 AND role = 'owner';
 
 -- name: set_participant
--- Let an account ($2) take part with a role and a state, reading what follows number $5.
-INSERT INTO websocket.participants AS p (conversation_id, account_id, role, state, after_seq, read_seq)
-VALUES ($1, $2, $3, $4, $5, $5)
+-- Let an account ($2) take part with a role and a state, reading what follows number $5; $6 has invited it.
+INSERT INTO websocket.participants AS p (conversation_id, account_id, role, state, after_seq, read_seq, invited_by)
+VALUES ($1, $2, $3, $4, $5, $5, $6)
 ON CONFLICT (conversation_id, account_id) DO UPDATE
 SET role = excluded.role, state = excluded.state, since = clock_timestamp(), after_seq = excluded.after_seq,
-    read_seq = greatest(p.read_seq, excluded.read_seq), until_seq = NULL,
+    read_seq = greatest(p.read_seq, excluded.read_seq), until_seq = NULL, invited_by = excluded.invited_by,
     muted_until = NULL, archived_at = NULL, pinned_at = NULL;
 
 -- name: join_direct
@@ -200,9 +200,17 @@ UPDATE websocket.participants SET role = $3 WHERE conversation_id = $1 AND accou
 -- name: end_participation
 -- Let an account take part no longer: it reads what it could, up to number $3, and nothing after.
 UPDATE websocket.participants
-SET state = 'left', role = 'member', since = clock_timestamp(),
+SET state = 'left', role = 'member', since = clock_timestamp(), invited_by = NULL,
     until_seq = CASE state WHEN 'joined' THEN $3 ELSE after_seq END
 WHERE conversation_id = $1 AND account_id = $2;
+
+-- name: look_at_notifications
+-- Let it be looked at again what is told of a conversation to these members ($2; null: to all); the job, which the
+-- caller runs.
+INSERT INTO jobs.jobs (kind, state, attempts, due_at, payload, request_id)
+VALUES ('notify', 'running', 1, jobs.lease(),
+        jsonb_build_object('type', 'conversation', 'conversation_id', $1::uuid, 'member_ids', $2::uuid[]), $3)
+RETURNING id;
 
 -- name: groups_of
 -- The groups that an account takes part in, or is invited to. Index: participants_by_account.
@@ -211,12 +219,20 @@ FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.convers
 WHERE p.account_id = $1 AND p.state <> 'left' AND c.kind = 'group' ORDER BY p.conversation_id;
 
 -- name: delete_direct
--- Delete one of an account's direct conversations; its id, the next version, and the other of the two.
-DELETE FROM websocket.conversations WHERE id = (
-    SELECT c.id FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
-    WHERE p.account_id = $1 AND c.kind = 'direct' ORDER BY c.id LIMIT 1
+-- Delete one of an account's direct conversations, and let go what is told of it; its id, the next version, and the
+-- other of the two.
+WITH deleted AS (
+    DELETE FROM websocket.conversations WHERE id = (
+        SELECT c.id FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
+        WHERE p.account_id = $1 AND c.kind = 'direct' ORDER BY c.id LIMIT 1
+    )
+    RETURNING id, participants_version + 1 AS version, CASE WHEN lower_id = $1 THEN upper_id ELSE lower_id END AS other
+), told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    SELECT 'notify', jsonb_build_object('type', 'conversation', 'conversation_id', d.id), $2 FROM deleted d
+    WHERE EXISTS (SELECT FROM websocket.notification_causes c WHERE c.subject_id = d.id)
 )
-RETURNING id, participants_version + 1, CASE WHEN lower_id = $1 THEN upper_id ELSE lower_id END;
+SELECT id, version, other FROM deleted;
 
 -- name: touch_conversation
 -- Note that a conversation's participants or settings changed.
@@ -312,7 +328,8 @@ WHERE p.account_id = $1 AND c.id = $2 AND p.state <> 'invited';
 SELECT websocket.seq_at($1, $2, $3, $4);
 
 -- name: mark_read
--- Move a member's read marker forward, to no more than there is; what remains unread, and who may know.
+-- Move a member's read marker forward, to no more than there is; what remains unread, who may know, and the job that
+-- takes out what the member was told of it, if they were, which the caller runs.
 WITH marked AS (
     UPDATE websocket.participants p
     SET read_seq = greatest(p.read_seq, least($3, c.last_seq)),
@@ -320,10 +337,18 @@ WITH marked AS (
     FROM websocket.conversations c
     WHERE p.account_id = $1 AND p.conversation_id = $2 AND c.id = $2 AND p.state IN ('joined', 'requested')
     RETURNING p.conversation_id, p.account_id, p.read_seq, c.last_seq
+), told AS (
+    INSERT INTO jobs.jobs (kind, state, attempts, due_at, payload, request_id)
+    SELECT 'notify', 'running', 1, jobs.lease(),
+           jsonb_build_object('type', 'conversation', 'conversation_id', $2::uuid, 'member_ids', ARRAY[$1::uuid]), $5
+    WHERE EXISTS (SELECT FROM websocket.notifications n
+                  WHERE n.recipient_id = $1 AND n.kind = 'message' AND n.subject_id = $2)
+    RETURNING id
 )
 SELECT m.conversation_id, m.account_id, s.username, m.read_seq,
        websocket.unread(m.conversation_id, m.account_id, m.read_seq, m.last_seq) AS unread,
-       websocket.marker_audience(m.conversation_id, m.account_id, $4) AS audience
+       websocket.marker_audience(m.conversation_id, m.account_id, $4) AS audience,
+       (SELECT id FROM told) AS job_id
 FROM marked m JOIN feed.member_cards s ON s.id = m.account_id;
 
 -- name: recently_moved_markers

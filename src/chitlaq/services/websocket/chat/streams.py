@@ -95,8 +95,8 @@ class Streams:
         """Tells other processes; set by the exchange."""
         self.warn: Callable[[], None] = lambda: None
         """Tells other processes that something may have been committed and not published."""
-        self.repair_changes: Callable[[float], Awaitable[None]] = _nothing
-        """Sends what else was changed in the last seconds; set by the changes."""
+        self.repairers: list[Callable[[float], Awaitable[None]]] = []
+        """Each sends what else was changed in the last seconds; added by changes and notifications."""
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Deliver what this process has committed, here and to other processes."""
@@ -179,7 +179,8 @@ class Streams:
                 stream = self._streams[conversation_id] = _Stream(first_seq - 1)
             if stream.delivered < last_seq:
                 self._read(conversation_id, stream, last_seq)
-        await self.repair_changes(seconds)
+        for repair in self.repairers:
+            await repair(seconds)
 
     def _read(self, conversation_id: UUID, stream: _Stream, target: int) -> None:
         stream.target = max(stream.target, target)
@@ -273,10 +274,6 @@ class Streams:
         if count:
             arrived_at = delivery.arrived_at
             metrics.delivered(count, max(time.time() - arrived_at, 0) if arrived_at else None)
-
-
-async def _nothing(_: float) -> None:
-    pass
 
 
 def _acknowledge(delivery: Delivery) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from chitlaq.core.data.jobs import Batch, BatchHandler, enqueue
+from chitlaq.core.data.jobs import Batch, BatchHandler, Runner, enqueue
 from chitlaq.core.data.notify import (
     NOTIFY,
+    ConversationChanged,
     MemberChanged,
     Notify,
     PairChanged,
@@ -16,18 +17,19 @@ from chitlaq.core.data.notify import (
     Reaction,
 )
 from chitlaq.core.data.postgres import Session
-from chitlaq.services.websocket.notifications.kinds import OF_FEED
+from chitlaq.services.websocket.notifications.kinds import ABOUT_CONVERSATIONS, OF_FEED
 from chitlaq.services.websocket.notifications.telling import GONE, Cause, State, Telling
 
 PART = 1000
 """How much of what was told of a member, or of those in a poll, a job looks at; another goes on."""
+PATIENCE_SECONDS = 0.25
 
 
 def handler(telling: Telling) -> BatchHandler[Notify]:
     """Return what looks where jobs say. Batches do so one after the other, also those of other processes."""
 
     async def work(batch: Batch[Notify]) -> None:
-        async with batch.completing() as session:
+        async with telling.committing(batch.completing()) as session:
             await session.execute("lock_causes")
             deleted = await _deleted(session, batch.payloads)
             looked_at = await _looked_at(session, batch.payloads, deleted)
@@ -59,6 +61,7 @@ async def _looked_at(
     causes: set[Cause] = set()
     posts: list[UUID] = []
     pairs: list[tuple[UUID, UUID]] = []
+    conversations: list[tuple[UUID, UUID | None]] = []
     for payload in payloads:
         match payload:
             case Reaction(kind, post_id, author_id, member_id):
@@ -72,13 +75,20 @@ async def _looked_at(
                 causes.update(await _told_of(session, payload))
             case PollEnded():
                 causes.update(await _asked_by(session, payload))
+            case ConversationChanged(conversation_id, member_ids):
+                members = [None] if member_ids is None else member_ids
+                conversations += [(conversation_id, member) for member in members]
     if posts:
         causes.update(Cause(*row) for row in await session.rows("addressed", posts))
     if pairs:
         ones, others = ([pair[at] for pair in pairs] for at in (0, 1))
         causes.update(Cause(*row) for row in await session.rows("told_of_pairs", ones, others))
+    if conversations:
+        columns = [list(each) for each in zip(*conversations, strict=True)]
+        causes.update(Cause(*row) for row in await session.rows("chat_candidates", *columns))
     gone = set(deleted)
-    return {cause for cause in causes if cause.kind in OF_FEED and cause.subject_id not in gone}
+    known = OF_FEED | ABOUT_CONVERSATIONS
+    return {cause for cause in causes if cause.kind in known and cause.subject_id not in gone}
 
 
 def _follows(actor: UUID, recipient: UUID) -> set[Cause]:
@@ -103,10 +113,22 @@ async def _asked_by(session: Session, ended: PollEnded) -> list[Cause]:
 
 
 async def _states(session: Session, causes: Sequence[Cause]) -> dict[Cause, State]:
-    """Ask feed-service how these causes are now."""
+    """Ask whose facts they are how these causes are now: chat, or feed-service."""
     states = dict.fromkeys(causes, GONE)
-    if causes:
-        columns = [list(each) for each in zip(*causes, strict=True)]
-        for row in await session.rows("causes", *columns):
-            states[causes[row["number"] - 1]] = State(row["at"], not row["is_muted"])
+    of_chat = [cause for cause in causes if cause.kind in ABOUT_CONVERSATIONS]
+    others = [cause for cause in causes if cause.kind not in ABOUT_CONVERSATIONS]
+    for name, asked in (("causes", others), ("chat_causes", of_chat)):
+        if asked:
+            columns = [list(each) for each in zip(*asked, strict=True)]
+            for row in await session.rows(name, *columns):
+                is_told, is_filtered = not row["is_muted"], row["is_filtered"]
+                states[asked[row["number"] - 1]] = State(row["at"], is_told, None, is_filtered)
     return states
+
+
+async def look(
+    runner: Runner, job_id: UUID, conversation_id: UUID, member_ids: Sequence[UUID] | None
+) -> None:
+    """Look at a conversation that a committed job of this process is about; return soon."""
+    payload = ConversationChanged(conversation_id, member_ids)
+    await runner.run_now(NOTIFY, job_id, payload, PATIENCE_SECONDS)

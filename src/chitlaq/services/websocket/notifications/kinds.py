@@ -25,6 +25,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 ABOUT_POSTS: frozenset[Kind] = frozenset(
     {"mention", "reply", "like", "repost", "quote", "poll_ended"}
 )
+ABOUT_CONVERSATIONS: frozenset[Kind] = frozenset({"message", "group_invitation"})
 OF_FEED: frozenset[Kind] = ABOUT_POSTS | {"follow", "follow_request", "follow_accepted"}
 SECURITY: frozenset[Kind] = frozenset({"new_device", "export_ready", "moderation"})
 """What happens to the account itself: always told in the application, and at once by mail."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,9 +13,10 @@ from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Paging, cursor_after
 from chitlaq.services.websocket.chat.schemas import Person
-from chitlaq.services.websocket.notifications.kinds import ABOUT_POSTS
+from chitlaq.services.websocket.notifications.kinds import ABOUT_CONVERSATIONS, ABOUT_POSTS
 from chitlaq.services.websocket.notifications.schemas import (
     Actor,
+    ConversationCard,
     Excerpt,
     Notification,
     NotificationPage,
@@ -50,16 +51,15 @@ class Notifications:
         reading = await self.reading(member)
         has_more = len(rows) > paging.limit
         after = cursor_after(_as_id(rows[paging.limit - 1]["position"])) if has_more else None
-        items = await self._shown(member, rows[: paging.limit])
+        items = await shown(self._database, member, rows[: paging.limit])
         return NotificationPage(
             items, paging.page, paging.limit, after, reading.unseen, reading.unread
         )
 
     async def by_id(self, member: UUID, ids: Sequence[UUID]) -> Sequence[Notification]:
         """Return those of these that the member may see, in the order of their positions."""
-        return await self._shown(
-            member, await self._database.rows("notifications_of", member, ids, ACTORS)
-        )
+        rows = await self._database.rows("notifications_of", member, ids, ACTORS)
+        return await shown(self._database, member, rows)
 
     async def reading(self, member: UUID) -> Reading:
         """Return how far a member has read, and how much is newer."""
@@ -72,7 +72,7 @@ class Notifications:
         Raises:
             Problem: 422 for what is neither a position nor a notification of the member's.
         """
-        async with self._database.transaction() as session:
+        async with self._telling.committing(self._database.transaction()) as session:
             await session.rows("lock_notified", [member])
             seen = await _until(session, member, "seen_until", read.seen_until)
             until = await _until(session, member, "until", read.until)
@@ -84,45 +84,53 @@ class Notifications:
             await self._telling.after_read(member, reading)
         return reading
 
-    async def _shown(self, member: UUID, rows: Sequence[Any]) -> Sequence[Notification]:
-        posts = {row["subject_id"] for row in rows if row["kind"] in ABOUT_POSTS}
-        actors = {actor for row in rows for actor in row["actors"]}
-        excerpts = {
-            row["id"]: Excerpt(row["id"], Person(*row[1:4]), *row[4:])
-            for row in (await self._database.rows("excerpts", member, list(posts)) if posts else ())
-        }
-        cards = {
-            row["id"]: Actor(
+
+async def shown(database: Database, member: UUID, rows: Sequence[Any]) -> Sequence[Notification]:
+    """Return the groups of these rows, without those that the member may not see any more."""
+    posts = {row["subject_id"] for row in rows if row["kind"] in ABOUT_POSTS}
+    conversations = {row["subject_id"] for row in rows if row["kind"] in ABOUT_CONVERSATIONS}
+    actors = {actor for row in rows for actor in row["actors"]}
+    about: dict[UUID, Excerpt | ConversationCard] = {}
+    if posts:
+        for row in await database.rows("excerpts", member, list(posts)):
+            about[row["id"]] = Excerpt(row["id"], Person(*row[1:4]), *row[4:])
+    if conversations:
+        for row in await database.rows("conversation_cards", member, list(conversations)):
+            about[row["id"]] = ConversationCard(*row)
+    cards = {}
+    if actors:
+        for row in await database.rows("cards_of", member, list(actors)):
+            cards[row["id"]] = Actor(
                 row["username"],
                 row["display_name"],
                 row["avatar_url"],
                 row["department"],
                 row["university"],
             )
-            for row in await self._database.rows("cards_of", member, list(actors))
-        }
-        return [
-            shown
-            for row in rows
-            if (shown := _notification(member, row, excerpts, cards)) is not None
-        ]
+    found = (_notification(member, row, about, cards) for row in rows)
+    return [one for one in found if one is not None]
 
 
 def _notification(
-    member: UUID, row: Any, excerpts: dict[UUID, Excerpt], cards: dict[UUID, Actor]
+    member: UUID,
+    row: Any,
+    about: Mapping[UUID, Excerpt | ConversationCard],
+    cards: Mapping[UUID, Actor],
 ) -> Notification | None:
     """Return a notification, or None if the member may see none of it."""
     others = [actor for actor in row["actors"] if actor != member]
     actors = [cards[actor] for actor in others if actor in cards]
-    post = excerpts.get(row["subject_id"])
-    if (row["kind"] in ABOUT_POSTS and post is None) or (others and not actors):
+    subject = about.get(row["subject_id"])
+    is_about = row["kind"] in ABOUT_POSTS | ABOUT_CONVERSATIONS
+    if (is_about and subject is None) or (others and not actors):
         return None
     return Notification(
         id=row["id"],
         kind=row["kind"],
         actors=actors,
         count=row["count"] - len(others) + len(actors),
-        post=post,
+        post=subject if isinstance(subject, Excerpt) else None,
+        conversation=subject if isinstance(subject, ConversationCard) else None,
         text=row["text"],
         created_at=row["created_at"],
         updated_at=row["position"],
@@ -137,12 +145,20 @@ async def _until(session: Session, member: UUID, name: str, text: str | None) ->
     try:
         return await session.value("position_of", member, UUID(text)) or _unknown(name)
     except ValueError:
-        pass
+        return position(name, text)
+
+
+def position(name: str, text: str) -> datetime:
+    """Return a position that a client names.
+
+    Raises:
+        Problem: 422 if it is none.
+    """
     try:
-        position = msgspec.convert(text, datetime, strict=False)
+        found = msgspec.convert(text, datetime, strict=False)
     except msgspec.ValidationError:
-        position = None
-    return position if position is not None and position.tzinfo else _unknown(name)
+        return _unknown(name)
+    return found if found.tzinfo else _unknown(name)
 
 
 def _unknown(name: str) -> datetime:

@@ -14,7 +14,7 @@ ORDER BY account_id FOR NO KEY UPDATE;
 
 -- name: causes (prepared)
 -- Of these causes of feed-service's, by their place from 1, the ones that exist and that the recipient may see.
-SELECT number, at, is_muted FROM feed.causes($1, $2, $3, $4);
+SELECT number, at, is_muted, false AS is_filtered FROM feed.causes($1, $2, $3, $4);
 
 -- name: lock_causes (prepared)
 -- Look at causes after all who did it before have committed: else an older state might be stored after a newer one.
@@ -67,7 +67,8 @@ WITH ended AS (
     WHERE n.account_id = c.recipient_id
     RETURNING n.account_id AS recipient_id, n.unseen, n.unread
 )
-SELECT recipient_id, id, NULL::timestamptz AS position, unseen, unread FROM ended JOIN counted USING (recipient_id);
+SELECT recipient_id, id, NULL::timestamptz AS position, false AS is_shrunk, unseen, unread
+FROM ended JOIN counted USING (recipient_id);
 
 -- name: tell (prepared)
 -- Let what is stored be these causes: recipient $1, kind $2, subject $3, actor $4, since when $5 (null: it is gone),
@@ -139,7 +140,13 @@ WITH asked AS MATERIALIZED (
     WHERE n.account_id = c.recipient_id
     RETURNING n.account_id AS recipient_id, n.unseen, n.unread
 )
-SELECT recipient_id, id, position, unseen, unread FROM news JOIN counted USING (recipient_id) ORDER BY position;
+SELECT recipient_id, id, position, false AS is_shrunk, unseen, unread
+FROM news JOIN counted USING (recipient_id)
+UNION ALL
+SELECT g.recipient_id, g.id, g.position, true, n.unseen, n.unread
+FROM grown g JOIN websocket.notified_accounts n ON n.account_id = g.recipient_id
+WHERE NOT g.is_told
+ORDER BY is_shrunk, position;
 
 -- name: notifications
 -- A member's ($1) groups before a position ($2), the latest first, with up to $5 of who did it last: those that are
@@ -193,7 +200,7 @@ WITH marks AS (
     FROM websocket.notified_accounts a WHERE a.account_id = $1
 )
 UPDATE websocket.notified_accounts a
-SET seen_until = greatest(m.new_seen, m.new_read), read_until = m.new_read,
+SET seen_until = greatest(m.new_seen, m.new_read), read_until = m.new_read, marked_at = clock_timestamp(),
     unseen = (SELECT count(*) FROM websocket.notifications n
               WHERE n.recipient_id = $1 AND n.position > greatest(m.new_seen, m.new_read) AND NOT n.is_filtered),
     unread = (SELECT count(*) FROM websocket.notifications n
@@ -201,3 +208,135 @@ SET seen_until = greatest(m.new_seen, m.new_read), read_until = m.new_read,
 FROM marks m WHERE a.account_id = m.account_id
 RETURNING nullif(a.seen_until, '-infinity') AS seen_until, nullif(a.read_until, '-infinity') AS read_until, a.unseen,
           a.unread, (a.seen_until, a.read_until) <> (m.seen_until, m.read_until) AS is_changed;
+
+-- name: conversation_cards
+-- Of these conversations, those that a member takes part in.
+SELECT c.id, c.kind, c.name
+FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
+WHERE p.account_id = $1 AND c.id = ANY ($2::uuid[]) AND p.state <> 'left';
+
+-- name: chat_candidates
+-- Of conversations ($1), what may have to be told to as many members ($2; null: to all), and what was told.
+WITH asked AS MATERIALIZED (
+    SELECT DISTINCT a.* FROM unnest($1::uuid[], $2::uuid[]) AS a (conversation_id, member_id)
+), senders AS MATERIALIZED (
+    SELECT m.conversation_id, m.sender_id, max(m.seq) AS seq
+    FROM websocket.conversations c
+    JOIN websocket.messages m ON m.conversation_id = c.id AND m.seq > c.last_seq - 200
+    WHERE c.id = ANY ($1::uuid[]) AND m.sender_id IS NOT NULL
+    GROUP BY m.conversation_id, m.sender_id
+)
+SELECT n.recipient_id, n.kind, n.subject_id, n.actor_id
+FROM asked a JOIN websocket.notification_causes n ON n.subject_id = a.conversation_id
+WHERE n.kind IN ('message', 'group_invitation') AND (a.member_id IS NULL OR n.recipient_id = a.member_id)
+UNION
+SELECT p.account_id, 'group_invitation', c.id, coalesce(p.invited_by, c.created_by)
+FROM asked a
+JOIN websocket.conversations c ON c.id = a.conversation_id
+JOIN websocket.participants p ON p.conversation_id = c.id AND (a.member_id IS NULL OR p.account_id = a.member_id)
+WHERE p.state = 'invited' AND coalesce(p.invited_by, c.created_by) IS NOT NULL
+UNION
+SELECT p.account_id, 'message', p.conversation_id, s.sender_id
+FROM asked a
+JOIN websocket.participants p
+    ON p.conversation_id = a.conversation_id AND (a.member_id IS NULL OR p.account_id = a.member_id)
+JOIN senders s ON s.conversation_id = p.conversation_id AND s.sender_id <> p.account_id
+WHERE p.state IN ('joined', 'requested') AND greatest(p.read_seq, p.after_seq) < s.seq;
+
+-- name: chat_causes
+-- Of these causes of chat's, by their place from 1, the ones that exist and that the recipient may see.
+SELECT number, at, is_muted, is_filtered FROM websocket.causes($1, $2, $3, $4);
+
+-- name: sweep_messages
+-- Look again at conversations of which messages came of age since $1 and are unread by somebody who was not told of their
+-- sender, or of which somebody has read what another process was just telling them. What committed late is looked for
+-- 10 seconds back. Indexes: messages_by_time, participants_by_read.
+WITH senders AS (
+    SELECT m.conversation_id, m.sender_id, max(m.seq) AS seq
+    FROM websocket.messages m
+    WHERE m.sent_at > $1::timestamptz - websocket.message_age() - interval '10 seconds'
+      AND m.sent_at <= now() - websocket.message_age()
+      AND m.event IS NULL AND m.deleted_at IS NULL AND m.sender_id IS NOT NULL
+    GROUP BY m.conversation_id, m.sender_id
+), found AS (
+    SELECT p.conversation_id, p.account_id
+    FROM senders s
+    JOIN websocket.participants p ON p.conversation_id = s.conversation_id AND p.account_id <> s.sender_id
+        AND p.state IN ('joined', 'requested') AND greatest(p.read_seq, p.after_seq) < s.seq
+        AND p.archived_at IS NULL AND (p.muted_until IS NULL OR p.muted_until <= now())
+    JOIN feed.member_ids i ON i.id = p.account_id
+    WHERE NOT EXISTS (SELECT FROM websocket.notification_causes n
+                      WHERE n.subject_id = s.conversation_id AND n.kind = 'message' AND n.actor_id = s.sender_id
+                        AND n.recipient_id = p.account_id)
+      AND NOT EXISTS (SELECT FROM websocket.blocks_between(p.account_id, s.sender_id))
+      AND NOT EXISTS (SELECT FROM feed.mute_pairs u WHERE u.member_id = p.account_id AND u.muted_id = s.sender_id)
+    UNION ALL
+    SELECT p.conversation_id, p.account_id
+    FROM websocket.participants p
+    WHERE p.read_at > $1::timestamptz - interval '10 seconds'
+      AND EXISTS (SELECT FROM websocket.notifications n
+                  WHERE n.recipient_id = p.account_id AND n.kind = 'message' AND n.subject_id = p.conversation_id)
+)
+INSERT INTO jobs.jobs (kind, payload, request_id)
+SELECT 'notify', jsonb_build_object('type', 'conversation', 'conversation_id', conversation_id,
+                                    'member_ids', jsonb_agg(DISTINCT account_id)), $2
+FROM found GROUP BY conversation_id;
+
+-- name: plan_sweep
+-- Plan a sweep in so many seconds ($1) for what came of age from $2 seconds before now on, unless there is one.
+INSERT INTO jobs.jobs (kind, due_at, payload, request_id)
+SELECT 'sweep_messages', now() + make_interval(secs => $1),
+       jsonb_build_object('since', now() - make_interval(secs => $2)), $3
+WHERE NOT EXISTS (SELECT FROM jobs.jobs WHERE kind = 'sweep_messages' AND state <> 'dead');
+
+-- name: forget_shrunk
+-- Forget which groups lost a cause more than a day ago.
+DELETE FROM websocket.shrunk_notifications WHERE changed_at < now() - interval '1 day';
+
+-- name: missed_notifications
+-- Which of a member's ($1) groups have changed since a position ($2), or $3 seconds before it: what was committed
+-- before it may have arrived after it. Those that were removed, too; at most $4.
+SELECT n.id FROM websocket.notifications n
+WHERE n.recipient_id = $1 AND n.position > $2::timestamptz - make_interval(secs => $3)
+UNION
+SELECT s.notification_id FROM websocket.shrunk_notifications s
+WHERE s.recipient_id = $1 AND s.changed_at > $2::timestamptz - make_interval(secs => $3)
+LIMIT $4;
+
+-- name: notifications_named
+-- These groups ($2) of as many members ($1), as in a list.
+SELECT n.recipient_id, n.is_filtered, n.position, n.id, n.kind, n.subject_id, n.created_at, n.count, n.text,
+       n.position <= a.seen_until AS is_seen, n.position <= a.read_until AS is_read,
+       ARRAY(SELECT c.actor_id FROM websocket.notification_causes c WHERE c.notification_id = n.id
+             ORDER BY c.at DESC, c.actor_id LIMIT $3) AS actors
+FROM unnest($1::uuid[], $2::uuid[]) AS o (recipient_id, id)
+JOIN websocket.notifications n USING (recipient_id, id)
+JOIN websocket.notified_accounts a ON a.account_id = n.recipient_id
+ORDER BY n.position;
+
+-- name: readings
+-- As `reading`, of several members.
+SELECT account_id, nullif(seen_until, '-infinity'), nullif(read_until, '-infinity'), unseen, unread
+FROM websocket.notified_accounts WHERE account_id = ANY ($1::uuid[]);
+
+-- name: latest_position
+-- The last position that a member was given.
+SELECT latest FROM websocket.notified_accounts WHERE account_id = $1;
+
+-- name: replay_position
+-- Where a group is now; of one that is gone, when it began.
+SELECT coalesce((SELECT position FROM websocket.notifications WHERE recipient_id = $1 AND id = $2),
+                uuid_extract_timestamp($2), 'epoch');
+
+-- name: recently_notified
+-- Of these members ($1), whose notifications changed in the last seconds ($2), and which; null: how far they have read.
+SELECT n.recipient_id, n.id
+FROM websocket.notified_accounts a JOIN websocket.notifications n ON n.recipient_id = a.account_id
+WHERE a.account_id = ANY ($1::uuid[]) AND a.latest >= now() - make_interval(secs => $2)
+  AND n.position >= now() - make_interval(secs => $2)
+UNION
+SELECT s.recipient_id, s.notification_id FROM websocket.shrunk_notifications s
+WHERE s.changed_at >= now() - make_interval(secs => $2) AND s.recipient_id = ANY ($1::uuid[])
+UNION ALL
+SELECT a.account_id, NULL FROM websocket.notified_accounts a
+WHERE a.account_id = ANY ($1::uuid[]) AND a.marked_at >= now() - make_interval(secs => $2);

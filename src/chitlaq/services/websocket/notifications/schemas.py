@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -34,6 +34,14 @@ class Excerpt(msgspec.Struct, frozen=True):
     edited_at: datetime | None
 
 
+class ConversationCard(msgspec.Struct, frozen=True):
+    """The conversation that a notification is about; one of two has no ``name``."""
+
+    id: UUID
+    kind: Literal["direct", "group"]
+    name: str | None
+
+
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """What one or several did with the same thing.
 
@@ -46,6 +54,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     actors: Sequence[Actor]
     count: int
     post: Excerpt | None = None
+    conversation: ConversationCard | None = None
     text: str | None = None
     created_at: datetime
     updated_at: datetime

@@ -6,13 +6,14 @@ events counted: docs/notifications.md.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from chitlaq.core.data.postgres import Session
+from chitlaq.core.data.postgres import PostgresUnavailableError, Session
 from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket.notifications.kinds import Kind
 from chitlaq.services.websocket.notifications.schemas import Reading
@@ -62,6 +63,7 @@ class Change:
     Args:
         recipient_id: the member.
         told: groups that are new or have grown, in the order of their positions.
+        shrunk: groups that have lost some of who did it.
         removed: groups that are gone.
         unseen: how many are unseen now.
         unread: how many are unread now.
@@ -69,6 +71,7 @@ class Change:
 
     recipient_id: UUID
     told: Sequence[UUID]
+    shrunk: Sequence[UUID]
     removed: Sequence[UUID]
     unseen: int
     unread: int
@@ -80,6 +83,9 @@ class Listener(Protocol):
     async def changed(self, changes: Sequence[Change]) -> None: ...
 
     async def read(self, recipient_id: UUID, reading: Reading) -> None: ...
+
+    def suspect(self) -> None:
+        """Something may have been committed of which nobody else will tell."""
 
 
 class Telling:
@@ -138,6 +144,19 @@ class Telling:
             except Exception as error:
                 log.error("reading not passed on", fault=error)
 
+    @asynccontextmanager
+    async def committing(
+        self, transaction: AbstractAsyncContextManager[Session]
+    ) -> AsyncIterator[Session]:
+        """Let the listeners know if it stays unknown whether a transaction was committed."""
+        try:
+            async with transaction as session:
+                yield session
+        except PostgresUnavailableError:
+            for listener in self._listeners:
+                listener.suspect()
+            raise
+
 
 def _changes(rows: Sequence[Any]) -> Sequence[Change]:
     """Return what changed for each recipient; groups that are gone have no position."""
@@ -147,7 +166,8 @@ def _changes(rows: Sequence[Any]) -> Sequence[Change]:
     return [
         Change(
             recipient,
-            [row["id"] for row in of_one if row["position"] is not None],
+            [row["id"] for row in of_one if row["position"] is not None and not row["is_shrunk"]],
+            [row["id"] for row in of_one if row["is_shrunk"]],
             [row["id"] for row in of_one if row["position"] is None],
             of_one[0]["unseen"],
             of_one[0]["unread"],

@@ -64,7 +64,7 @@ class Socket(Connection):
         super().__init__()
         self.identity: Identity | None = None
         self._do = handle
-        self._held: list[tuple[UUID | None, int, bytes]] | None = None
+        self._held: list[tuple[str, UUID | None, int, bytes]] | None = None
         self._held_bytes = 0
         self._replayed: Mapping[UUID, int] = {}
         self._hub = hub
@@ -106,20 +106,20 @@ class Socket(Connection):
         if self._held is None:
             self.write(encoded)
         else:
-            self._hold((conversation_id, seq, encoded))
+            self._hold(("message", conversation_id, seq, encoded))
         return True
 
-    def put_change(self, encoded: bytes) -> None:
-        """Send a live change of a message; it does not overtake messages that are held."""
+    def put_change(self, kind: str, encoded: bytes) -> None:
+        """Send how something is now; it overtakes neither what is replayed nor messages that are held."""
         if self._held is None:
-            self.put_encoded("message_changed", encoded)
+            self.put_encoded(kind, encoded)
         else:
-            self._hold((None, 0, encoded))
+            self._hold((kind, None, 0, encoded))
 
-    def _hold(self, message: tuple[UUID | None, int, bytes]) -> None:
+    def _hold(self, frame: tuple[str, UUID | None, int, bytes]) -> None:
         assert self._held is not None
-        self._held.append(message)
-        self._held_bytes += len(message[2])
+        self._held.append(frame)
+        self._held_bytes += len(frame[3])
         if self._held_bytes > self.max_waiting_bytes:
             self.close(
                 CloseCode.TRY_AGAIN_LATER, "more arrived while resuming than fits: resume again"
@@ -131,16 +131,16 @@ class Socket(Connection):
         return len(self._held or ())
 
     def hold(self) -> None:
-        """Hold live messages, until `release`."""
+        """Hold live messages and changes, until `release`."""
         self._held, self._held_bytes = [], 0
 
     def release(self, replayed: Mapping[UUID, int]) -> None:
         """Send the live messages that were held, but for those that were replayed, up to these numbers."""
         held, self._held = self._held or [], None
         self._replayed = replayed
-        for conversation_id, seq, encoded in held:
+        for kind, conversation_id, seq, encoded in held:
             if conversation_id is None:
-                self.put_change(encoded)
+                self.put_change(kind, encoded)
             else:
                 self.put_message(conversation_id, seq, encoded)
 
