@@ -31,6 +31,10 @@ from chitlaq.client.frames import (
     Gap,
     IsTyping,
     MessageChanged,
+    NotificationRemoved,
+    NotificationsGap,
+    NotificationsRead,
+    Notified,
     PostWritten,
     Presence,
     Read,
@@ -51,6 +55,7 @@ PAGE = 100
 # What is not asked again for two minutes is told no longer.
 WATCH_SECONDS = 60.0
 MAX_WATCHED = 100
+_BEGINNING = datetime.fromtimestamp(0, UTC)
 _USERNAME = re.compile(r"[A-Za-z0-9_]{1,30}")
 
 
@@ -69,7 +74,9 @@ class Chat:
         deliver: called with each message in order, once; one's own, too. What it raises ends the chat.
         seen: the number of the last message seen of each conversation, as `seen` said when this device was
             last connected. Without it, messages are delivered from now on.
-        on_event: called with all else that happens, such as a `MessageChanged`.
+        notified_until: the position of the last notification, as `notified_until` said. Without it,
+            notifications are told from now on.
+        on_event: called with all else that happens, such as a `MessageChanged` or a `Notified`.
         socket: the Unix socket to connect to, instead of the session's host and port.
     """
 
@@ -79,6 +86,7 @@ class Chat:
         deliver: Deliver,
         *,
         seen: Mapping[UUID, int] | None = None,
+        notified_until: datetime | None = None,
         on_event: Callable[[Event], None] = lambda _: None,
         socket: Path | None = None,
     ) -> None:
@@ -94,6 +102,8 @@ class Chat:
         self._unresumed = 0
         self._is_online = asyncio.Event()
         self._watched: Collection[str] = ()
+        self.notified_until = notified_until
+        """The position of the last notification that was told; None until that is known."""
 
     @property
     def seen(self) -> dict[UUID, int]:
@@ -207,6 +217,9 @@ class Chat:
             elif one.last_seq <= stream.seen:
                 break  # The rest was there before this one's last message.
         self._is_new = False
+        if self.notified_until is None:
+            latest = (await self._session.notifications(limit=1)).items
+            self.notified_until = latest[0].updated_at if latest else _BEGINNING
 
     async def _converse(self) -> None:
         address = urlsplit(self._session.url)
@@ -238,9 +251,11 @@ class Chat:
         known = list(self.seen.items())
         starts = range(0, len(known), RESUMED_AT_ONCE) or (0,)
         self._unresumed = len(starts)
+        since = self.notified_until
         for start in starts:
             part = {str(one): seq for one, seq in known[start : start + RESUMED_AT_ONCE]}
-            await socket.send(_frame(type="resume", conversations=part))
+            await socket.send(_frame(type="resume", conversations=part, notifications=since))
+            since = None
         async for text in socket:
             raw = text.encode() if isinstance(text, str) else text
             kind = frames.KINDS.get(msgspec.json.decode(raw, type=frames.Frame).type)
@@ -268,7 +283,12 @@ class Chat:
                     | IsTyping()
                     | Presence()
                     | PostWritten()
+                    | Notified()
+                    | NotificationRemoved()
+                    | NotificationsRead()
+                    | NotificationsGap()
                 ):
+                    self._note_position(frame)
                     self._on_event(frame)
                 case Message():
                     self._receive(frame)
@@ -339,6 +359,15 @@ class Chat:
         if gap.to_seq <= stream.seen:
             self._on_event(gap)  # Of changes: the messages are known.
         stream.target = max(stream.target, gap.to_seq)
+
+    def _note_position(self, event: Event) -> None:
+        if isinstance(event, Notified | NotificationsGap):
+            reached = (
+                event.until
+                if isinstance(event, NotificationsGap)
+                else event.notification.updated_at
+            )
+            self.notified_until = max(self.notified_until or _BEGINNING, reached)
 
     # Streams.
 

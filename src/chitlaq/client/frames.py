@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from chitlaq.client.shapes import Message, Post
+from chitlaq.client.shapes import Message, Notification, Post
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -92,7 +93,50 @@ class PostWritten(msgspec.Struct, frozen=True):
     post: Post
 
 
-Event = Gap | MessageChanged | ConversationChanged | Read | IsTyping | Presence | PostWritten
+class Notified(msgspec.Struct, frozen=True):
+    """A notification is new, or another now, in the place of the one with its id; and the counters."""
+
+    notification: Notification
+    unseen: int
+    unread: int
+
+
+class NotificationRemoved(msgspec.Struct, frozen=True):
+    """What a notification was about is gone, and so is the notification."""
+
+    id: UUID
+    unseen: int
+    unread: int
+
+
+class NotificationsRead(msgspec.Struct, frozen=True):
+    """Notifications are read (``until``) and seen up to these positions, on all devices; and what remains."""
+
+    until: datetime | None
+    seen_until: datetime | None
+    unseen: int
+    unread: int
+
+
+class NotificationsGap(msgspec.Struct, frozen=True):
+    """More notifications were missed than are replayed: read the list, which reaches to ``until``."""
+
+    until: datetime
+
+
+Event = (
+    Gap
+    | MessageChanged
+    | ConversationChanged
+    | Read
+    | IsTyping
+    | Presence
+    | PostWritten
+    | Notified
+    | NotificationRemoved
+    | NotificationsRead
+    | NotificationsGap
+)
 """What an application is told beside messages; a `Gap` is of changes: these messages are to be read anew."""
 
 KINDS: Mapping[str, type[msgspec.Struct]] = {
@@ -109,4 +153,8 @@ KINDS: Mapping[str, type[msgspec.Struct]] = {
     "typing": IsTyping,
     "presence": Presence,
     "post": PostWritten,
+    "notification": Notified,
+    "notification_removed": NotificationRemoved,
+    "notifications_read": NotificationsRead,
+    "notifications_gap": NotificationsGap,
 }

@@ -18,6 +18,7 @@ from chitlaq.client.shapes import (
     Edit,
     Message,
     MessagePage,
+    NotificationPage,
     Page,
     Parameters,
     Person,
@@ -116,6 +117,21 @@ class Session:
     async def search(self, query: str, limit: int = 20) -> Page[User]:
         """Return members whose names match."""
         return await self.request("GET", "/search/users", Page[User], {"q": query, "limit": limit})
+
+    # Notifications.
+
+    async def notifications(self, limit: int = 20, cursor: str | None = None) -> NotificationPage:
+        """Return a page of the notifications, the latest first."""
+        return await self.request(
+            "GET", "/notifications", NotificationPage, {"limit": limit, "cursor": cursor}
+        )
+
+    async def mark_notifications(
+        self, *, read: datetime | None = None, seen: datetime | None = None
+    ) -> None:
+        """Mark notifications up to a position (``updated_at``) as read, or as seen, on all devices."""
+        body = {"until": read, "seen_until": seen}
+        await self.request("POST", "/notifications/read", None, body=body)
 
     # Conversations.
 

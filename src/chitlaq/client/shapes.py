@@ -160,6 +160,40 @@ class Edit(msgspec.Struct, frozen=True):
     replaced_at: datetime
 
 
+class Subject(msgspec.Struct, frozen=True):
+    """The conversation that a notification is about; ``name`` is None for one of two."""
+
+    id: UUID
+    kind: str
+    name: str | None
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """What one is told: up to five ``actors``, of ``count``, and what they did it to.
+
+    It grows while it is unread: ``updated_at`` is its position then, and its ``id`` stays.
+    """
+
+    id: UUID
+    kind: str
+    actors: Sequence[Person]
+    count: int
+    post: Post | None = None
+    conversation: Subject | None = None
+    text: str | None = None
+    created_at: datetime
+    updated_at: datetime
+    seen: bool
+    read: bool
+
+
+class NotificationPage(Page[Notification], frozen=True, kw_only=True):
+    """Notifications, the latest first, and how many of all are unseen and unread."""
+
+    unseen: int
+    unread: int
+
+
 class Privacy(msgspec.Struct, frozen=True):
     """Who may write first (``everyone``, ``university`` or ``followed``), and what others see of one."""
 
