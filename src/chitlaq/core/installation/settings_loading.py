@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -229,16 +230,22 @@ def _is_url(text: str, schemes: Sequence[str]) -> bool:
         return False
 
 
+@cache
 def fields(
     struct: type[msgspec.Struct] = Settings, prefix: str = ""
-) -> Iterator[tuple[str, msgspec.structs.FieldInfo]]:
-    """Yield every setting as (dotted name, field), sections flattened."""
+) -> tuple[tuple[str, msgspec.structs.FieldInfo], ...]:
+    """Return every setting as (dotted name, field), sections flattened.
+
+    Resolving the types of two hundred fields takes as long as all else that a short command does.
+    """
+    found: list[tuple[str, msgspec.structs.FieldInfo]] = []
     for field in msgspec.structs.fields(struct):
         dotted = f"{prefix}{field.name}"
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            yield from fields(field.type, f"{dotted}.")
+            found += fields(field.type, f"{dotted}.")
         else:
-            yield dotted, field
+            found.append((dotted, field))
+    return tuple(found)
 
 
 def variable_of(dotted: str) -> str:
