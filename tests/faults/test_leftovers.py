@@ -77,14 +77,20 @@ async def test_what_a_killed_component_left_is_ended_before_it_starts_again(
         stranger.wait()
 
 
-@pytest.fixture
-def own() -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def own_home() -> Iterator[Stack]:
     own = start_stack(CHITLAQ_BACKUPS_ARCHIVE="on")
     try:
-        own.up()
         yield own
     finally:
         stop_stack(own)
+
+
+@pytest.fixture
+def own(own_home: Stack) -> Stack:
+    """A stack that runs; each test stops it, and the next one finds that it starts again."""
+    own_home.up()
+    return own_home
 
 
 async def test_down_stops_what_is_frozen_and_says_what_it_waits_for(own: Stack) -> None:
@@ -176,7 +182,6 @@ async def test_no_command_hangs_with_a_frozen_supervisor_and_down_ends_what_it_l
     assert (answer.returncode, answer.stdout) == (0, "Stopped.\n"), answer.stderr
     assert "postgres" in answer.stderr
     assert leftovers.marked(home) == {}
-    await asyncio.to_thread(own.up)
 
 
 async def test_restart_says_what_it_waits_for(stack: Stack) -> None:
@@ -201,7 +206,7 @@ async def test_stack_in_the_foreground_ends_with_its_command(kill: signal.Signal
             )
             deadline = time.monotonic() + 60
             while len(leftovers.marked(home)) < wanted and time.monotonic() < deadline:
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.01)
             command.send_signal(kill)
             await asyncio.to_thread(command.wait)
             await eventually(lambda: leftovers.marked(home) == {})
