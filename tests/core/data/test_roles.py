@@ -61,6 +61,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "feed.delivery_backlog": READ,
         "feed.growth": READ,
         "feed.media_totals": READ,
+        "feed.ranking_age": READ,
         "jobs.backlog": READ,
         "jobs.jobs": ADD,
         "mail.backlog": READ,

@@ -168,6 +168,18 @@ ALERTS = (
         absence=absent("feed_delivery_oldest_seconds", through="postgres"),
     ),
     Alert(
+        name="RankingStopped",
+        expr="feed_ranking_age_seconds > 900",
+        for_="5m",
+        severity="P3",
+        summary="Explore and trending are {{ $value | humanizeDuration }} old: no process of feed-service"
+        " ranks posts and tags, which is due every two minutes. `chitlaq logs feed-service --errors` says"
+        " why.",
+        procedure="Feed Service Health Check",
+        cases=above("feed_ranking_age_seconds", 900, "16m 30s"),
+        absence=absent("feed_ranking_age_seconds", through="postgres"),
+    ),
+    Alert(
         name="MailsStuck",
         expr="mail_oldest_seconds > 900",
         for_="5m",

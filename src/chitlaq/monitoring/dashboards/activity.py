@@ -45,6 +45,7 @@ ACTIVITY = dashboard(
             ("mail_oldest_seconds", "mail"),
             ("digest_oldest_seconds", "digest"),
         ),
+        graph("Age of the ranking", "feed_ranking_age_seconds", "age", "s"),
         rates("Timelines read", "feed_timeline_reads_total", "source", "ops"),
         rates("Mails", "mails_total", "result", "eps"),
         rates("Pushes", "notification_pushes_total", "result", "eps"),

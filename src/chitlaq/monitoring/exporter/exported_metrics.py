@@ -98,6 +98,10 @@ FAMILIES = (
     _gauge("nginx_connections", "Client connections, by state.", "state"),
     _gauge("feed_deliveries_waiting", "Posts not yet in their followers' timelines."),
     _gauge("feed_delivery_oldest_seconds", "Age of the oldest of them."),
+    _gauge(
+        "feed_ranking_age_seconds",
+        "Time since posts and tags were ranked, for explore and trending.",
+    ),
     _gauge("mails_waiting", "Mails that failed at least once."),
     _gauge("mail_oldest_seconds", "Age of the oldest of them."),
     _gauge("digests_due", "Digests that are due and not written yet."),

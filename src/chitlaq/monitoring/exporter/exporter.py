@@ -242,6 +242,7 @@ async def queues(database: Database) -> list[Metric]:
     return [
         metric("feed_deliveries_waiting", waiting["deliveries"]),
         metric("feed_delivery_oldest_seconds", waiting["oldest_delivery"]),
+        metric("feed_ranking_age_seconds", waiting["ranking_age"]),
         metric("mails_waiting", waiting["mails"]),
         metric("mail_oldest_seconds", waiting["oldest_mail"]),
         metric("digests_due", waiting["digests"]),

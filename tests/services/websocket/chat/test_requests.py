@@ -112,6 +112,7 @@ async def test_only_few_messages_are_written_into_a_request_until_it_is_accepted
         ("everyone", {"stranger", "elsewhere", "followed"}),
         ("university", {"stranger", "followed"}),
         ("followed", {"followed"}),
+        ("nobody", set()),
     ],
 )
 async def test_privacy_says_who_may_write(

@@ -56,7 +56,7 @@ class ProfileChange(Incoming, frozen=True):
 class Privacy(msgspec.Struct, frozen=True):
     """What a member lets others do; `is_found_from_outside` is about those who are not signed in."""
 
-    may_message: Literal["everyone", "university", "followed"]
+    may_message: Literal["everyone", "university", "followed", "nobody"]
     may_mention: Audience
     may_find: Audience
     may_see_followers: Audience
@@ -70,7 +70,7 @@ class PrivacyChange(Incoming, frozen=True):
     a public one is still shown to who knows its name.
     """
 
-    may_message: Literal["everyone", "university", "followed"] | None = None
+    may_message: Literal["everyone", "university", "followed", "nobody"] | None = None
     may_mention: Audience | None = None
     may_find: Audience | None = None
     may_see_followers: Audience | None = None

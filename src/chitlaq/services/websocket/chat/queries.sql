@@ -123,11 +123,13 @@ FROM feed.member_cards s
 LEFT JOIN feed.follow_pairs f ON f.follower_id = s.id AND f.followed_id = $1
 LEFT JOIN websocket.privacy y ON y.account_id = s.id
 WHERE s.username = ANY ($2::text[]) AND NOT EXISTS (SELECT FROM websocket.blocks_between(s.id, $1))
-  AND (s.id = $1 OR f.follower_id IS NOT NULL
+  AND (s.id = $1
        OR CASE coalesce(y.may_message, 'everyone')
           WHEN 'everyone' THEN true
-          WHEN 'university' THEN s.university_id = (SELECT o.university_id FROM feed.member_cards o WHERE o.id = $1)
-          ELSE false END
+          WHEN 'nobody' THEN false
+          ELSE f.follower_id IS NOT NULL
+            OR y.may_message = 'university'
+               AND s.university_id = (SELECT o.university_id FROM feed.member_cards o WHERE o.id = $1) END
        OR EXISTS (SELECT FROM websocket.conversations c
                   JOIN websocket.participants p ON p.conversation_id = c.id AND p.account_id = s.id
                   WHERE c.lower_id = least(s.id, $1) AND c.upper_id = greatest(s.id, $1) AND p.state = 'joined'));

@@ -182,6 +182,6 @@ class ReadUntil(Incoming, frozen=True):
 class Privacy(Incoming, frozen=True):
     """Who may write first, and what others see. Who does not show it does not see it of others."""
 
-    may_message: Literal["everyone", "university", "followed"] = "everyone"
+    may_message: Literal["everyone", "university", "followed", "nobody"] = "everyone"
     shares_read: bool = True
     shares_presence: bool = True
