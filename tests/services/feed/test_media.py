@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import time
 import zipfile
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,6 +19,7 @@ from tests.services.feed.pictures import (
     animation,
     encoded,
     picture,
+    put_in_store,
     seen,
     upload,
     uploaded,
@@ -294,6 +297,26 @@ async def test_nothing_is_left_of_pictures_that_nobody_may_see(stack: Stack, joi
 
     await eventually(nothing_is_left)
     assert (await orphan.get(f"/api/media/{kept['id']}")).status_code == 200, "it is in a draft"
+
+
+async def test_files_without_a_picture_go_in_a_week(stack: Stack, join: Join) -> None:
+    """A database that was restored to an earlier moment leaves them; it may be restored to a later one."""
+    ada = await join()
+    await uploaded(ada, encoded(picture(1200, 900)))
+    (known,) = await names_of(stack, ada)
+    old, young = ["0" * 31 + digit for digit in "12"]
+    for name in (old, young):
+        put_in_store(stack, name, b"x")
+    long_ago = time.time() - 8 * 86_400
+    for file in stored(stack):
+        if known in file or old in file:
+            os.utime(stack.home / "media" / file, (long_ago, long_ago))
+    await stack.sql(
+        "INSERT INTO jobs.jobs (kind, payload, request_id) VALUES ('sweep_pictures', '{}', 'x')"
+    )
+    await eventually(lambda: not any(old in file for file in stored(stack)))
+    assert sum(known in file for file in stored(stack)) == 6
+    assert any(young in file for file in stored(stack))
 
 
 async def test_export_has_the_pictures_themselves(stack: Stack, join: Join) -> None:

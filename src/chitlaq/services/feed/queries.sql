@@ -26,3 +26,9 @@ FROM feed.polls q
 JOIN feed.posts p ON p.id = q.post_id
 LEFT JOIN feed.poll_votes v ON v.post_id = q.post_id AND v.member_id = $1
 WHERE q.post_id = ANY ($2::uuid[]);
+
+-- name: plan_daily
+-- Plan a job of this kind for tomorrow, unless there is one.
+INSERT INTO jobs.jobs (kind, due_at, payload, request_id)
+SELECT $1, now() + interval '1 day', '{}', $2
+WHERE NOT EXISTS (SELECT FROM jobs.jobs WHERE kind = $1);

@@ -13,11 +13,12 @@ from chitlaq.core import tasks
 from chitlaq.core.data import member_data
 from chitlaq.core.http.paging import Paging
 from chitlaq.core.http.service import Context, Service
+from chitlaq.services.feed import daily
 from chitlaq.services.feed.departures.departures import contribution
 from chitlaq.services.feed.discovery import ranking, retagging
 from chitlaq.services.feed.drafts import drafts
 from chitlaq.services.feed.graph import acceptances, announcements, counters
-from chitlaq.services.feed.media import collecting, render_job, serving
+from chitlaq.services.feed.media import collecting, render_job, serving, sweeping
 from chitlaq.services.feed.media.store import MediaStore
 from chitlaq.services.feed.rendering import Rendering
 from chitlaq.services.feed.state import FeedState
@@ -40,6 +41,7 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
         acceptances.handler(context.database, timelines),
         announcements.handler(context.valkey),
         counters.handler(context.database),
+        sweeping.handler(context.database, store),
         render_job.handler(context.database, store, context.home.uploads),
         retagging.handler(context.database),
         drafts.handler(lambda: state),
@@ -61,7 +63,12 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
     async with (
         tasks.running(
             timelines.forget_forever,
-            partial(counters.plan_forever, context.database),
+            partial(
+                daily.plan_forever,
+                context.database,
+                counters.REPAIR_COUNTERS,
+                sweeping.SWEEP_PICTURES,
+            ),
             partial(collecting.collect_forever, context.database, store),
             partial(ranking.rank_forever, context.database),
         ),

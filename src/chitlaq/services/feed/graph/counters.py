@@ -6,7 +6,6 @@ something else wrote to the table, or a fault is ours. Operations look at a samp
 
 from __future__ import annotations
 
-import asyncio
 from uuid import UUID
 
 import msgspec
@@ -16,7 +15,6 @@ from chitlaq.core.data.postgres import Database
 from chitlaq.core.telemetry import logs
 from chitlaq.services.feed import metrics
 
-LOOK_SECONDS = 3600.0
 BATCH = 200
 """Members that one transaction locks: who follows them waits no longer for it."""
 
@@ -28,15 +26,6 @@ class RepairCounters(msgspec.Struct, frozen=True):
 
 
 REPAIR_COUNTERS = JobKind("repair_counters", RepairCounters, timeout_seconds=3600.0, limit=1)
-
-
-async def plan_forever(database: Database) -> None:
-    """Let the next repair be a day from now, whenever none is planned."""
-    while True:
-        async with database.transaction() as session:
-            if await session.value("try_lock_kind", REPAIR_COUNTERS.name):
-                await session.execute("plan_repair", logs.request_id())
-        await asyncio.sleep(LOOK_SECONDS)
 
 
 def handler(database: Database) -> Handler[RepairCounters]:

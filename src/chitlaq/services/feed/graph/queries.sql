@@ -137,12 +137,6 @@ RETURNING id;
 -- Unblock a member.
 DELETE FROM feed.blocks WHERE blocker_id = $1 AND blocked_id = $2;
 
--- name: plan_repair
--- Plan a repair of counters for tomorrow, unless there is one.
-INSERT INTO jobs.jobs (kind, due_at, payload, request_id)
-SELECT 'repair_counters', now() + interval '1 day', '{}', $1
-WHERE NOT EXISTS (SELECT FROM jobs.jobs WHERE kind = 'repair_counters');
-
 -- name: members_after
 -- Some members, by id. Index: members' primary key.
 SELECT id FROM feed.members WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2;

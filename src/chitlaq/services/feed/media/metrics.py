@@ -21,6 +21,9 @@ STORED_BYTES = Counter("media_stored_bytes_total", "Bytes of renditions that wer
 COLLECTED = Counter(
     "media_collected_total", "Pictures whose files were deleted: of deleted posts, or in none."
 )
+SWEPT = Counter(
+    "media_swept_files_total", "Files without a picture that were deleted, as after a restore."
+)
 COLLECTED_BYTES = Counter("media_collected_bytes_total", "Bytes of the pictures that were deleted.")
 STORE_FAILURES = Counter(
     "media_store_failures_total", "Requests to the pictures' store that failed.", ["purpose"]

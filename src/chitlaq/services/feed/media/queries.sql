@@ -147,6 +147,10 @@ SELECT count(*)::integer AS pictures, coalesce(sum(bytes), 0)::bigint AS bytes F
 SELECT id, name FROM feed.media
 WHERE has_original AND state IN ('ready', 'failed') AND created_at < now() - interval '10 minutes' LIMIT $1;
 
+-- name: known_media
+-- Which of these names pictures have. Index: media's unique index.
+SELECT name FROM feed.media WHERE name = ANY ($1::text[]);
+
 -- name: erase_media
 -- Let nobody see a member's pictures any more.
 UPDATE feed.media SET deleted_at = now() WHERE owner_id = $1 AND deleted_at IS NULL;

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import obstore
 from obstore.exceptions import BaseError
@@ -21,11 +21,21 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.services.feed.media.orders import FORMATS, SIZES
 
 READ_BYTES = 1 << 18
+LISTED_AT_ONCE = 1000
+ORIGINALS = "originals"
+PICTURES = "pictures"
 # Members wait for it: one that does not answer is away.
 _PATIENCE = {
     "retry_config": {"max_retries": 2, "retry_timeout": timedelta(seconds=8)},
     "client_options": {"connect_timeout": timedelta(seconds=3), "timeout": timedelta(seconds=30)},
 }
+
+
+class Stored(NamedTuple):
+    """An object, and when it was stored."""
+
+    name: str
+    stored_at: datetime
 
 
 class StoreUnavailableError(Exception):
@@ -102,6 +112,19 @@ class MediaStore:
         except (BaseError, OSError, OperatorError) as error:
             raise StoreUnavailableError(first_line(error)) from error
 
+    async def listed(self) -> AsyncIterator[list[Stored]]:
+        """Yield all objects, many at a time.
+
+        Raises:
+            StoreUnavailableError: they cannot be listed now.
+        """
+        try:
+            for folder in (ORIGINALS, PICTURES):
+                async for some in obstore.list(self._store, folder, chunk_size=LISTED_AT_ONCE):
+                    yield [Stored(one["path"], one["last_modified"]) for one in some]
+        except (BaseError, OSError, OperatorError) as error:
+            raise StoreUnavailableError(first_line(error)) from error
+
     async def delete(self, names: Sequence[str]) -> None:
         """Delete objects; those that are not there are deleted already.
 
@@ -119,12 +142,17 @@ class MediaStore:
 
 def original_of(name: str) -> str:
     """The object of what was uploaded, until it is rendered."""
-    return f"originals/{name}"
+    return f"{ORIGINALS}/{name}"
 
 
 def rendition_of(name: str, file: str) -> str:
     """The object of a rendition such as ``large.webp``."""
-    return f"pictures/{name[:2]}/{name}-{file}"
+    return f"{PICTURES}/{name[:2]}/{name}-{file}"
+
+
+def name_of(file: str) -> str:
+    """The picture's name in that of one of its objects."""
+    return file.rpartition("/")[2].partition("-")[0]
 
 
 def objects_of(name: str) -> list[str]:
