@@ -35,6 +35,7 @@ from chitlaq.client import (
 )
 from tests.conftest import PASSWORD, Member, Stack, eventually
 from tests.services.auth.test_factors import enroll
+from tests.services.feed.pictures import encoded, picture
 
 Join = Callable[[], Awaitable[Member]]
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,51 @@ async def test_session_reads_and_writes_and_renews_itself(stack: Stack, join: Jo
     assert {one.id for one in written} <= {one.id for one in home.items}
     assert [one.username for one in (await session.search(ada.username)).items] == [ada.username]
     assert (await session.me()).username == ada.username
+
+
+async def test_member_does_with_the_sdk_what_they_do_in_the_feed(stack: Stack, join: Join) -> None:
+    people = [await join(), await join()]
+    ada, ben = [await Session.sign_in(stack.gateway, one.username, PASSWORD) for one in people]
+    names = [one.username for one in people]
+    made = await ada.upload(encoded(picture()), "Coloured blocks")
+    assert (await ada.picture(made.id)).alt == "Coloured blocks"
+    post = await ada.post("look #sdk", media_ids=[made.id], content_warning="blocks")
+    assert [one.alt for one in post.media] == ["Coloured blocks"]
+    await ben.follow(names[0])
+    for deed in (ben.like, ben.repost, ben.bookmark):
+        await deed(post.id)
+    seen = await ben.post_of(post.id)
+    assert (seen.likes, seen.reposts, seen.bookmarked) == (1, 1, True)
+    assert [one.id for one in (await ben.bookmarks()).items] == [post.id]
+    await ben.like(post.id, takes_back=True)
+    reply = await ben.post("yes", reply_to=post.id)
+    thread = await ada.thread(post.id)
+    assert ([one.id for one in thread.replies], thread.ancestors) == ([reply.id], [])
+    assert post.id in [one.id for one in (await ada.tag("SDK")).items]
+    assert [one.id for one in (await ben.posts(names[0])).items] == [post.id]
+    assert (await ben.explore()).items
+    assert all(one.authors for one in await ben.trending())
+    asked = await ada.post("which?", poll={"options": ["a/b", "c"], "expires_in_seconds": 600})
+    voted = (await ben.vote(asked.id, [1])).poll
+    assert voted is not None
+    assert ([one.votes for one in voted.options], voted.voted) == ([0, 1], [1])
+    assert (await ada.edit_post(post.id, text="look again")).text == "look again"
+    draft = await ada.keep_draft("later", datetime.now(UTC) + timedelta(hours=1))
+    assert [one.post["text"] for one in (await ada.drafts()).items] == ["later"]
+    await ada.delete_draft(draft.id)
+    await ada.change_profile(is_private=True, bio="Hello")
+    assert (await ada.profile("me")).bio == "Hello"
+    await ben.follow(names[0], takes_back=True)
+    await ben.follow(names[0])
+    assert [one.username for one in (await ada.follow_requests()).items] == [names[1]]
+    await ada.answer_request(names[1])
+    assert (await ben.profile(names[0])).is_followed
+    assert names[0] not in [one.username for one in await ben.suggestions()]
+    await ben.mute(names[0])
+    await ada.block(names[1])
+    with pytest.raises(ApiError):
+        await ben.profile(names[0])
+    await ada.delete_post(post.id)
 
 
 async def test_errors_say_what_happened(stack: Stack, join: Join) -> None:

@@ -10,6 +10,12 @@ from msgspec import inspect
 
 from chitlaq.client import frames, shapes
 from chitlaq.core.http.pictures import Picture
+from chitlaq.services.feed import schemas as feed_schemas
+from chitlaq.services.feed.discovery import schemas as discovery
+from chitlaq.services.feed.media import schemas as media
+from chitlaq.services.feed.members import schemas as members
+from chitlaq.services.feed.suggestions import schemas as suggestions
+from chitlaq.services.feed.threads import schemas as threads
 from chitlaq.services.websocket import protocol
 from chitlaq.services.websocket.chat import frames as chat_frames
 from chitlaq.services.websocket.chat import schemas
@@ -25,13 +31,27 @@ BODIES: dict[type[msgspec.Struct], type[msgspec.Struct]] = {
     shapes.MessagePage: schemas.MessagePage,
     shapes.Edit: schemas.Edit,
     shapes.Privacy: schemas.Privacy,
+    shapes.Post: feed_schemas.Post,
+    shapes.Poll: feed_schemas.Poll,
+    shapes.PollOption: feed_schemas.PollOption,
+    shapes.Place: threads.Place,
+    shapes.Branch: threads.Branch,
+    shapes.Thread: threads.Thread,
+    shapes.TrendingTag: discovery.TrendingTag,
+    shapes.Media: media.Media,
+    shapes.Profile: members.Profile,
+    shapes.Suggestion: suggestions.Suggestion,
 }
 SENT = {type_of(kind): kind for kind in get_args(protocol.Outgoing)}
 # Of no use to an application.
 LEFT_OUT = {
     shapes.MessagePage: {"page", "limit", "next_cursor"},
     frames.SignedIn: {"account_id"},
+    shapes.Post: {"quote_detached"},
+    shapes.Profile: {"bio_links", "fields"},
 }
+# Whoever wrote or shared a post is a person to the SDK.
+NAMES = {"Author": "Person", "Reposter": "Person"}
 PAIRS = [*BODIES.items(), *((kind, SENT[name]) for name, kind in frames.KINDS.items())]
 """The SDK's type, and the service's."""
 
@@ -69,7 +89,7 @@ def kinds_of(info: Any) -> frozenset[Any]:
         case inspect.DictType():
             return frozenset({("dict", kinds_of(info.key_type), kinds_of(info.value_type))})
         case inspect.StructType():
-            return frozenset({info.cls.__name__})
+            return frozenset({NAMES.get(info.cls.__name__, info.cls.__name__)})
         case _:
             return frozenset({type(info).__name__})
 

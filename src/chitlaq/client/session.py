@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from chitlaq.client.errors import ApiError, ClientError, Problem, SignedOutError, UnreachableError
+from chitlaq.client.feed import Feed
 from chitlaq.client.shapes import (
     Conversation,
     Edit,
@@ -21,16 +22,15 @@ from chitlaq.client.shapes import (
     NotificationPage,
     Page,
     Parameters,
-    Person,
-    Post,
     Privacy,
     SignedIn,
-    User,
 )
 from chitlaq.core.host import http_client
 from chitlaq.core.host.http_client import NoAnswerError, Response
 
 TIMEOUT_SECONDS = 20.0
+JSON = "application/json"
+FORM = "multipart/form-data"
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Tokens(NamedTuple):
     refresh: str = ""
 
 
-class Session:
+class Session(Feed):
     """A member's session.
 
     An access token that has expired is renewed by the refresh token, whichever request notices it.
@@ -72,7 +72,9 @@ class Session:
         """
         session = cls(url, Tokens(""))
         body = {"login": login, "password": password} | ({"code": code} if code else {})
-        session._keep(await session._send("POST", "/auth/login", SignedIn, body=body))
+        session._keep(
+            await session._send("POST", "/auth/login", SignedIn, body=msgspec.json.encode(body))
+        )
         return session
 
     async def refresh(self, used: str | None = None) -> None:
@@ -89,34 +91,15 @@ class Session:
                 raise SignedOutError("The access token is not valid any more: sign in again.")
             body = {"refresh_token": self.tokens.refresh}
             try:
-                self._keep(await self._send("POST", "/auth/refresh", SignedIn, body=body))
+                self._keep(
+                    await self._send(
+                        "POST", "/auth/refresh", SignedIn, body=msgspec.json.encode(body)
+                    )
+                )
             except ApiError as error:
                 if error.status in {401, 403}:
                     raise SignedOutError(str(error)) from None
                 raise
-
-    # Posts and people.
-
-    async def me(self) -> Person:
-        """Return who is signed in."""
-        return await self.request("GET", "/users/me", Person)
-
-    async def post(
-        self, text: str, visibility: str = "public", reply_to: UUID | None = None
-    ) -> Post:
-        """Write a post; if there was no answer, writing it again may write it twice."""
-        body = {"text": text, "visibility": visibility, "reply_to": reply_to}
-        return await self.request("POST", "/posts", Post, body=body)
-
-    async def home(self, limit: int = 20, cursor: str | None = None) -> Page[Post]:
-        """Return a page of the home feed."""
-        return await self.request(
-            "GET", "/feed/home", Page[Post], {"limit": limit, "cursor": cursor}
-        )
-
-    async def search(self, query: str, limit: int = 20) -> Page[User]:
-        """Return members whose names match."""
-        return await self.request("GET", "/search/users", Page[User], {"q": query, "limit": limit})
 
     # Notifications.
 
@@ -197,14 +180,20 @@ class Session:
             },
         )  # fmt: skip
 
-    async def send(self, conversation_id: UUID, text: str, client_id: str | None = None) -> Message:
-        """Send one message over HTTP. With the same ``client_id`` it is stored once, however often sent."""
-        return await self.request(
-            "POST",
-            _path(conversation_id, "messages"),
-            Message,
-            body={"text": text, "client_id": client_id or str(uuid4())},
-        )
+    async def send(
+        self,
+        conversation_id: UUID,
+        text: str,
+        client_id: str | None = None,
+        media_ids: Sequence[UUID] = (),
+    ) -> Message:
+        """Send one message over HTTP. With the same ``client_id`` it is stored once, however often sent.
+
+        Args:
+            media_ids: pictures from `upload`; with them the text may be empty.
+        """
+        body = {"text": text, "client_id": client_id or str(uuid4()), "media_ids": media_ids}
+        return await self.request("POST", _path(conversation_id, "messages"), Message, body=body)
 
     async def mark_read(self, conversation_id: UUID, seq: int) -> None:
         """Mark what was said up to a number as read."""
@@ -308,14 +297,32 @@ class Session:
             SignedOutError: the session ended.
             UnreachableError: no complete answer.
         """
+        encoded = msgspec.json.encode(body) if body is not None else b""
+        return await self._ask(method, path, kind, parameters, encoded, JSON)
+
+    async def send_form(
+        self, method: str, path: str, kind: type[T], form: bytes, boundary: str
+    ) -> T:
+        """Send a body of ``multipart/form-data``; errors as of `request`."""
+        return await self._ask(method, path, kind, None, form, f"{FORM}; boundary={boundary}")
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        kind: type[T] | None,
+        parameters: Parameters | None,
+        body: bytes,
+        media_type: str,
+    ) -> T:
         used = self.tokens.access
         try:
-            return await self._send(method, path, kind, parameters, body)
+            return await self._send(method, path, kind, parameters, body, media_type)
         except ApiError as error:
             if error.status != 401:
                 raise
         await self.refresh(used)
-        return await self._send(method, path, kind, parameters, body)
+        return await self._send(method, path, kind, parameters, body, media_type)
 
     async def _own_name(self) -> str:
         if not self._username:
@@ -331,22 +338,23 @@ class Session:
         path: str,
         kind: type[T] | None,
         parameters: Parameters | None = None,
-        body: Mapping[str, Any] | None = None,
+        body: bytes = b"",
+        media_type: str = JSON,
     ) -> T:
         given = {key: value for key, value in (parameters or {}).items() if value is not None}
         query = f"?{urlencode(given)}" if given else ""
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": JSON}
         if self.tokens.access:
             headers["Authorization"] = f"Bearer {self.tokens.access}"
-        if body is not None:
-            headers["Content-Type"] = "application/json"
+        if body:
+            headers["Content-Type"] = media_type
         try:
             answer = await http_client.request(
                 method,
                 f"{self.url}/api{path}{query}",
                 timeout_seconds=TIMEOUT_SECONDS,
                 headers=headers,
-                body=msgspec.json.encode(body) if body is not None else b"",
+                body=body,
             )
         except NoAnswerError as error:
             raise UnreachableError(str(error)) from None

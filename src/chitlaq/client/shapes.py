@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -63,16 +63,20 @@ class Poll(msgspec.Struct, frozen=True):
 
 
 class Post(msgspec.Struct, frozen=True):
+    """A post as one sees it; ``quote`` is the quoted post, or None if one may not read it."""
+
     id: UUID
     author: Person
     text: str
     visibility: str
     reply_to: UUID | None
+    quote_of: UUID | None
     created_at: datetime
     edited_at: datetime | None
     content_warning: str | None
     mentions: Sequence[str]
     tags: Sequence[str]
+    media: Sequence[Picture]
     likes: int
     replies: int
     reposts: int
@@ -81,6 +85,102 @@ class Post(msgspec.Struct, frozen=True):
     bookmarked: bool
     poll: Poll | None
     quote: Post | None
+    reposted_by: Person | None = None
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A post's place in its thread; ``post`` is None if it is deleted, or not for one to read."""
+
+    id: UUID
+    deleted: bool
+    post: Post | None
+
+
+class Branch(Place, frozen=True):
+    """A post and what answers it, oldest first; ``next_cursor`` continues at its own thread."""
+
+    replies: Sequence[Branch]
+    next_cursor: str | None
+
+
+class Thread(Branch, frozen=True, kw_only=True):
+    """A post with its branches, and those above it, the nearest last; ``has_earlier``: there are more."""
+
+    ancestors: Sequence[Place]
+    has_earlier: bool
+
+
+class TrendingTag(msgspec.Struct, frozen=True):
+    """``spelling`` is as most write it; counts are of the last day."""
+
+    tag: str
+    spelling: str
+    authors: int
+    posts: int
+
+
+class Media(msgspec.Struct, frozen=True):
+    """One's own picture: ``processing``, ``ready``, or ``failed`` with a ``reason``."""
+
+    id: UUID
+    state: str
+    url: str
+    width: int
+    height: int
+    alt: str
+    blurhash: str | None
+    is_animated: bool
+    reason: str | None
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """A draft of one's own: ``post`` is what is to be written; ``failure`` says why it was not."""
+
+    id: UUID
+    post: Mapping[str, Any]
+    scheduled_at: datetime | None
+    failure: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """A member as one sees them."""
+
+    id: UUID
+    username: str
+    display_name: str
+    bio: str
+    pronouns: str
+    department: str
+    graduation_year: int | None
+    university: str
+    avatar_url: str | None
+    banner_url: str | None
+    is_private: bool
+    followers: int
+    following: int
+    posts: int
+    created_at: datetime
+    is_followed: bool
+    follows_you: bool
+    is_requested: bool
+    is_blocked: bool
+    is_muted: bool
+    shows_followers: bool
+
+
+class Suggestion(msgspec.Struct, frozen=True):
+    """Whom one may want to follow, and ``why``, in English."""
+
+    username: str
+    display_name: str
+    department: str
+    university: str
+    avatar_url: str | None
+    reason: str
+    count: int
+    why: str
 
 
 class Participant(Person, frozen=True, kw_only=True):
@@ -195,7 +295,10 @@ class NotificationPage(Page[Notification], frozen=True, kw_only=True):
 
 
 class Privacy(msgspec.Struct, frozen=True):
-    """Who may write first (``everyone``, ``university`` or ``followed``), and what others see of one."""
+    """What others may do, and see of one.
+
+    Who may write first is ``everyone``, ``university``, ``followed`` or ``nobody``.
+    """
 
     may_message: str = "everyone"
     shares_read: bool = True
