@@ -84,7 +84,7 @@ _ROWS = (
     Component(
         "search-service", "service", "search", 3004, is_for_members=True, workers=1,
         package="chitlaq.services.search", role="chitlaq_search",
-        title="ChitLaq search",
+        title="ChitLaq search", keeps_member_data=True,
     ),
     Component(
         "websocket", "service", "websocket", 3002, is_for_members=True, workers=1,

@@ -27,6 +27,7 @@ from chitlaq.cli import (
     oncall,
     operators,
     ops,
+    search,
     serve,
     sso,
     stack,
@@ -67,6 +68,7 @@ def _options(
 for _module in (
     stack,
     ops,
+    search,
     backup,
     alerts,
     incidents,

@@ -100,26 +100,43 @@ RETURN (crc32(convert_to(token, 'UTF8')) - 2147483648)::integer;
 -- are an edit apart share a key (symmetric deletion, as in SymSpell). Words of three to five letters are compared as
 -- a whole, longer ones by their first five, six and seven letters, so that what is mistyped is also found half typed.
 CREATE FUNCTION search.keys_of(word text) RETURNS integer[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
-    WITH beginnings AS (
-        SELECT 4 AS tag, word AS part WHERE length(word) BETWEEN 3 AND 5
-        UNION ALL
-        SELECT n, left(word, n) FROM generate_series(5, 7) n WHERE length(word) >= n - 1
-    ),
-    once AS (
-        SELECT tag, part, overlay(part PLACING '' FROM i FOR 1) AS rest
-        FROM beginnings CROSS JOIN LATERAL generate_series(1, length(part)) i
-    )
-    SELECT array_agg(DISTINCT search.hashed(tag || one))
-    FROM (SELECT tag, part FROM beginnings
-          UNION SELECT tag, rest FROM once
-          UNION SELECT 8, left(word, 7) WHERE length(word) >= 7
-          UNION SELECT 8, rest FROM once WHERE tag = 7 AND length(word) >= 7
-          UNION SELECT 8, overlay(rest PLACING '' FROM i FOR 1)
-                FROM once CROSS JOIN LATERAL generate_series(1, length(rest)) i
-                WHERE tag = 7 AND length(word) >= 7) k(tag, one)
-    WHERE word !~ '[0-9]'
+DECLARE
+    size constant integer := length(word);
+    parts text[] := '{}';
+    part text;
+    rest text;
+BEGIN
+    IF word ~ '[0-9]' THEN
+        RETURN NULL;
+    END IF;
+    IF size BETWEEN 3 AND 5 THEN
+        parts := parts || ('4' || word);
+        FOR i IN 1..size LOOP
+            parts := parts || ('4' || left(word, i - 1) || substr(word, i + 1));
+        END LOOP;
+    END IF;
+    FOR n IN 5..least(7, size + 1) LOOP
+        part := left(word, n);
+        parts := parts || (n || part);
+        FOR i IN 1..length(part) LOOP
+            parts := parts || (n || left(part, i - 1) || substr(part, i + 1));
+        END LOOP;
+    END LOOP;
+    IF size >= 7 THEN
+        part := left(word, 7);
+        parts := parts || ('8' || part);
+        FOR i IN 1..7 LOOP
+            rest := left(part, i - 1) || substr(part, i + 1);
+            parts := parts || ('8' || rest);
+            FOR j IN i..6 LOOP
+                parts := parts || ('8' || left(rest, j - 1) || substr(rest, j + 1));
+            END LOOP;
+        END LOOP;
+    END IF;
+    RETURN ARRAY(SELECT DISTINCT (crc32(convert_to(t, 'UTF8')) - 2147483648)::integer FROM unnest(parts) t);
+END
 $$;
 
 -- How well known a member is: 0, and 1 to 4 from 16, 128, 1024 and 8192 followers.
@@ -146,7 +163,8 @@ $$;
 -- The tokens of a member. Each begins with the kind of what it says: n a word of the name, 1 and 2 its first letter or two,
 -- s its sound, d a word of department or bio, i the initials, w the whole name, a the username, p university and
 -- department. What many members have is there once more for each step of fame, so that the best known of many are found
--- without looking at all.
+-- without looking at all; and names, first letters and first two letters combined with the department (the numbers of
+-- both, by exclusive or), so that of many those near the viewer are found.
 CREATE FUNCTION search.tokens_of(
     username text, display_name text, department text, bio text, university uuid, followers integer
 ) RETURNS integer[]
@@ -156,13 +174,15 @@ DECLARE
     names constant text[] := search.split(search.folded(display_name));
     place constant text := search.folded(department);
     tokens text[] := ARRAY['a' || username, 'p' || university || place, 'w' || array_to_string(array_sort(names), ' ')];
+    near text[] := '{}';
     many text[] := '{}';
     initials text := 'i';
     word text;
     step integer;
 BEGIN
     FOREACH word IN ARRAY search.named(username, display_name) LOOP
-        many := many || ARRAY['n' || word, '1' || left(word, 1), '2' || left(word, 2), 's' || search.sound(word)];
+        near := near || ARRAY['n' || word, '1' || left(word, 1), '2' || left(word, 2)];
+        many := many || ('s' || search.sound(word));
     END LOOP;
     FOREACH word IN ARRAY search.split(place || ' ' || search.folded(bio)) LOOP
         many := many || ('d' || word);
@@ -176,11 +196,16 @@ BEGIN
         many := many || ARRAY['n' || array_to_string(names, ''), 'n' || array_to_string(names[2:], '')];
     END IF;
     FOR step IN 0..search.fame(followers) LOOP
-        FOREACH word IN ARRAY many LOOP
+        FOREACH word IN ARRAY many || near LOOP
             tokens := tokens || (word || '+' || step);
         END LOOP;
     END LOOP;
-    RETURN ARRAY(SELECT DISTINCT (crc32(convert_to(t, 'UTF8')) - 2147483648)::integer FROM unnest(tokens) t);
+    RETURN ARRAY(
+        SELECT (crc32(convert_to(t, 'UTF8')) - 2147483648)::integer FROM unnest(tokens) t
+        UNION
+        SELECT (crc32(convert_to(t || '+0', 'UTF8')) - 2147483648)::integer # search.hashed('p' || university || place)
+        FROM unnest(near) t
+    );
 END
 $$;
 
@@ -200,17 +225,20 @@ CREATE TABLE search.words (
     keys integer[]
 );
 
--- Write a member's row anew from what feed has; nothing is done for whom feed has not.
+-- What is stored of each member.
+CREATE VIEW search.indexed AS
+SELECT m.id AS member_id,
+       search.tokens_of(m.username, m.display_name, m.department, m.bio, m.university_id, m.followers_count) AS tokens,
+       search.hashed('u' || m.university_id) AS university,
+       search.hashed('p' || m.university_id || search.folded(m.department)) AS place,
+       search.fame(m.followers_count)::smallint AS fame
+FROM feed.members m;
+
 CREATE FUNCTION search.index_members(ids uuid[]) RETURNS void
 LANGUAGE sql
 AS $$
     INSERT INTO search.members AS s (member_id, tokens, university, place, fame)
-    SELECT m.id,
-           search.tokens_of(m.username, m.display_name, m.department, m.bio, m.university_id, m.followers_count),
-           search.hashed('u' || m.university_id),
-           search.hashed('p' || m.university_id || search.folded(m.department)),
-           search.fame(m.followers_count)
-    FROM feed.members m WHERE m.id = ANY (ids)
+    SELECT i.* FROM search.indexed i WHERE i.member_id = ANY (ids)
     ON CONFLICT (member_id) DO UPDATE
     SET tokens = excluded.tokens, university = excluded.university, place = excluded.place, fame = excluded.fame
 $$;
@@ -309,15 +337,187 @@ $$;
 CREATE TRIGGER search_follows_emptied AFTER TRUNCATE ON feed.members
 FOR EACH STATEMENT EXECUTE FUNCTION search.forget_words();
 
--- What is stored already.
-SELECT search.index_members(ARRAY(SELECT id FROM feed.members));
-INSERT INTO search.words (word, uses, keys)
-SELECT w.word, w.uses, search.keys_of(w.word)
-FROM (SELECT o.word, 32 * count(*) FILTER (WHERE search.is_counted(o.id)) AS uses
-      FROM (SELECT DISTINCT m.id, unnest(search.words_of(m)) AS word FROM feed.members m) o GROUP BY o.word) w;
-CREATE INDEX members_by_tokens ON search.members USING gin (tokens) WITH (fastupdate = off);
-CREATE INDEX words_by_keys ON search.words USING gin (keys) WITH (fastupdate = off);
-CREATE INDEX words_by_part ON search.words USING gin (word public.gin_trgm_ops);
-
 -- It is no longer asked for; the column goes with a later version.
 DROP INDEX feed.members_by_search_text;
+
+-- Tags by their folded beginning. Each is kept once, with about how many posts have it: one in 16 is counted, as 16.
+CREATE TABLE search.tags (
+    tag text PRIMARY KEY,
+    folded text COLLATE "C" NOT NULL,
+    uses integer NOT NULL DEFAULT 0 CHECK (uses >= 0)
+);
+CREATE INDEX tags_by_beginning ON search.tags (folded);
+
+-- In the transaction that changes a post's tags; locks are as those of words.
+CREATE FUNCTION search.follow_tag() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
+AS $$
+DECLARE
+    changed constant text := CASE WHEN TG_OP = 'INSERT' THEN NEW.tag ELSE OLD.tag END;
+    post constant uuid := CASE WHEN TG_OP = 'INSERT' THEN NEW.post_id ELSE OLD.post_id END;
+    is_counted constant boolean := get_byte(uuid_send(post), 15) % 16 = 0;
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        PERFORM FROM search.tags t WHERE t.tag = changed FOR KEY SHARE;
+        IF NOT FOUND THEN
+            INSERT INTO search.tags (tag, folded) VALUES (changed, search.folded(changed)) ON CONFLICT DO NOTHING;
+        END IF;
+        IF is_counted THEN
+            UPDATE search.tags t SET uses = t.uses + 16 WHERE t.tag = changed;
+        END IF;
+    ELSE
+        IF is_counted THEN
+            UPDATE search.tags t SET uses = greatest(0, t.uses - 16) WHERE t.tag = changed;
+        END IF;
+        PERFORM FROM search.tags t WHERE t.tag = changed FOR UPDATE;
+        DELETE FROM search.tags t
+        WHERE t.tag = changed AND NOT EXISTS (SELECT FROM feed.post_tags p WHERE p.tag = changed);
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER search_follows AFTER INSERT OR DELETE ON feed.post_tags
+FOR EACH ROW EXECUTE FUNCTION search.follow_tag();
+
+-- What feed publishes to search: tags that begin so and that the viewer may see posts of, the most used first; with how
+-- many such posts there are, counted up to a bound, and with the spelling of the latest. Those that are offset are left out.
+CREATE FUNCTION feed.tags_beginning(viewer uuid, beginning text, bound integer, skipped integer, wanted integer)
+RETURNS TABLE (tag text, spelling text, posts integer)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = ''
+AS $$
+DECLARE
+    seen integer := 0;
+BEGIN
+    FOR tag IN
+        SELECT t.tag FROM search.tags t
+        WHERE t.folded >= beginning AND t.folded < beginning || U&'\+10FFFF'
+        ORDER BY t.folded = beginning DESC, t.uses DESC, t.tag LIMIT skipped + 10 * wanted
+    LOOP
+        SELECT count(*), (array_agg(x.spelling))[1] INTO posts, spelling
+        FROM (SELECT p.spelling
+              FROM feed.post_tags p JOIN feed.permitted_posts(viewer) r ON r.id = p.post_id
+              WHERE p.tag = tags_beginning.tag
+              ORDER BY p.post_id DESC LIMIT bound) x;
+        CONTINUE WHEN posts = 0;
+        seen := seen + 1;
+        CONTINUE WHEN seen <= skipped;
+        RETURN NEXT;
+        EXIT WHEN seen = skipped + wanted;
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION feed.tags_beginning FROM public;
+GRANT EXECUTE ON FUNCTION feed.tags_beginning TO chitlaq_search;
+
+-- Groups that have a name, and who takes part in them, for suggestions.
+CREATE VIEW websocket.named_groups AS
+SELECT p.account_id, c.id, c.name, c.last_at
+FROM websocket.participants p
+JOIN websocket.conversations c ON c.id = p.conversation_id
+WHERE c.kind = 'group' AND c.name IS NOT NULL AND p.state = 'joined';
+GRANT USAGE ON SCHEMA websocket TO chitlaq_search;
+GRANT SELECT ON websocket.named_groups TO chitlaq_search;
+
+-- What members searched for, the latest of each text; and who does not want that to be kept.
+CREATE TABLE search.history (
+    account_id uuid NOT NULL REFERENCES auth.accounts ON DELETE CASCADE,
+    folded text NOT NULL CHECK (char_length(folded) BETWEEN 1 AND 1000),
+    text text NOT NULL CHECK (char_length(text) BETWEEN 1 AND 500),
+    -- In the order in which they were searched for.
+    id uuid NOT NULL DEFAULT uuidv7() UNIQUE,
+    searched_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (account_id, folded)
+);
+CREATE INDEX history_by_account ON search.history (account_id, id DESC);
+CREATE TABLE search.privacy (
+    account_id uuid PRIMARY KEY REFERENCES auth.accounts ON DELETE CASCADE,
+    keeps_history boolean NOT NULL DEFAULT true
+);
+
+-- search-service exports its part, and erases it, as the others do.
+GRANT USAGE ON SCHEMA auth TO chitlaq_search;
+GRANT EXECUTE ON FUNCTION auth.add_export_file, auth.complete_export_part, auth.complete_erasure_part TO chitlaq_search;
+GRANT USAGE ON SCHEMA jobs TO chitlaq_search;
+GRANT SELECT, INSERT, UPDATE, DELETE ON jobs.jobs TO chitlaq_search;
+CREATE POLICY own_parts_of_search ON jobs.jobs TO chitlaq_search
+USING (kind IN ('export_from_chitlaq_search', 'erase_from_chitlaq_search'));
+
+-- How far `chitlaq search reindex` came: none is going on if there is no row.
+CREATE TABLE search.reindexing (
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    indexed_to uuid NOT NULL
+);
+
+-- Index the next members, and return how many; 0 at the end.
+CREATE FUNCTION search.reindex_some(wanted integer) RETURNS integer
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    ids constant uuid[] := ARRAY(
+        SELECT m.id FROM feed.members m
+        WHERE m.id > coalesce((SELECT r.indexed_to FROM search.reindexing r), '00000000-0000-0000-0000-000000000000')
+        ORDER BY m.id LIMIT wanted
+        FOR NO KEY UPDATE
+    );
+BEGIN
+    IF cardinality(ids) = 0 THEN
+        DELETE FROM search.reindexing;
+        RETURN 0;
+    END IF;
+    PERFORM search.index_members(ids);
+    PERFORM search.add_words(ARRAY(SELECT DISTINCT unnest(search.words_of(m)) FROM feed.members m WHERE m.id = ANY (ids)), false);
+    INSERT INTO search.reindexing (indexed_to) VALUES (ids[cardinality(ids)])
+    ON CONFLICT (is_only) DO UPDATE SET indexed_to = excluded.indexed_to;
+    RETURN cardinality(ids);
+END
+$$;
+
+-- Count words and tags, and remove those that nobody has; returns how many. Members are not changed meanwhile.
+CREATE FUNCTION search.recount() RETURNS integer
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    gone integer;
+    tags_gone integer;
+BEGIN
+    LOCK TABLE feed.members, feed.post_tags IN SHARE MODE;
+    CREATE TEMPORARY TABLE counted ON COMMIT DROP AS
+    SELECT o.word, 32 * count(*) FILTER (WHERE search.is_counted(o.id)) AS uses
+    FROM (SELECT DISTINCT m.id, unnest(search.words_of(m)) AS word FROM feed.members m) o GROUP BY o.word;
+    DELETE FROM search.words w WHERE NOT EXISTS (SELECT FROM counted c WHERE c.word = w.word);
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    UPDATE search.words w SET uses = c.uses FROM counted c WHERE c.word = w.word AND c.uses <> w.uses;
+    CREATE TEMPORARY TABLE counted_tags ON COMMIT DROP AS
+    SELECT p.tag, 16 * count(*) FILTER (WHERE get_byte(uuid_send(p.post_id), 15) % 16 = 0) AS uses
+    FROM feed.post_tags p GROUP BY p.tag;
+    DELETE FROM search.tags t WHERE NOT EXISTS (SELECT FROM counted_tags c WHERE c.tag = t.tag);
+    GET DIAGNOSTICS tags_gone = ROW_COUNT;
+    INSERT INTO search.tags AS t (tag, folded, uses)
+    SELECT c.tag, search.folded(c.tag), c.uses FROM counted_tags c
+    ON CONFLICT (tag) DO UPDATE SET uses = excluded.uses WHERE t.uses <> excluded.uses;
+    RETURN gone + tags_gone;
+END
+$$;
+
+-- Index everything from nothing, without a trigger for each row and with indexes that are built at once. Nobody searches
+-- or changes members meanwhile: for a new index, and for demo data.
+CREATE FUNCTION search.index_all() RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    TRUNCATE search.members, search.words, search.tags;
+    DROP INDEX IF EXISTS search.members_by_tokens, search.words_by_keys, search.words_by_part;
+    INSERT INTO search.members (member_id, tokens, university, place, fame) SELECT i.* FROM search.indexed i;
+    INSERT INTO search.words (word, uses, keys)
+    SELECT w.word, w.uses, search.keys_of(w.word)
+    FROM (SELECT o.word, 32 * count(*) FILTER (WHERE search.is_counted(o.id)) AS uses
+          FROM (SELECT DISTINCT m.id, unnest(search.words_of(m)) AS word FROM feed.members m) o GROUP BY o.word) w;
+    INSERT INTO search.tags (tag, folded, uses)
+    SELECT p.tag, search.folded(p.tag), 16 * count(*) FILTER (WHERE get_byte(uuid_send(p.post_id), 15) % 16 = 0)
+    FROM feed.post_tags p GROUP BY p.tag;
+    CREATE INDEX members_by_tokens ON search.members USING gin (tokens) WITH (fastupdate = off);
+    CREATE INDEX words_by_keys ON search.words USING gin (keys) WITH (fastupdate = off);
+    CREATE INDEX words_by_part ON search.words USING gin (word public.gin_trgm_ops);
+END
+$$;
+SELECT search.index_all();

@@ -20,6 +20,7 @@ from chitlaq.core.data import member_data, named_queries
 from chitlaq.core.data.member_data import Contribution
 from chitlaq.services.auth.departures.contribution import CONTRIBUTION
 from chitlaq.services.feed.departures import departures as feed
+from chitlaq.services.search.departures import departures as search
 from chitlaq.services.websocket.departures import departures as websocket
 from tests.conftest import PASSWORD, Member, Stack, eventually
 
@@ -312,6 +313,7 @@ async def test_mails_to_former_addresses_are_erased_unless_somebody_else_has_the
 CONTRIBUTIONS = {
     "auth": CONTRIBUTION,
     "feed": feed.contribution(None, None, None),  # type: ignore[arg-type]
+    "search": search.CONTRIBUTION,
     "websocket": websocket.contribution(None, None, None),  # type: ignore[arg-type]
 }
 

@@ -80,6 +80,11 @@ def is_spaceless(word: str) -> bool:
     return _IS_SPACELESS.match(word) is not None
 
 
+def as_pattern(text: str) -> str:
+    """Return a text as a LIKE pattern that matches nothing but itself."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
 def romanized(word: str) -> str:
     """Return a folded Greek or Cyrillic word in Latin letters, as passports write it; others as they are."""
     if _GREEK_OR_CYRILLIC.search(word) is None:

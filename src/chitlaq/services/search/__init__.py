@@ -1,1 +1,1 @@
-"""search-service: finding members by name."""
+"""search-service: finding members, tags, and what was searched for before."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.service import ServiceState
+from chitlaq.services.search.history.history import History
 
 
 class SearchState(ServiceState):
     database: Database
+    history: History

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from asyncpg import Record
+
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.core.text import folding
@@ -16,6 +18,8 @@ MIN_LETTERS = 3
 """Who is not signed in finds nobody by less: a few hundred such texts would list all members."""
 CONSIDERED = 100
 """Members that are ranked: of more that match, the best known, and those near the viewer."""
+MANY = 2000
+"""If more than about so many have a word, they are read from the best known on."""
 ENOUGH = 5
 """With fewer members than this, words are also taken for mistyped."""
 
@@ -28,8 +32,56 @@ class Found:
     count: int
     is_cut: bool
 
+    @classmethod
+    def of(cls, rows: Sequence[Record]) -> Found:
+        """Return what the rows of `members_matching` say."""
+        if not rows:
+            return NOBODY
+        members = [FoundMember(*row[:7]) for row in rows]
+        return cls(members, rows[0]["found"], rows[0]["is_cut"])
+
 
 NOBODY = Found((), 0, is_cut=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to understand what was typed.
+
+    Args:
+        why: it is tried, for people.
+        words: all that was typed.
+        meanings: of the words that are searched for.
+        enough: with so many members, no other way is tried.
+    """
+
+    why: str
+    words: Sequence[str]
+    meanings: Sequence[Meaning]
+    enough: int
+
+    def is_enough(self, found: Found) -> bool:
+        return found.is_cut or found.count >= self.enough
+
+    def asked(self, viewer: UUID | None, text: str, offset: int, limit: int) -> list[object]:
+        """Return the arguments of `members_matching`."""
+        groups = typed.rarest(self.meanings)
+        is_many = groups[0].uses > MANY
+        steps = range(STEPS - 1, -1, -1) if is_many else (0,)
+        tokens = {id(one): one.at(steps) for one in groups}
+        return [
+            viewer,
+            CONSIDERED,
+            *([_array(at) for at in tokens[id(one)]] for one in groups),
+            [min(step + 1, STEPS) if is_many else STEPS for step in steps],
+            # The last step is the first: that of everybody.
+            *(tokens[id(one)][-1] for one in groups),
+            *([typed.hashed(token + "+0") for token in one.exact] for one in groups),
+            *([typed.hashed(token + "+0") for token in one.weak] for one in groups),
+            typed.whole(self.words, text),
+            offset,
+            limit,
+        ]
 
 
 async def find(
@@ -50,29 +102,31 @@ async def search(
 ) -> Found:
     """Find members by what is typed; if there are not enough, by what it may have been meant to be."""
     words = typed.read(text)
-    if not words or (viewer is None and sum(map(len, words)) < MIN_LETTERS):
+    if viewer is None and sum(map(len, words)) < MIN_LETTERS:
         return NOBODY
-    whole = typed.whole(words, text)
-    meanings = await _meanings(database, words, is_guessing=False)
-    found = await _matching(database, viewer, meanings, whole, offset, limit)
-    # One word has many neighbours, of whom one may be meant; several words together have few.
-    if found.is_cut or found.count >= (ENOUGH if len(words) == 1 else 1):
-        return found
-    async for guessed in _guesses(database, words):
-        found = await _matching(database, viewer, guessed, whole, offset, limit)
-        if found.count:
+    found = NOBODY
+    async for way in ways(database, words):
+        rows = await database.rows("members_matching", *way.asked(viewer, text, offset, limit))
+        found = Found.of(rows)
+        if way.is_enough(found):
             break
     return found
 
 
-async def _guesses(database: Database, words: Sequence[str]) -> AsyncIterator[list[Meaning]]:
-    """Give what the words may mean if they are mistyped, if they are parted elsewhere, or if one is wrong."""
+async def ways(database: Database, words: Sequence[str]) -> AsyncIterator[Way]:
+    """Give what the words may mean: as they are, if mistyped, if parted elsewhere, if one is wrong."""
+    if not words:
+        return
+    # One word has many neighbours, of whom one may be meant; several words together have few.
+    enough = ENOUGH if len(words) == 1 else 1
+    yield Way("as typed", words, await _meanings(database, words, is_guessing=False), enough)
     guessed = await _meanings(database, words, is_guessing=True)
-    yield guessed
+    yield Way("mistyped, or parts of words", words, guessed, 1)
     for reading in _readings(words):
-        yield await _meanings(database, reading, is_guessing=True)
+        meanings = await _meanings(database, reading, is_guessing=True)
+        yield Way("words joined or parted", words, meanings, 1)
     for fewer in _fewer(guessed):
-        yield fewer
+        yield Way("without a word", words, fewer, 1)
 
 
 async def _meanings(
@@ -98,7 +152,9 @@ async def _meanings(
         elif typed.edits(form, word) is not None:
             one.add(word, uses, is_weak=True)
     if is_guessing:
-        for number, word, uses in await database.rows("words_containing", forms):
+        for number, word, uses in await database.rows(
+            "words_containing", [folding.as_pattern(form) for form in forms]
+        ):
             asked[number - 1][0].add(word, uses, is_weak=True)
     return made
 
@@ -128,36 +184,6 @@ def _fewer(meanings: Sequence[Meaning]) -> list[list[Meaning]]:
     numbers = {one.typed for one in meanings if one.has_digits}
     fewer = [rest for rest in fewer if numbers <= {one.typed for one in rest}]
     return [rest for rest in fewer if sum(len(one.typed) for one in rest) >= MIN_LETTERS]
-
-
-async def _matching(
-    database: Database,
-    viewer: UUID | None,
-    meanings: Sequence[Meaning],
-    whole: Sequence[int],
-    offset: int,
-    limit: int,
-) -> Found:
-    groups = typed.rarest(meanings)
-    is_many = groups[0].uses > 20 * CONSIDERED
-    steps = range(STEPS - 1, -1, -1) if is_many else (0,)
-    rows = await database.rows(
-        "members_matching",
-        viewer,
-        CONSIDERED,
-        *([_array(one.at(step)) for step in steps] for one in groups),
-        [min(step + 1, STEPS) if is_many else STEPS for step in steps],
-        *(one.at(0) for one in groups),
-        *([typed.hashed(token + "+0") for token in one.exact] for one in groups),
-        *([typed.hashed(token + "+0") for token in one.weak] for one in groups),
-        whole,
-        offset,
-        limit,
-    )
-    if not rows:
-        return NOBODY
-    members = [FoundMember(*row[:7]) for row in rows]
-    return Found(members, rows[0]["found"], rows[0]["is_cut"])
 
 
 def _array(values: Sequence[int]) -> str | None:

@@ -43,23 +43,25 @@ hits AS MATERIALIZED (
     ) h
     LIMIT $2
 ),
-near AS (
+-- OFFSET 0 keeps each of these parts a loop of look-ups, which is what few rows want; the planner expects other numbers.
+near AS MATERIALIZED (
     (SELECT s.*
-     FROM feed.follow_pairs f JOIN search.members s ON s.member_id = f.followed_id
-     WHERE f.follower_id = $1 AND s.tokens && $7::integer[] AND s.tokens && $8::integer[] AND s.tokens && $9::integer[]
-     LIMIT $2)
+     FROM (SELECT f.followed_id FROM feed.follow_pairs f WHERE f.follower_id = $1 LIMIT 500) f
+     CROSS JOIN LATERAL (SELECT s.* FROM search.members s WHERE s.member_id = f.followed_id OFFSET 0) s
+     WHERE (SELECT count(*) FROM hits) >= $2
+       AND s.tokens && $7::integer[] AND s.tokens && $8::integer[] AND s.tokens && $9::integer[])
     UNION
     (SELECT s.*
-     FROM search.members s
-     WHERE s.tokens && ARRAY(SELECT o.place FROM own o)
-       AND s.tokens && $7::integer[] AND s.tokens && $8::integer[] AND s.tokens && $9::integer[]
+     FROM (SELECT s.* FROM search.members s
+           WHERE s.tokens && ARRAY(SELECT t # o.place FROM own o CROSS JOIN unnest($7::integer[]) t) OFFSET 0) s
+     WHERE (SELECT count(*) FROM hits) >= $2
+       AND s.tokens && $8::integer[] AND s.tokens && $9::integer[]
      LIMIT $2 / 2)
 ),
 candidates AS (
     SELECT * FROM hits
     UNION ALL
-    SELECT n.* FROM near n
-    WHERE (SELECT count(*) FROM hits) >= $2 AND n.member_id NOT IN (SELECT h.member_id FROM hits h)
+    SELECT n.* FROM near n WHERE n.member_id NOT IN (SELECT h.member_id FROM hits h)
 ),
 ranked AS (
     SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university,
@@ -67,12 +69,13 @@ ranked AS (
            + CASE WHEN c.tokens && $11::integer[] THEN 6 WHEN c.tokens && $14::integer[] THEN 2 ELSE 4 END
            + CASE WHEN c.tokens && $12::integer[] THEN 6 WHEN c.tokens && $15::integer[] THEN 2 ELSE 4 END
            + CASE WHEN c.tokens && $16::integer[] THEN 4 ELSE 0 END
-           + CASE WHEN EXISTS (SELECT FROM feed.follow_pairs f WHERE f.follower_id = $1 AND f.followed_id = m.id)
+           + CASE WHEN (SELECT true FROM feed.follow_pairs f WHERE f.follower_id = $1 AND f.followed_id = m.id)
                   THEN 5 ELSE 0 END
            + CASE WHEN c.place = (SELECT o.place FROM own o) THEN 2 ELSE 0 END
            + CASE WHEN c.university = (SELECT o.university FROM own o) THEN 1 ELSE 0 END
            + c.fame AS score
-    FROM candidates c JOIN feed.findable_members($1) m ON m.id = c.member_id
+    FROM candidates c
+    CROSS JOIN LATERAL (SELECT m.* FROM feed.findable_members($1) m WHERE m.id = c.member_id OFFSET 0) m
 )
 SELECT r.*, count(*) OVER () AS found, (SELECT count(*) FROM hits) >= $2 AS is_cut
 FROM ranked r

@@ -31,6 +31,8 @@ async def users(
     page: PageNumber = 1,
     limit: PageLimit = 20,
 ) -> Page[FoundMember]:
-    return await members.find(
-        state.database, account_id(viewer), without_nul("q", q), Paging.of(page, limit)
-    )
+    who = account_id(viewer)
+    found = await members.find(state.database, who, without_nul("q", q), Paging.of(page, limit))
+    if page == 1:
+        state.history.remember(who, q)
+    return found

@@ -58,9 +58,10 @@ class Meaning:
         # What is there is of one member at least; what is counted is of many.
         self.uses += uses + 1
 
-    def at(self, step: int) -> list[int]:
-        """Return all that it may mean, of members of a step of fame or more."""
-        return [hashed(f"{one}+{step}") for one in (*self.exact, *self.usual, *self.weak)]
+    def at(self, steps: Sequence[int]) -> list[list[int]]:
+        """Return all that it may mean, for each step: of members of that fame or more."""
+        begun = [crc32(one.encode()) for one in (*self.exact, *self.usual, *self.weak)]
+        return [[crc32(b"+%d" % step, one) - 2**31 for one in begun] for step in steps]
 
 
 def read(text: str) -> list[str]:

@@ -1,0 +1,133 @@
+"""``chitlaq search``: why a search finds whom it finds, and writing its index anew."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from chitlaq.cli import data, installation, output
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.formatting import count
+from chitlaq.core.visible import one_line, visible
+
+if TYPE_CHECKING:
+    from chitlaq.services.search.members.explaining import Explanation
+    from chitlaq.services.search.reindexing import Reindexed
+
+search = typer.Typer(
+    no_args_is_help=True, help="Search: why it finds whom it finds, and its index."
+)
+
+PACKAGE = "chitlaq.services.search.members"
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(search, name="search")
+
+
+@search.command()
+def explain(
+    query: Annotated[str, typer.Argument(help="What is typed.")],
+    viewer: Annotated[
+        str | None, typer.Option("--as", help="Search as this member; else as somebody signed out.")
+    ] = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Say why a search for members finds whom it finds: what was folded, which indexes, which order.
+
+    Example: chitlaq search explain "mueler juergen" --as ada
+    """
+    who: UUID | None = None
+    if viewer:
+        rows = data.fetch("SELECT id FROM feed.members WHERE username = lower($1)", viewer)
+        if not rows:
+            raise OperatorError(f"There is no member {visible(viewer)}.")
+        who = rows[0]["id"]
+    found = asyncio.run(_explained(who, query))
+    if as_json:
+        output.print_json(found)
+    else:
+        _print(found)
+
+
+@search.command()
+def reindex(
+    new: Annotated[
+        bool, typer.Option("--new", help="Begin anew, also if a run was interrupted.")
+    ] = False,
+    as_json: output.AsJson = False,
+) -> None:
+    """Write the index of members and tags anew while the system runs; an interrupted run is continued.
+
+    Example: chitlaq search reindex
+    """
+    done = asyncio.run(_reindexed(is_new=new, is_quiet=as_json))
+    if as_json:
+        output.print_json(done)
+    else:
+        typer.echo(
+            f"{count(done.members, 'member')}, {count(done.words, 'word')} and {count(done.tags, 'tag')}"
+            f" are indexed; {done.removed} that nobody has are gone."
+        )
+
+
+async def _explained(viewer: UUID | None, text: str) -> Explanation:
+    from chitlaq import inventory
+    from chitlaq.core.data import postgres
+    from chitlaq.services.search.members import explaining
+
+    home, settings = installation.current()
+    role = inventory.COMPONENTS["search-service"].role
+    url = postgres.dsn(settings, home, role)
+    queries = postgres.load_queries(PACKAGE, "search-explain")
+    database = postgres.Database(url, "search-explain", queries)
+    try:
+        async with postgres.connection(url) as connection:
+            return await explaining.explain(database, connection, queries, viewer, text)
+    finally:
+        await database.close()
+
+
+async def _reindexed(*, is_new: bool, is_quiet: bool) -> Reindexed:
+    from chitlaq.core.data import postgres
+    from chitlaq.services.search import reindexing
+
+    home, settings = installation.current()
+    async with postgres.connection(postgres.dsn(settings, home, postgres.OWNER)) as connection:
+        with output.progress(enabled=not is_quiet) as advance:
+            return await reindexing.reindex(connection, advance, is_new=is_new)
+
+
+def _print(found: Explanation) -> None:
+    typer.echo(f"folded: {one_line(found.folded)}")
+    if not found.ways:
+        typer.echo("It has no words, so it finds nobody.")
+    for number, way in enumerate(found.ways, start=1):
+        typer.echo(
+            f"\n{number}. {way.why}: {count(way.found, 'member')}{' or more' if way.is_cut else ''}"
+        )
+        output.print_table(
+            ("word", "romanized", "sound", "keys", "uses", "itself", "beginnings", "less"),
+            [
+                (
+                    word.folded,
+                    word.romanized,
+                    word.sound,
+                    word.keys,
+                    word.uses,
+                    " ".join(word.exact),
+                    " ".join(word.beginnings),
+                    " ".join(word.less),
+                )
+                for word in way.words
+            ],
+        )
+        output.print_table(
+            ("points", "username", "name"),
+            [(one.points, one.username, one.display_name) for one in way.members],
+        )
+        for line in way.plan:
+            typer.echo(f"  {line}")

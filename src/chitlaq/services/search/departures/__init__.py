@@ -1,0 +1,1 @@
+"""What search-service keeps of a member: its export; foreign keys erase it."""

@@ -1,0 +1,88 @@
+"""Keep what members searched for, for themselves: they see it, delete it, and switch it off."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.http import problems
+from chitlaq.core.http.paging import Page, Paging
+from chitlaq.core.text import folding
+from chitlaq.services.search.history.schemas import HistorySettings, PastSearch
+
+KEPT = 50
+"""Searches of a member; older ones are deleted."""
+MAX_TEXT = 500
+FLUSH_SECONDS = 1.0
+MAX_WAITING = 1000
+
+
+class History:
+    """Remembers searches, and writes those of a second in one statement: a search does not wait for it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: dict[tuple[UUID, str], str] = {}
+        self._writing = asyncio.Lock()
+
+    def remember(self, member: UUID | None, text: str) -> None:
+        """Keep a text that a member searched for; with too many at once some are left out."""
+        text = text.strip()
+        folded = folding.folded(text).strip()
+        if member is None or not folded or len(text) > MAX_TEXT or len(self._waiting) > MAX_WAITING:
+            return
+        # What is typed letter by letter is one search.
+        for account, before in list(self._waiting):
+            if account == member and folded.startswith(before):
+                del self._waiting[account, before]
+        self._waiting[member, folded] = text
+
+    async def write_forever(self) -> None:
+        """Write what waits, once a second."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self.write()
+
+    async def write(self) -> None:
+        """Write what waits, after what is being written."""
+        async with self._writing:
+            waiting, self._waiting = self._waiting, {}
+            if not waiting:
+                return
+            accounts = [account for account, _ in waiting]
+            folded = [text for _, text in waiting]
+            async with self._database.transaction() as session:
+                await session.execute("keep_searches", accounts, folded, list(waiting.values()))
+                await session.execute("forget_old_searches", sorted(set(accounts)), KEPT - 1)
+
+    async def listed(self, member: UUID, paging: Paging) -> Page[PastSearch]:
+        """Return a page of what a member searched for, the latest first."""
+        await self.write()
+        rows = await self._database.rows("history", member, *paging.window)
+        return paging.page_of(rows, lambda row: PastSearch(*row))
+
+    async def forget(self, member: UUID, search: UUID) -> None:
+        """Delete one search.
+
+        Raises:
+            Problem: 404 if the member has none of this id.
+        """
+        async with self._database.session() as session:
+            if not await session.execute("forget_search", member, search):
+                raise problems.not_found("search")
+
+    async def forget_all(self, member: UUID) -> None:
+        """Delete all searches of a member, also those that are not written yet."""
+        await self.write()
+        async with self._database.session() as session:
+            await session.execute("forget_searches", member)
+
+    async def settings(self, member: UUID) -> HistorySettings:
+        return HistorySettings(await self._database.value("history_settings", member))
+
+    async def change_settings(self, member: UUID, wanted: HistorySettings) -> None:
+        """Switch keeping on or off; what was kept before stays until it is deleted."""
+        await self.write()
+        async with self._database.session() as session:
+            await session.execute("set_history_settings", member, wanted.keeps_history)

@@ -1,0 +1,120 @@
+"""Say why a search finds whom it finds: what was folded and meant, by which indexes, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from chitlaq.core.data.postgres import Database, Query
+from chitlaq.core.text import folding
+from chitlaq.services.search.members import members, typed
+
+SHOWN = 12
+"""Tokens of a kind of each word, members, and so on."""
+
+
+class ExplainedWord(msgspec.Struct, frozen=True):
+    """A typed word, and what of members it may mean: tokens as docs/search.md describes them."""
+
+    folded: str
+    romanized: str
+    sound: str
+    keys: int
+    uses: int
+    exact: list[str]
+    beginnings: list[str]
+    less: list[str]
+
+
+class ExplainedMember(msgspec.Struct, frozen=True):
+    username: str
+    display_name: str
+    points: int
+
+
+class ExplainedWay(msgspec.Struct, frozen=True):
+    """One way that was tried."""
+
+    why: str
+    words: list[ExplainedWord]
+    found: int
+    is_cut: bool
+    members: list[ExplainedMember]
+    plan: list[str]
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    text: str
+    folded: str
+    words: list[str]
+    ways: list[ExplainedWay]
+
+
+async def explain(
+    database: Database,
+    connection: asyncpg.Connection[asyncpg.Record],
+    queries: Mapping[str, Query],
+    viewer: UUID | None,
+    text: str,
+) -> Explanation:
+    """Search as `members.search` does, and say what was done.
+
+    Args:
+        database: with the role of search-service.
+        connection: of the same role, for the plans.
+        queries: of the service.
+        viewer: who searches; None is somebody who is not signed in.
+        text: what is typed.
+    """
+    words = typed.read(text)
+    ways: list[ExplainedWay] = []
+    async for way in members.ways(database, words):
+        arguments = way.asked(viewer, text, 0, SHOWN)
+        rows = await database.rows("members_matching", *arguments)
+        found = members.Found.of(rows)
+        plan = await connection.fetch(
+            f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS) {queries['members_matching'].sql}",
+            *arguments,
+        )
+        ways.append(
+            ExplainedWay(
+                way.why,
+                [_explained(one) for one in way.meanings],
+                found.count,
+                found.is_cut,
+                [
+                    ExplainedMember(row["username"], row["display_name"], row["score"])
+                    for row in rows
+                ],
+                [line for row in plan if _is_telling(line := row[0])],
+            )
+        )
+        if way.is_enough(found):
+            break
+    return Explanation(text, folding.folded(text), words, ways)
+
+
+def _explained(one: typed.Meaning) -> ExplainedWord:
+    roman = folding.romanized(one.typed)
+    return ExplainedWord(
+        one.typed,
+        roman,
+        folding.sound(roman),
+        len(typed.keys(roman)),
+        one.uses,
+        one.exact,
+        _few(one.usual),
+        _few(one.weak),
+    )
+
+
+def _few(tokens: Sequence[str]) -> list[str]:
+    return [*tokens[:SHOWN], *(["…"] if len(tokens) > SHOWN else [])]
+
+
+def _is_telling(line: str) -> bool:
+    """Whether a line of a plan names an index or a table that is read, or the time."""
+    return " on " in line or line.startswith(("Planning Time", "Execution Time"))

@@ -1,0 +1,43 @@
+"""Operators see why a search finds whom it finds, and write its index anew."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tests.conftest import Member, Stack
+
+Join = Callable[[], Awaitable[Member]]
+
+
+async def test_explain_says_what_was_meant_and_reindex_repairs_what_was_lost(
+    stack: Stack, join: Join
+) -> None:
+    own, viewer = await join(), await join()
+    await own.patch("/api/users/me", {"display_name": "Wendelgard Ostrowitzki"})
+
+    async def explained(text: str) -> Any:
+        arguments = ("search", "explain", text, "--as", viewer.username, "--json")
+        answer = await asyncio.to_thread(stack.command, *arguments)
+        assert answer.returncode == 0, answer.stderr
+        return json.loads(answer.stdout)
+
+    found = await explained("WENDELGRAD ostrow")
+    assert found["folded"] == "wendelgrad ostrow"
+    (way,) = found["ways"]
+    assert way["members"][0]["username"] == own.username
+    assert "nwendelgard" in way["words"][0]["less"]
+    assert any("members_by_tokens" in line for line in way["plan"])
+    await stack.sql("DELETE FROM search.members WHERE member_id = $1", own.id)
+    await stack.sql("DELETE FROM search.words WHERE word = 'ostrowitzki'")
+    await stack.sql("INSERT INTO search.words (word) VALUES ('leftoverword')")
+    assert (await explained("wendelgard"))["ways"][0]["members"] == []
+    done = await asyncio.to_thread(stack.command, "search", "reindex", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["removed"] == 1
+    way = (await explained("ostrowtzki"))["ways"][-1]
+    assert way["members"][0]["username"] == own.username
+    shown = await asyncio.to_thread(stack.command, "search", "explain", "Wendelgard")
+    assert own.username in shown.stdout

@@ -1,0 +1,44 @@
+"""Members see what they searched for, delete it, and switch it off; others never see it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from tests.conftest import Member, eventually
+
+Join = Callable[[], Awaitable[Member]]
+
+
+async def texts(member: Member) -> list[str]:
+    return [one["text"] for one in (await member.get("/api/search/history")).json()["items"]]
+
+
+async def test_history_is_the_members_own_to_see_delete_and_switch_off(join: Join) -> None:
+    member, other = await join(), await join()
+    for text in ("Gr", "Grace", "Emmy", "grace"):
+        await member.get("/api/search/users", params={"q": text})
+    await eventually(lambda: _is(member, ["grace", "Emmy"]))
+    assert await texts(other) == []
+    suggested = (await member.get("/api/search/suggest?q=em")).json()
+    assert suggested["searches"] == ["Emmy"]
+    assert (await other.get("/api/search/suggest?q=em")).json()["searches"] == []
+    first = (await member.get("/api/search/history?limit=1")).json()
+    rest = (await member.get(f"/api/search/history?limit=1&cursor={first['next_cursor']}")).json()
+    assert [one["text"] for one in rest["items"]] == ["Emmy"]
+    path = f"/api/search/history/{rest['items'][0]['id']}"
+    assert (await other.delete(path)).status_code == 404
+    assert (await member.delete(path)).status_code == 204
+    assert (await member.delete(path)).status_code == 404
+    assert await texts(member) == ["grace"]
+    assert (await member.delete("/api/search/history")).status_code == 204
+    assert await texts(member) == []
+    settings = "/api/search/history/settings"
+    assert (await member.get(settings)).json() == {"keeps_history": True}
+    assert (await member.put(settings, {"keeps_history": False})).status_code == 204
+    assert (await member.get(settings)).json() == {"keeps_history": False}
+    await member.get("/api/search/users", params={"q": "nothing of this"})
+    assert await texts(member) == []
+
+
+async def _is(member: Member, wanted: list[str]) -> bool:
+    return await texts(member) == wanted

@@ -1,0 +1,107 @@
+"""Members are found at once, by everything that is said of them, and by nobody who may not find them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from tests.conftest import Member, Stack
+
+Join = Callable[[], Awaitable[Member]]
+
+
+async def usernames(by: Member | httpx.AsyncClient, text: str) -> list[str]:
+    answer = await by.get(f"/api/search/users?q={quote(text)}")
+    assert answer.status_code == 200, answer.text
+    return [one["username"] for one in answer.json()["items"]]
+
+
+async def test_member_is_found_by_what_was_changed_and_no_longer_by_what_it_was(
+    stack: Stack, join: Join
+) -> None:
+    own, other = await join(), await join()
+    before = {"display_name": "Zdravko Quellenhofer", "bio": "keeps axolotls", "department": "Law"}
+    assert (await own.patch("/api/users/me", before)).status_code == 200
+    for text in ("zdravko", "quellenhofre", "Quellen zdr", "axolotls", own.username.upper()):
+        assert own.username in await usernames(other, text), text
+    after = {"display_name": "Yaroslav Brightwater", "bio": "keeps bees"}
+    assert (await own.patch("/api/users/me", after)).status_code == 200
+    for text in ("zdravko", "quellenhofer", "axolotls"):
+        assert own.username not in await usernames(other, text), text
+    assert own.username in await usernames(other, "brightwaetr")
+    words = "SELECT word FROM search.words WHERE word = ANY ($1)"
+    gone = ["zdravko", "quellenhofer", "axolotls"]
+    assert await stack.sql(words, gone) == []
+    await stack.sql("DELETE FROM auth.accounts WHERE id = $1", own.id)
+    assert own.username not in await usernames(other, "brightwater")
+    assert await stack.sql(words, ["yaroslav", "brightwater", "bees"]) == []
+
+
+async def test_more_followers_are_another_step_of_fame(stack: Stack, join: Join) -> None:
+    own = await join()
+    fame = "SELECT fame FROM search.members WHERE member_id = $1"
+    for followers, step in ((15, 0), (16, 1), (8192, 4), (3, 0)):
+        await stack.sql(
+            "UPDATE feed.members SET followers_count = $2 WHERE id = $1", own.id, followers
+        )
+        assert (await stack.sql(fame, own.id))[0]["fame"] == step
+    await stack.sql("UPDATE feed.members SET followers_count = 0 WHERE id = $1", own.id)
+
+
+ODD = [
+    " ", "%", "_", "\\", "'", '"', "(", ")", "&", "|", "!", ":*", "<->", "@", "#", "*", "a", "ı", "ß", "李",
+    "' OR 1=1 --", "'; DROP TABLE search.members; --", "{1,2}", "\u202eadmin", "\ufeff",
+    "👨‍👩‍👧", "مُحَمَّد", "שלום",
+    "a" * 100, "ab " * 33, "1 2 3 4 5 6 7 8 9 0", "\u0301" * 50, "ﷺ",
+    "\U0001d504\U0001d521\U0001d51e", "İ" * 100, "%" * 100,
+]  # fmt: skip
+
+
+async def test_no_text_is_an_error_or_slow(client: httpx.AsyncClient, join: Join) -> None:
+    member = await join()
+    for text in ODD:
+        for path in ("users", "tags", "suggest"):
+            for who in (client, member):
+                answer = await who.get(f"/api/search/{path}?q={quote(text)}")
+                assert answer.status_code == 200, (path, text, answer.text)
+                assert answer.elapsed.total_seconds() < 5, (path, text)
+    assert await usernames(member, "%") == await usernames(member, "\\") == []
+
+
+@pytest.mark.parametrize("audience", ["everyone", "university", "followed", "nobody"])
+async def test_guesses_show_nobody_whom_the_viewer_may_not_find(
+    join: Join, client: httpx.AsyncClient, audience: str
+) -> None:
+    """Attacks each way to a member: words, typos, parts of words, too many words, suggestions."""
+    own, friend, blocked, stranger = [await join() for _ in range(4)]
+    name = f"Xerxantipaz Worblenkamp{own.username[-1]}"
+    await own.patch("/api/users/me", {"display_name": name})
+    await own.put("/api/users/me/privacy", {"may_find": audience})
+    await own.put(f"/api/users/{friend.username}/follow")
+    await own.put(f"/api/users/{blocked.username}/block")
+    texts = (
+        "xerxantipaz",
+        "Xerxantipza",
+        "antipaz",
+        "xerx antipaz",
+        "xerxantipaz nonsenseword",
+        "x worblen",
+    )
+    found_by: dict[str, list[Member | httpx.AsyncClient]] = {
+        "everyone": [friend, stranger, client],
+        "university": [friend, stranger],
+        "followed": [friend],
+        "nobody": [],
+    }
+    seen = found_by[audience]
+    for text in texts:
+        for who in (friend, blocked, stranger, client):
+            found = await usernames(who, text)
+            assert (own.username in found) == (who in seen), (text, audience)
+            answer = (await who.get(f"/api/search/suggest?q={quote(text)}&limit=20")).json()
+            found = [one["username"] for one in answer["members"]]
+            assert (own.username in found) == (who in seen), (text, audience)
+        assert own.username in await usernames(own, text)
