@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from chitlaq.services.websocket.notifications.kinds import KINDS, SECURITY
-from tests.conftest import Member, Stack
+from tests.conftest import Member, Stack, eventually
 
 Join = Callable[..., Awaitable[Member]]
 
@@ -97,3 +98,56 @@ async def test_link_in_a_mail_ends_digests_without_signing_in_but_not_by_looking
     for token in ("", "x", "\0", "0" * 32, member.id):
         unknown = await member.client.post("/unsubscribe", params={"token": token})
         assert unknown.status_code == 404, token
+
+
+async def told(member: Member, **query: Any) -> list[str]:
+    """Who did what with which post, of a member's notifications, the earliest first."""
+    page = (await member.get("/api/notifications", params=query)).json()
+    return [
+        f"{one['actors'][0]['username']} {one['kind']} {one['post']['text']}"
+        for one in reversed(page["items"])
+    ]
+
+
+async def test_what_strangers_do_is_kept_apart_and_what_is_off_is_not_told(
+    join: Join, stack: Stack
+) -> None:
+    ada, friend, stranger = await join(), await join(), await join()
+    await ada.put(f"/api/users/{friend.username}/follow")
+    first, second, third = [await ada.write(text) for text in ("first", "second", "third")]
+
+    async def like(member: Member, post: dict[str, Any]) -> None:
+        assert (await member.put(f"/api/posts/{post['id']}/like")).is_success
+
+    async def eventually_told(expected: list[str], **query: Any) -> None:
+        async def is_told() -> bool:
+            return await told(ada, **query) == expected
+
+        await eventually(is_told)
+
+    await ada.put(PATH, {"filter_strangers": True})
+    await like(friend, first)
+    await like(stranger, first)
+    apart = [f"{stranger.username} like first"]
+    await eventually_told(apart, filtered=True)
+    await eventually_told([f"{friend.username} like first"])
+    page = (await ada.get("/api/notifications", params={"filtered": True})).json()
+    assert (page["unseen"], page["unread"]) == (1, 1)
+    await ada.put(PATH, {"kinds": {"like": {"in_app": False}}})
+    await like(friend, second)
+
+    async def is_looked_at() -> bool:
+        return not await stack.sql(
+            "SELECT FROM jobs.jobs WHERE kind = 'notify' AND payload ->> 'post_id' = $1",
+            second["id"],
+        )
+
+    await eventually(is_looked_at)
+    await ada.put(PATH, {})
+    # What was kept apart stays so; what comes later is as the settings say then.
+    await like(stranger, third)
+    later = f"{stranger.username} like third"
+    await eventually_told([f"{friend.username} like first", later])
+    assert await told(ada, filtered=True) == apart
+    await stranger.delete(f"/api/posts/{first['id']}/like")
+    await eventually_told([], filtered=True)

@@ -7,6 +7,7 @@ read, and a mail stays for ever. The next digest counts what came after this one
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import tzinfo
 from uuid import UUID
 
@@ -79,4 +80,6 @@ async def end(database: Database, token: str) -> bool:
 
 
 def _zone(name: str | None, installation: tzinfo) -> tzinfo:
-    return quiet_hours.zone(name) if name else installation
+    with suppress(ValueError):
+        return quiet_hours.zone(name) if name else installation
+    return installation

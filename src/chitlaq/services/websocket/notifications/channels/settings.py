@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,8 @@ from chitlaq.services.websocket.notifications.kinds import KINDS, Kind
 EVERYWHERE = Channels()
 NOWHERE = Channels(in_app=False, push=False, mail=False)
 
-_decoder = msgspec.json.Decoder(dict[Kind, Channels])
+# A newer version may have stored more kinds.
+_decoder = msgspec.json.Decoder(dict[str, Channels])
 
 
 async def of_member(database: Database, member: UUID) -> Settings:
@@ -74,7 +76,13 @@ def kinds_of(row: Any) -> Mapping[Kind, Channels]:
 
 
 def quiet_hours_of(row: Any) -> QuietHours | None:
-    """Return the quiet hours in a row with ``quiet_from``, ``quiet_until`` and ``time_zone``."""
+    """Return the quiet hours in a row with ``quiet_from``, ``quiet_until`` and ``time_zone``.
+
+    None also for a time zone that this machine does not know any more.
+    """
     if row["time_zone"] is None:
         return None
-    return QuietHours(f"{row['quiet_from']:%H:%M}", f"{row['quiet_until']:%H:%M}", row["time_zone"])
+    begins, ends = f"{row['quiet_from']:%H:%M}", f"{row['quiet_until']:%H:%M}"
+    with suppress(ValueError):
+        return QuietHours(begins, ends, row["time_zone"])
+    return None
