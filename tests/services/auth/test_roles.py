@@ -241,3 +241,27 @@ async def test_what_cannot_be_done_is_said(
     assert answer.returncode in {1, 2}
     assert said in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+async def test_owner_is_mailed_at_once_what_was_done_to_the_account(
+    stack: Stack, join: Join
+) -> None:
+    member = await join()
+    work(stack, "grant", member.username, "moderator")
+    for _ in range(2):
+        work(stack, "disable", member.username, "--reason", "spam & more", "--yes")
+    work(stack, "enable", member.username)
+    work(stack, "revoke", member.username, "moderator")
+    mails = await stack.sql(
+        "SELECT subject, text, html FROM mail.messages WHERE to_address = $1 ORDER BY id OFFSET 1",
+        member.email,
+    )
+    assert [mail["subject"] for mail in mails] == [
+        "Your ChitLaq account has a new role",
+        "Your ChitLaq account was disabled",
+        "Your ChitLaq account works again",
+        "Your ChitLaq account has lost a role",
+    ]
+    assert "moderator" in mails[0]["text"]
+    assert "spam & more" in mails[1]["text"]
+    assert "spam &amp; more" in mails[1]["html"]

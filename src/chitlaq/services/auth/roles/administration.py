@@ -10,12 +10,16 @@ from uuid import UUID
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems, roles
 from chitlaq.core.http.paging import Page, Paging
+from chitlaq.core.installation.settings import Settings
+from chitlaq.services.auth import mails
 from chitlaq.services.auth.accounts.accounts import login_name
 from chitlaq.services.auth.audit import audit
+from chitlaq.services.auth.mails import Recipient
 from chitlaq.services.auth.roles.actors import Actor
 from chitlaq.services.auth.roles.schemas import AccountItem, Grantable
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.schemas import SessionItem
+from chitlaq.services.auth.state import AuthState
 
 
 async def found(
@@ -44,7 +48,7 @@ async def one(database: Database, which: str) -> AccountItem:
 
 
 async def change_role(
-    database: Database, actor: Actor, which: str, role: Grantable, *, is_granted: bool
+    state: AuthState, actor: Actor, which: str, role: Grantable, *, is_granted: bool
 ) -> None:
     """Give an account a role, or take it away; its clients get tokens that say so.
 
@@ -53,36 +57,40 @@ async def change_role(
     """
     if roles.rank({role}) >= actor.rank:
         raise problems.forbidden(f"Only a higher role may give or take the role {role}.")
-    async with _changed(database, actor, which) as (session, row):
+    async with _changed(state.database, actor, which) as (session, row):
         has = set(row["roles"])
         wanted = has | {role} if is_granted else has - {role}
         if wanted != has:
             await session.execute("set_roles", row["id"], sorted(wanted, key=roles.ROLES.index))
             action: audit.Action = "role_granted" if is_granted else "role_revoked"
             await actor.record(session, row["id"], action, role=role)
+            await _tell(session, state.settings, row["id"], action, role=role)
 
 
-async def disable(database: Database, actor: Actor, which: str, reason: str) -> None:
+async def disable(state: AuthState, actor: Actor, which: str, reason: str) -> None:
     """Let nobody sign in to an account, and end its sessions; what its member wrote stays.
 
     Raises:
         Problem: 404 for an unknown account, 403 if the actor may not.
     """
-    async with _changed(database, actor, which) as (session, row):
+    async with _changed(state.database, actor, which) as (session, row):
         await session.execute("disable_account", row["id"], reason)
         await actor.record(session, row["id"], "disabled", reason=reason)
+        if row["disabled_at"] is None:
+            await _tell(session, state.settings, row["id"], "disabled", reason=reason)
 
 
-async def enable(database: Database, actor: Actor, which: str) -> None:
+async def enable(state: AuthState, actor: Actor, which: str) -> None:
     """Let the owner of a disabled account sign in again.
 
     Raises:
         Problem: 404 for an unknown account, 403 if the actor may not.
     """
-    async with _changed(database, actor, which) as (session, row):
+    async with _changed(state.database, actor, which) as (session, row):
         if row["disabled_at"] is not None:
             await session.execute("enable_account", row["id"])
             await actor.record(session, row["id"], "enabled")
+            await _tell(session, state.settings, row["id"], "enabled")
 
 
 async def end_sessions(
@@ -113,6 +121,16 @@ async def listed_sessions(database: Database, which: str, paging: Paging) -> Pag
     """
     account = await one(database, which)
     return await sessions.listed(database, account.id, paging)
+
+
+async def _tell(
+    session: Session, settings: Settings, account_id: UUID, kind: audit.Action, **values: str
+) -> None:
+    """Mail its owner what was done to an account, in the caller's transaction."""
+    row = await session.row("account_of_owner", account_id)
+    assert row is not None
+    to = Recipient(row["email"], row["display_name"], row["language"])
+    await mails.tell(session, settings, to, kind, **values)
 
 
 @asynccontextmanager

@@ -60,7 +60,7 @@ async def disable_account(
     username: str, data: Disabling, member: Identity, request: Asking, state: AuthState
 ) -> None:
     actor = _actor(member, request)
-    await administration.disable(state.database, actor, _by_name(username), data.reason)
+    await administration.disable(state, actor, _by_name(username), data.reason)
 
 
 @delete(
@@ -72,7 +72,7 @@ async def enable_account(
     username: str, member: Identity, request: Asking, state: AuthState
 ) -> None:
     actor = _actor(member, request)
-    await administration.enable(state.database, actor, _by_name(username))
+    await administration.enable(state, actor, _by_name(username))
 
 
 @put(
@@ -147,14 +147,14 @@ async def reset_factors_for_operator(which: str, data: Work, state: AuthState) -
 @post("/accounts/{which:str}/disable", **CHANGED)
 async def disable_for_operator(which: str, data: DisablingWork, state: AuthState) -> AccountItem:
     actor = actors.operator(data.operator)
-    await administration.disable(state.database, actor, which, data.reason)
+    await administration.disable(state, actor, which, data.reason)
     return await administration.one(state.database, which)
 
 
 @post("/accounts/{which:str}/enable", **CHANGED)
 async def enable_for_operator(which: str, data: Work, state: AuthState) -> AccountItem:
     actor = actors.operator(data.operator)
-    await administration.enable(state.database, actor, which)
+    await administration.enable(state, actor, which)
     return await administration.one(state.database, which)
 
 
@@ -217,7 +217,7 @@ async def _change_role(
     is_granted: bool,
 ) -> None:
     await administration.change_role(
-        state.database,
+        state,
         _actor(member, request),
         _by_name(username),
         role,
@@ -229,7 +229,7 @@ async def _change_for_operator(
     which: str, data: RoleWork, state: AuthState, *, is_granted: bool
 ) -> AccountItem:
     await administration.change_role(
-        state.database,
+        state,
         actors.operator(data.operator),
         which,
         data.role,
