@@ -29,11 +29,11 @@ CREATE FUNCTION websocket.is_told(kinds jsonb, kind text) RETURNS boolean
 LANGUAGE sql IMMUTABLE
 RETURN coalesce((kinds -> kind ->> 'in_app')::boolean, true);
 
--- Whether a member keeps apart what somebody does whom they do not follow. What they asked for themselves is not: the
+-- Whether it is what a stranger does: somebody whom the member does not follow. What they asked for themselves is not: the
 -- answer to their request, the poll that they voted in; nor is a request, which they must answer.
-CREATE FUNCTION websocket.is_kept_apart(filters boolean, recipient uuid, kind text, actor uuid) RETURNS boolean
+CREATE FUNCTION websocket.is_of_stranger(recipient uuid, kind text, actor uuid) RETURNS boolean
 LANGUAGE sql STABLE
-RETURN coalesce(filters, false) AND kind IN ('follow', 'mention', 'reply', 'like', 'repost', 'quote')
+RETURN kind IN ('follow', 'mention', 'reply', 'like', 'repost', 'quote')
        AND NOT EXISTS (SELECT FROM feed.follow_pairs f WHERE f.follower_id = recipient AND f.followed_id = actor);
 
 -- Devices that are signed in. A subscription to pushes ends with its device's session.

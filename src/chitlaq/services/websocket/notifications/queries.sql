@@ -78,7 +78,8 @@ FROM ended JOIN counted USING (recipient_id);
 WITH asked AS MATERIALIZED (
     SELECT a.recipient_id, a.kind, a.subject_id, a.actor_id, a.at, a.text, c.notification_id,
            a.is_told AND websocket.is_told(s.kinds, a.kind) AS is_told,
-           a.is_filtered OR websocket.is_kept_apart(s.filter_strangers, a.recipient_id, a.kind, a.actor_id) AS is_filtered
+           a.is_filtered OR (s.filter_strangers IS TRUE
+                            AND websocket.is_of_stranger(a.recipient_id, a.kind, a.actor_id)) AS is_filtered
     FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::uuid[]), (SELECT $4::uuid[]),
                 (SELECT $5::timestamptz[]), (SELECT $6::boolean[]), (SELECT $7::text[]), (SELECT $8::boolean[]))
          AS a (recipient_id, kind, subject_id, actor_id, at, is_told, text, is_filtered)
