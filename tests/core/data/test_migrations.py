@@ -166,6 +166,19 @@ STORED = {
         INSERT INTO feed.muted_tags (member_id, tag) SELECT id, 'exam' FROM feed.members;
         INSERT INTO feed.muted_threads SELECT m.id, p.id FROM feed.members m, feed.posts p;
         """,
+    "0031_notifications": """
+        INSERT INTO websocket.notified_accounts (account_id, latest) SELECT id, now() FROM auth.accounts;
+        INSERT INTO websocket.notifications (recipient_id, kind, subject_id, position, count)
+        SELECT account_id, 'follow', account_id, latest, 1 FROM websocket.notified_accounts;
+        INSERT INTO websocket.notification_causes
+        SELECT subject_id, kind, uuidv7(), recipient_id, id, position FROM websocket.notifications;
+        """,
+    "0032_notification_channels": """
+        INSERT INTO websocket.notification_settings (account_id) SELECT id FROM auth.accounts;
+        INSERT INTO websocket.push_subscriptions (session_id, account_id, endpoint, public_key, secret)
+        SELECT id, account_id, 'https://push.example.com/' || id, '\\x04' || sha256('x') || sha256('y'),
+               substr(sha256('secret'), 1, 16) FROM auth.sessions;
+        """,
     "0036_pictures_in_chat": """
         INSERT INTO websocket.message_media
         SELECT conversation_id, seq, 0, (SELECT id FROM feed.media LIMIT 1) FROM websocket.messages LIMIT 1
