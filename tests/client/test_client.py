@@ -23,6 +23,8 @@ from chitlaq.client import (
     IsTyping,
     Message,
     MessageChanged,
+    NotificationsRead,
+    Notified,
     Presence,
     Privacy,
     Reaction,
@@ -350,6 +352,42 @@ async def test_events_say_what_others_do(stack: Stack, join: Join) -> None:
     presences = [one.online for one in events if isinstance(one, Presence)]
     assert presences[:2] == [False, True]
     assert Read(conversation, ben.username, said.seq) in events
+
+
+async def test_notifications_are_events_also_of_what_happened_while_away(
+    stack: Stack, join: Join
+) -> None:
+    ada, ben = await join(), await join()
+    post = await ada.write("Hello")
+    session = session_of(stack, ada)
+    events: list[Event] = []
+
+    def kinds() -> list[str]:
+        return [one.notification.kind for one in events if isinstance(one, Notified)]
+
+    async with Chat(session, lambda _: None, on_event=events.append).connected() as chat:
+        await chat.online()
+        await ben.put(f"/api/posts/{post['id']}/like")
+        await eventually(kinds)
+    await ben.put(f"/api/posts/{post['id']}/repost")
+    await eventually(lambda: _has_unread(session, 2))
+    events.clear()
+    position = chat.notified_until
+    again = Chat(session, lambda _: None, notified_until=position, on_event=events.append)
+    async with again.connected():
+        await again.online()
+        # What is a few seconds older than the position comes again.
+        assert kinds()[-1] == "repost"
+        latest = (await session.notifications(limit=1)).items[0]
+        assert latest.updated_at == again.notified_until
+        await session.mark_notifications(read=latest.updated_at)
+        await eventually(
+            lambda: any(isinstance(one, NotificationsRead) and not one.unread for one in events)
+        )
+
+
+async def _has_unread(session: Session, count: int) -> bool:
+    return (await session.notifications()).unread == count
 
 
 async def test_length_of_a_text_is_the_servers_to_judge(stack: Stack, join: Join) -> None:

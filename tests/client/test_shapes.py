@@ -19,6 +19,7 @@ from chitlaq.services.feed.threads import schemas as threads
 from chitlaq.services.websocket import protocol
 from chitlaq.services.websocket.chat import frames as chat_frames
 from chitlaq.services.websocket.chat import schemas
+from chitlaq.services.websocket.notifications import schemas as notifications
 from chitlaq.services.websocket.sockets.frames import type_of
 
 BODIES: dict[type[msgspec.Struct], type[msgspec.Struct]] = {
@@ -41,11 +42,17 @@ BODIES: dict[type[msgspec.Struct], type[msgspec.Struct]] = {
     shapes.Media: media.Media,
     shapes.Profile: members.Profile,
     shapes.Suggestion: suggestions.Suggestion,
+    shapes.Actor: notifications.Actor,
+    shapes.ConversationCard: notifications.ConversationCard,
+    shapes.Excerpt: notifications.Excerpt,
+    shapes.Notification: notifications.Notification,
+    shapes.NotificationPage: notifications.NotificationPage,
 }
 SENT = {type_of(kind): kind for kind in get_args(protocol.Outgoing)}
 # Of no use to an application.
 LEFT_OUT = {
     shapes.MessagePage: {"page", "limit", "next_cursor"},
+    shapes.NotificationPage: {"page", "limit"},
     frames.SignedIn: {"account_id"},
     shapes.Post: {"quote_detached"},
     shapes.Profile: {"bio_links", "fields"},

@@ -277,6 +277,33 @@ async def at_process(stack: Stack, worker: int, member: Member) -> AsyncIterator
         yield socket
 
 
+async def test_notifications_arrive_and_go_while_valkey_stands_still(
+    pair_of_processes: Stack, members: list[Member]
+) -> None:
+    """Each process looks what its members have missed, whichever of them ran the job."""
+    ada, ben = members[:2]
+    post = (await ada.post("/api/posts", {"text": "Hello"})).json()
+    async with (
+        at_process(pair_of_processes, 0, ada) as first,
+        at_process(pair_of_processes, 1, ada) as second,
+    ):
+        frozen = await stop_valkey(pair_of_processes)
+        try:
+            assert (await ben.put(f"/api/posts/{post['id']}/like")).status_code == 204
+            for socket in (first, second):
+                notification = (await received(socket, "notification"))["notification"]
+                assert notification["post"]["id"] == post["id"]
+            await ada.post("/api/notifications/read", {"until": notification["id"]})
+            for socket in (first, second):
+                assert (await received(socket, "notifications_read"))["unread"] == 0
+            assert (await ben.delete(f"/api/posts/{post['id']}/like")).status_code == 204
+            for socket in (first, second):
+                gone = await received(socket, "notification_removed")
+                assert gone["id"] == notification["id"]
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+
+
 async def test_what_is_not_stored_reaches_other_processes(
     pair_of_processes: Stack, members: list[Member]
 ) -> None:

@@ -24,10 +24,13 @@ from chitlaq.client.frames import (
 from chitlaq.client.outbox import Acknowledged, RefusedError
 from chitlaq.client.session import Session, Tokens
 from chitlaq.client.shapes import (
+    Actor,
     Branch,
     Conversation,
+    ConversationCard,
     Draft,
     Edit,
+    Excerpt,
     Media,
     Message,
     MessagePage,
@@ -52,15 +55,18 @@ from chitlaq.client.shapes import (
 
 __all__ = [
     "Acknowledged",
+    "Actor",
     "ApiError",
     "Branch",
     "Chat",
     "ClientError",
     "Conversation",
+    "ConversationCard",
     "ConversationChanged",
     "Draft",
     "Edit",
     "Event",
+    "Excerpt",
     "Gap",
     "IsTyping",
     "Media",

@@ -260,12 +260,33 @@ class Edit(msgspec.Struct, frozen=True):
     replaced_at: datetime
 
 
-class Subject(msgspec.Struct, frozen=True):
+class Actor(Person, frozen=True, kw_only=True):
+    """Who did what one is told of."""
+
+    department: str
+    university: str
+
+
+class ConversationCard(msgspec.Struct, frozen=True):
     """The conversation that a notification is about; ``name`` is None for one of two."""
 
     id: UUID
     kind: str
     name: str | None
+
+
+class Excerpt(msgspec.Struct, frozen=True):
+    """The post that a notification is about."""
+
+    id: UUID
+    author: Person
+    text: str
+    content_warning: str | None
+    visibility: str
+    reply_to: UUID | None
+    quote_of: UUID | None
+    created_at: datetime
+    edited_at: datetime | None
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,10 +297,10 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     kind: str
-    actors: Sequence[Person]
+    actors: Sequence[Actor]
     count: int
-    post: Post | None = None
-    conversation: Subject | None = None
+    post: Excerpt | None = None
+    conversation: ConversationCard | None = None
     text: str | None = None
     created_at: datetime
     updated_at: datetime

@@ -334,6 +334,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
+REVOKE ALL ON FUNCTION search.follow_member, search.forget_words FROM public;
 CREATE TRIGGER search_follows_emptied AFTER TRUNCATE ON feed.members
 FOR EACH STATEMENT EXECUTE FUNCTION search.forget_words();
 

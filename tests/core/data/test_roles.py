@@ -49,6 +49,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "feed.follow_pairs": READ,
         "feed.member_cards": READ,
         "feed.member_ids": READ,
+        "feed.mute_pairs": READ,
         "jobs.jobs": USE,
         "websocket.*": USE,
     },
