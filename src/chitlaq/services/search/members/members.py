@@ -69,15 +69,16 @@ class Way:
         is_many = groups[0].uses > MANY
         steps = range(STEPS - 1, -1, -1) if is_many else (0,)
         tokens = {id(one): one.at(steps) for one in groups}
+        compared = [one if groups.index(one) == n else None for n, one in enumerate(groups)]
         return [
             viewer,
             CONSIDERED,
             *([_array(at) for at in tokens[id(one)]] for one in groups),
             [min(step + 1, STEPS) if is_many else STEPS for step in steps],
             # The last step is the first: that of everybody.
-            *(tokens[id(one)][-1] for one in groups),
-            *([typed.hashed(token + "+0") for token in one.exact] for one in groups),
-            *([typed.hashed(token + "+0") for token in one.weak] for one in groups),
+            tokens[id(groups[0])][-1],
+            *(one and [typed.hashed(token + "+0") for token in one.exact] for one in compared),
+            *(one and [typed.hashed(token + "+0") for token in one.usual[:8]] for one in compared),
             typed.whole(self.words, text),
             offset,
             limit,
@@ -151,6 +152,10 @@ async def _meanings(
             one.add(word, uses, is_weak=False)
         elif typed.edits(form, word) is not None:
             one.add(word, uses, is_weak=True)
+    ended = {one.typed: one for one in made[:-1]}
+    for number, word, uses, _ in () if is_guessing else rows:
+        if word == forms[number - 1] and word in ended:
+            ended[word].settle(uses)
     if is_guessing:
         for number, word, uses in await database.rows(
             "words_containing", [folding.as_pattern(form) for form in forms]

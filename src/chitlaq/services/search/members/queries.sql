@@ -28,9 +28,10 @@ CROSS JOIN LATERAL (
 -- name: members_matching (prepared)
 -- Members that have a token of each of three groups ($3 to $5: for each step of fame, from the best known to all, an array
 -- as text; $6 is the fame that others of a step have found already), at most $2; if there are so many, also those whom the viewer
--- $1 follows, and some of the same department ($7 to $9: the groups without steps). Of these, whom the viewer may
--- find, the best match first: for each group, whether it is the word itself ($10 to $12), or something less than a
--- beginning of it ($13 to $15); the whole name or username ($16); then closeness and fame.
+-- $1 follows, and some of the same department ($7: the first group without steps). Of these, whom the viewer may
+-- find, the best match first: for each group, whether it is the word itself ($8 to $10), or a usual beginning of it
+-- ($11 to $13); the whole name or username ($14); then closeness and fame. Groups that repeat one have nulls there. The arrays
+-- that are compared row by row are short: each of their numbers is compared with each of a member's.
 WITH own AS MATERIALIZED (SELECT s.university, s.place FROM search.members s WHERE s.member_id = $1),
 hits AS MATERIALIZED (
     SELECT h.*
@@ -49,13 +50,17 @@ near AS MATERIALIZED (
      FROM (SELECT f.followed_id FROM feed.follow_pairs f WHERE f.follower_id = $1 LIMIT 500) f
      CROSS JOIN LATERAL (SELECT s.* FROM search.members s WHERE s.member_id = f.followed_id OFFSET 0) s
      WHERE (SELECT count(*) FROM hits) >= $2
-       AND s.tokens && $7::integer[] AND s.tokens && $8::integer[] AND s.tokens && $9::integer[])
+       AND (s.tokens && $8::integer[] OR s.tokens && $11::integer[])
+       AND ($9::integer[] IS NULL OR s.tokens && $9::integer[] OR s.tokens && $12::integer[])
+       AND ($10::integer[] IS NULL OR s.tokens && $10::integer[] OR s.tokens && $13::integer[]))
     UNION
     (SELECT s.*
      FROM (SELECT s.* FROM search.members s
            WHERE s.tokens && ARRAY(SELECT t # o.place FROM own o CROSS JOIN unnest($7::integer[]) t) OFFSET 0) s
      WHERE (SELECT count(*) FROM hits) >= $2
-       AND s.tokens && $8::integer[] AND s.tokens && $9::integer[]
+       AND (s.tokens && $8::integer[] OR s.tokens && $11::integer[])
+       AND ($9::integer[] IS NULL OR s.tokens && $9::integer[] OR s.tokens && $12::integer[])
+       AND ($10::integer[] IS NULL OR s.tokens && $10::integer[] OR s.tokens && $13::integer[])
      LIMIT $2 / 2)
 ),
 candidates AS (
@@ -65,10 +70,10 @@ candidates AS (
 ),
 ranked AS (
     SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university,
-           CASE WHEN c.tokens && $10::integer[] THEN 6 WHEN c.tokens && $13::integer[] THEN 2 ELSE 4 END
-           + CASE WHEN c.tokens && $11::integer[] THEN 6 WHEN c.tokens && $14::integer[] THEN 2 ELSE 4 END
-           + CASE WHEN c.tokens && $12::integer[] THEN 6 WHEN c.tokens && $15::integer[] THEN 2 ELSE 4 END
-           + CASE WHEN c.tokens && $16::integer[] THEN 4 ELSE 0 END
+           CASE WHEN c.tokens && $8::integer[] THEN 6 WHEN c.tokens && $11::integer[] THEN 4 ELSE 2 END
+           + CASE WHEN c.tokens && $9::integer[] THEN 6 WHEN c.tokens && $12::integer[] THEN 4 ELSE 2 END
+           + CASE WHEN c.tokens && $10::integer[] THEN 6 WHEN c.tokens && $13::integer[] THEN 4 ELSE 2 END
+           + CASE WHEN c.tokens && $14::integer[] THEN 4 ELSE 0 END
            + CASE WHEN (SELECT true FROM feed.follow_pairs f WHERE f.follower_id = $1 AND f.followed_id = m.id)
                   THEN 5 ELSE 0 END
            + CASE WHEN c.place = (SELECT o.place FROM own o) THEN 2 ELSE 0 END
@@ -80,4 +85,4 @@ ranked AS (
 SELECT r.*, count(*) OVER () AS found, (SELECT count(*) FROM hits) >= $2 AS is_cut
 FROM ranked r
 ORDER BY r.score DESC, r.id
-OFFSET $17 LIMIT $18;
+OFFSET $15 LIMIT $16;

@@ -58,6 +58,12 @@ class Meaning:
         # What is there is of one member at least; what is counted is of many.
         self.uses += uses + 1
 
+    def settle(self, uses: int) -> None:
+        """Mean the word itself and not what begins with it: it is one, and was typed to its end."""
+        self.usual = [one for one in self.usual if not one.startswith("n")]
+        self.weak = [one for one in self.weak if one[0] != "d" or one == f"d{self.typed}"]
+        self.uses = uses + 1
+
     def at(self, steps: Sequence[int]) -> list[list[int]]:
         """Return all that it may mean, for each step: of members of that fame or more."""
         begun = [crc32(one.encode()) for one in (*self.exact, *self.usual, *self.weak)]
