@@ -46,9 +46,9 @@ def declared_metrics() -> list[MetricEntry]:
 
 
 def _metrics_of(package: str) -> Iterator[ModuleType]:
-    """Yield the modules ``metrics`` of a service's package and of its slices."""
-    paths = import_module(package).__path__
-    slices = sorted(f"{package}.{one.name}" for one in iter_modules(paths) if one.ispkg)
-    for name in (package, *slices):
-        if find_spec(f"{name}.metrics"):
-            yield import_module(f"{name}.metrics")
+    """Yield the modules ``metrics`` of a service's package and of its slices, however deep."""
+    if find_spec(f"{package}.metrics"):
+        yield import_module(f"{package}.metrics")
+    within = iter_modules(import_module(package).__path__)
+    for name in sorted(one.name for one in within if one.ispkg):
+        yield from _metrics_of(f"{package}.{name}")
