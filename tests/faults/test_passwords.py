@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from aiosmtpd.controller import Controller
 
-from tests.conftest import PASSWORD, Member, Stack, eventually, free_ports
+from tests.conftest import PASSWORD, Member, Stack, eventually, free_ports, register
 from tests.core.data.test_mail import sending
 from tests.services.auth.mailed import forget, mails, reset, sign_in
 
@@ -32,9 +32,9 @@ class Mailbox:
 
 
 async def test_mail_server_that_is_down_for_an_hour_loses_no_link_and_keeps_nobody_waiting(
-    stack: Stack, client: httpx.AsyncClient, join: Join
+    stack: Stack, client: httpx.AsyncClient, name: Callable[[], str]
 ) -> None:
-    member = await join()
+    member = await register(stack, client, name())
     of_member = (
         "payload->>'message_id' IN (SELECT id::text FROM mail.messages WHERE to_address = $1)"
     )

@@ -46,9 +46,7 @@ async def test_forgotten_password_is_chosen_once_and_ends_every_session(
     assert (await sign_in(client, member.username, FRESH)).status_code == 200
     await ended(client, member.headers)
     subjects = [subject for subject, _ in await mails(stack, member.email)]
-    assert subjects[1:] == ["Choose a new ChitLaq password"] * 2 + [
-        "Your ChitLaq password was changed"
-    ]
+    assert subjects == ["Choose a new ChitLaq password"] * 2 + ["Your ChitLaq password was changed"]
 
 
 async def test_of_two_resets_at_once_one_counts(
@@ -216,10 +214,8 @@ async def test_page_mails_a_link_and_asks_for_the_password_without_a_script(
     assert "Look at your mails" in sent.text
 
     async def arrived() -> str:
-        return (await mails(stack, member.email))[-1][1] if await is_second() else ""
-
-    async def is_second() -> bool:
-        return len(await mails(stack, member.email)) == 2
+        found = await mails(stack, member.email)
+        return found[-1][1] if found else ""
 
     token = await eventually(arrived)
     for _ in range(2):

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from chitlaq.core.data import named_queries
-from tests.conftest import PASSWORD, Member, Stack, eventually
+from tests.conftest import PASSWORD, Member, Stack, eventually, register
 
 Join = Callable[[], Awaitable[Member]]
 Name = Callable[[], str]
@@ -192,7 +192,7 @@ async def test_new_link_is_mailed_to_who_registered_and_the_answer_tells_nothing
     known = Address(address.stack, address.client, member.username)
 
     async def told() -> bool:
-        return (await known.subjects())[1:] == ["You already have a ChitLaq account"]
+        return await known.subjects() == ["You already have a ChitLaq account"]
 
     await eventually(told)
 
@@ -305,10 +305,10 @@ async def test_registering_is_the_same_work_whether_the_address_has_an_account(
 
 
 async def test_limit_of_registrations_tells_nothing_of_the_mails_of_an_address(
-    stack: Stack, client: httpx.AsyncClient, join: Join, name: Name
+    stack: Stack, client: httpx.AsyncClient, name: Name
 ) -> None:
     """Attacks the number of tries until 429: whoever has an account gets other mails, too."""
-    member = await join()
+    member = await register(stack, client, name())
     known, unknown = Address(stack, client, member.username), Address(stack, client, name())
     await unknown.register(username=name())
     other = "INSERT INTO mail.messages (to_address, subject, text, html, request_id)"
