@@ -25,7 +25,6 @@ import yoyo
 from chitlaq.backups.catalog import records
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.postgres import dump
-from chitlaq.backups.restore import pending, plan
 from chitlaq.core.installation.secret_values import SecretUrl
 from tests.backups.backed_up_stack import (
     Talkers,
@@ -90,8 +89,7 @@ async def test_acknowledged_writes_survive_loss_of_the_disk(synchronous: Stack) 
             before, said_before = len(writers.acknowledged), len(talkers.said)
             await eventually(
                 lambda: (
-                    len(writers.acknowledged) > before + 200
-                    and len(talkers.said) > said_before + 100
+                    len(writers.acknowledged) > before + 60 and len(talkers.said) > said_before + 30
                 )
             )
             await asyncio.to_thread(lose_the_disk, stack)
@@ -167,7 +165,7 @@ async def test_disk_loss_with_an_asynchronous_archive(backed_up_stack: Stack) ->
     """All but the last seconds survive; here everything, since WAL is received at once."""
     stack = backed_up_stack
     async with author(stack, "linus") as linus, Writers(linus) as writers:
-        await eventually(lambda: len(writers.acknowledged) > 100)
+        await eventually(lambda: len(writers.acknowledged) > 40)
         at = time.monotonic()
         acknowledged_before = len(writers.acknowledged)
         await eventually(lambda: time.monotonic() - at > 1)
@@ -282,66 +280,6 @@ async def test_killed_backup_or_drill_leaves_nothing_and_can_be_repeated(
     assert servers_in(context.home.backup) == []
     assert fulls(context) == len(list(context.folder.glob("physical/chitlaq/base/*")))
     assert backed_up_stack.is_healthy()
-
-
-async def test_restore_killed_before_the_swap_starts_again(backed_up_stack: Stack) -> None:
-    stack = backed_up_stack
-    expected = await posts_in(stack)
-    context = context_of(stack)
-    target = stack.home / "postgres.restoring"
-    await killed_when(stack, (target / "global").exists, "restore", "--yes")
-    # The current data is unchanged, and not started by accident while a restore is pending.
-    assert (context.home.postgres_data / "PG_VERSION").exists()
-    answer = stack.command("up", "--detach")
-    assert answer.returncode == 1
-    assert "--resume" in answer.stdout + answer.stderr
-    await asyncio.to_thread(run, stack, "restore", "--resume", "--yes")
-    assert not target.exists()
-    await asyncio.to_thread(up, stack)
-    assert await posts_in(stack) == expected
-
-
-@pytest.mark.parametrize("is_moved", [False, True])
-async def test_restore_killed_during_the_swap_is_resumed(
-    backed_up_stack: Stack, is_moved: bool
-) -> None:
-    """The state after a kill before, and between, the two renames."""
-    stack = backed_up_stack
-    expected = await posts_in(stack)
-    context = context_of(stack)
-    stack.command("down")
-    chosen = plan.choose(context)
-    copy = context.home.root / "postgres.restoring"
-    shutil.copytree(context.home.postgres_data, copy, symlinks=True)
-    restored = plan.RestoreResult(chosen.backup, 1, None, 10)
-    pending.save(context, msgspec.structs.replace(chosen, restored=restored))
-    for path in (copy, *copy.rglob("*")):
-        owner = (context.home.postgres_data / path.relative_to(copy)).lstat()
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
-    if is_moved:
-        context.home.postgres_data.rename(context.home.root / chosen.aside)
-    answer = stack.command("backup", "restore", "--yes")
-    assert answer.returncode == 1
-    assert "--resume" in answer.stderr
-    await asyncio.to_thread(run, stack, "restore", "--resume", "--yes")
-    assert (context.home.root / chosen.aside).exists()
-    await asyncio.to_thread(run, stack, "discard", "--yes")
-    await asyncio.to_thread(up, stack)
-    assert await posts_in(stack) == expected
-
-
-async def test_restore_without_disk_space_keeps_the_current_data(backed_up_stack: Stack) -> None:
-    """Writing fails midway: files may not exceed 64 kB."""
-    expected = await posts_in(backed_up_stack)
-    root = Path(__file__).parents[3]
-    done = subprocess.run(
-        ["bash", "-c", f"ulimit -f 64; exec {root}/.venv/bin/chitlaq backup restore --yes"],
-        capture_output=True, text=True, env=backed_up_stack.environment, check=False,
-    )  # fmt: skip
-    assert done.returncode != 0
-    assert not (backed_up_stack.home / "postgres.restoring").exists()
-    await asyncio.to_thread(up, backed_up_stack)
-    assert await posts_in(backed_up_stack) == expected
 
 
 async def test_backup_of_the_previous_schema_is_restored_and_migrated_forwards(

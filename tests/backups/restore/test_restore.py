@@ -449,6 +449,11 @@ async def test_killed_restore_command_leaves_no_server(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     await eventually(lambda: servers_in(target) == [])
+    # The current data is unchanged, and not started by accident while a restore is pending.
+    assert (context.home.postgres_data / "PG_VERSION").exists()
+    refused = backed_up_stack.command("up", "--detach")
+    assert refused.returncode == 1
+    assert "--resume" in refused.stdout + refused.stderr
     # A plan that was not written completely is refused.
     pending = context.home.pending_restore.read_bytes()
     context.home.pending_restore.write_bytes(pending[: len(pending) // 2])
@@ -491,6 +496,7 @@ async def test_restore_killed_during_the_swap_is_finished(
     said = await asyncio.to_thread(run, backed_up_stack, "restore", "--resume", "--yes")
     assert ": 0 rows" not in said
     assert not (backed_up_stack.home / "postgres" / "restored").exists()
+    assert (context.home.root / planned.aside).exists()
     await asyncio.to_thread(up, backed_up_stack)
     assert await notes(backed_up_stack) == expected
     await asyncio.to_thread(run, backed_up_stack, "run", "full")
