@@ -377,6 +377,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
+REVOKE ALL ON FUNCTION search.follow_tag FROM public;
 CREATE TRIGGER search_follows AFTER INSERT OR DELETE ON feed.post_tags
 FOR EACH ROW EXECUTE FUNCTION search.follow_tag();
 

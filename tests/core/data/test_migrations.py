@@ -172,12 +172,18 @@ STORED = {
         SELECT account_id, 'follow', account_id, latest, 1 FROM websocket.notified_accounts;
         INSERT INTO websocket.notification_causes
         SELECT subject_id, kind, uuidv7(), recipient_id, id, position FROM websocket.notifications;
+        INSERT INTO websocket.shrunk_notifications SELECT recipient_id, id FROM websocket.notifications
         """,
     "0032_notification_channels": """
         INSERT INTO websocket.notification_settings (account_id) SELECT id FROM auth.accounts;
         INSERT INTO websocket.push_subscriptions (session_id, account_id, endpoint, public_key, secret)
         SELECT id, account_id, 'https://push.example.com/' || id, '\\x04' || sha256('x') || sha256('y'),
                substr(sha256('secret'), 1, 16) FROM auth.sessions;
+        """,
+    "0034_member_search": """
+        INSERT INTO search.history (account_id, folded, text) SELECT id, 'ada', 'Ada' FROM auth.accounts;
+        INSERT INTO search.privacy (account_id) SELECT id FROM auth.accounts;
+        INSERT INTO search.reindexing (indexed_to) VALUES (uuidv7())
         """,
     "0036_pictures_in_chat": """
         INSERT INTO websocket.message_media

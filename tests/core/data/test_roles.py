@@ -40,6 +40,9 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "feed.block_pairs": READ,
         "feed.follow_pairs": READ,
         "feed.listed_members": READ,
+        "jobs.jobs": USE,
+        "search.*": USE,
+        "websocket.named_groups": READ,
     },
     "chitlaq_websocket": {
         **IDENTITY,
@@ -82,6 +85,7 @@ BORROWED = {
         "websocket.synthetic_conversation",
     ],
     "chitlaq_feed": [*PARTS, "websocket.set_message_audience"],
+    "chitlaq_search": [*PARTS, "feed.tags_beginning"],
     "chitlaq_ops": ["feed.counter_faults", "websocket.numbering_faults"],
     "chitlaq_websocket": [
         *PARTS,
