@@ -319,6 +319,12 @@ async def test_what_belongs_to_a_member_is_out_of_reach_for_others(
         owner.id,
     )
     draft = await owner.post("/api/users/me/drafts", {"post": {"text": "for nobody yet"}})
+    await owner.get("/api/search/users?q=somebody")
+
+    async def searched() -> str:
+        items = (await owner.get("/api/search/history")).json()["items"]
+        return items[0]["id"] if items else ""
+
     theirs = {
         "post_id": post["id"],
         "draft_id": draft.json()["id"],
@@ -327,6 +333,7 @@ async def test_what_belongs_to_a_member_is_out_of_reach_for_others(
         "export_id": str(export["id"]),
         "session_id": session["id"],
         "conversation_id": answer.json()["id"],
+        "search_id": await eventually(searched),
     }
     found, asked = [], set[str]()
     for service in SERVICES:

@@ -321,9 +321,11 @@ FOR EACH ROW EXECUTE FUNCTION search.follow_member();
 CREATE TRIGGER search_follows_changed
 AFTER UPDATE OF username, display_name, department, bio, university_id, followers_count ON feed.members
 FOR EACH ROW
-WHEN ((OLD.username, OLD.display_name, OLD.department, OLD.bio, OLD.university_id, width_bucket(OLD.followers_count, ARRAY[16, 128, 1024, 8192]))
+WHEN ((OLD.username, OLD.display_name, OLD.department, OLD.bio, OLD.university_id,
+       width_bucket(OLD.followers_count, ARRAY[16, 128, 1024, 8192]))
       IS DISTINCT FROM
-      (NEW.username, NEW.display_name, NEW.department, NEW.bio, NEW.university_id, width_bucket(NEW.followers_count, ARRAY[16, 128, 1024, 8192])))
+      (NEW.username, NEW.display_name, NEW.department, NEW.bio, NEW.university_id,
+       width_bucket(NEW.followers_count, ARRAY[16, 128, 1024, 8192])))
 EXECUTE FUNCTION search.follow_member();
 
 CREATE FUNCTION search.forget_words() RETURNS trigger
@@ -467,7 +469,9 @@ BEGIN
         RETURN 0;
     END IF;
     PERFORM search.index_members(ids);
-    PERFORM search.add_words(ARRAY(SELECT DISTINCT unnest(search.words_of(m)) FROM feed.members m WHERE m.id = ANY (ids)), false);
+    PERFORM search.add_words(
+        ARRAY(SELECT DISTINCT unnest(search.words_of(m)) FROM feed.members m WHERE m.id = ANY (ids)), false
+    );
     INSERT INTO search.reindexing (indexed_to) VALUES (ids[cardinality(ids)])
     ON CONFLICT (is_only) DO UPDATE SET indexed_to = excluded.indexed_to;
     RETURN cardinality(ids);

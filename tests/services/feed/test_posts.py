@@ -453,44 +453,6 @@ async def test_a_members_posts_are_read_without_replies_and_by_pictures(
     assert await texts(author, only_media=True, exclude_replies=True) == ["last", "hidden"]
 
 
-async def test_who_leaves_is_counted_no_more_and_again_who_comes_back(
-    stack: Stack, join: Join, author: Member, reader: Member
-) -> None:
-    leaving = await join()
-    post = await author.write("liked and shared")
-    for one in (reader, leaving):
-        for deed in ("like", "repost"):
-            await one.put(f"/api/posts/{post['id']}/{deed}")
-
-    async def counted(viewer: Member) -> tuple[int, int]:
-        shown = await post_of(viewer, post)
-        return shown["likes"], shown["reposts"]
-
-    async def hide(is_hidden: bool) -> None:
-        await stack.sql("SELECT feed.hide_member($1, $2)", leaving.id, is_hidden)
-
-    assert await counted(author) == (2, 2)
-    await reader.put(f"/api/users/{leaving.username}/block")
-    await hide(True)
-    await hide(True)
-    # Who blocks them does not count them twice less.
-    assert await counted(author) == await counted(reader) == (1, 1)
-    await hide(False)
-    assert (await counted(author), await counted(reader)) == ((2, 2), (1, 1))
-    await hide(True)
-    await stack.sql(
-        "INSERT INTO jobs.jobs (kind, payload, request_id)"
-        " VALUES ('erase_from_chitlaq_feed', jsonb_build_object('account_id', $1::text), 'x')",
-        leaving.id,
-    )
-
-    async def is_erased() -> bool:
-        return not await stack.sql("SELECT FROM feed.likes WHERE member_id = $1", leaving.id)
-
-    await eventually(is_erased)
-    assert await counted(author) == (1, 1)
-
-
 async def _picture(author: Member) -> str:
     png = BytesIO()
     Image.new("RGB", (40, 30), "red").save(png, "PNG")

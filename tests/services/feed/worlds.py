@@ -218,10 +218,11 @@ async def _store(connection: Any, world: World, people: dict[str, UUID]) -> None
         " SELECT p, m FROM unnest($1::uuid[]) p, unnest($2::uuid[]) m",
         chosen, everybody,
     )  # fmt: skip
+    likers = [one for name, one in people.items() if name != "leaving"]
     for table in ("likes", "reposts"):
         await connection.execute(
             f"INSERT INTO feed.{table} (post_id, member_id) SELECT $1, unnest($2::uuid[])",
-            posts[0].id, list(people.values()),
+            posts[0].id, likers,
         )  # fmt: skip
     # The triggers recount what depends on the account.
     await connection.execute(

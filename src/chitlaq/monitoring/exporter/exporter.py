@@ -20,6 +20,7 @@ from prometheus_client.core import Metric
 from chitlaq import inventory
 from chitlaq.backups.catalog import status
 from chitlaq.backups.context import BackupContext
+from chitlaq.core.data.notify import NOTIFY
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.errors import OperatorError
@@ -249,7 +250,11 @@ async def queues(database: Database) -> list[Metric]:
         metric("digest_oldest_seconds", waiting["oldest_digest"]),
         metric("jobs_waiting", {row["kind"]: row["waiting"] for row in jobs}),
         metric("jobs_dead", {row["kind"]: row["dead"] for row in jobs}),
-        metric("jobs_oldest_seconds", {row["kind"]: row["oldest_seconds"] for row in jobs}),
+        # An alert asks for these: without a job they are 0, and not missing.
+        metric(
+            "jobs_oldest_seconds",
+            {NOTIFY.name: 0.0} | {row["kind"]: row["oldest_seconds"] for row in jobs},
+        ),
         metric("accounts", states | {row["state"]: row["accounts"] for row in accounts}),
     ]
 

@@ -60,6 +60,10 @@ OF_NO_CONVERSATION = {
     ("GET", "/conversations"), ("POST", "/conversations"),
     ("GET", "/conversations/privacy"), ("PUT", "/conversations/privacy"),
     ("GET", "/ws/docs"), ("GET", "/ws/asyncapi.json"), ("GET", "/sockets"),
+    ("GET", "/notifications"), ("POST", "/notifications/read"),
+    ("GET", "/notifications/settings"), ("PUT", "/notifications/settings"),
+    ("GET", "/notifications/push"), ("POST", "/notifications/push"), ("DELETE", "/notifications/push"),
+    ("GET", "/unsubscribe"), ("POST", "/unsubscribe"),
 }  # fmt: skip
 FOLDERS = ("inbox", "inbox", "inbox", None, "requests", None, "requests", "inbox", None)
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
@@ -248,6 +252,7 @@ async def test_nonsense_in_any_field_is_refused_and_the_socket_stays(
     good: dict[str, Any] = {
         "conversation_id": found["id"], "text": "hello", "client_id": "x", "reply_to": None,
         "conversations": {found["id"]: 0}, "usernames": [ben.username], "media_ids": [],
+        "notifications": None,
     }  # fmt: skip
     fields = msgspec.structs.fields(kind)
 

@@ -94,14 +94,13 @@ UNION ALL SELECT 'thread', post_id::text, NULL FROM feed.muted_threads WHERE mem
 ORDER BY kind, muted;
 
 -- name: erase_likes
--- Take some of a member's likes back, and off the posts' counters unless they were when the member left; how many. Index: likes_by_member.
+-- Take some of a member's likes back, and off the posts' counters; how many. Index: likes_by_member.
 WITH gone AS (
     DELETE FROM feed.likes
     WHERE member_id = $1 AND post_id IN (SELECT post_id FROM feed.likes WHERE member_id = $1 ORDER BY post_id LIMIT $2)
     RETURNING post_id
 ), counted AS (
-    UPDATE feed.posts SET likes_count = greatest(likes_count - 1, 0)
-    WHERE id IN (SELECT post_id FROM gone) AND EXISTS (SELECT FROM feed.members WHERE id = $1 AND hidden_at IS NULL)
+    UPDATE feed.posts SET likes_count = greatest(likes_count - 1, 0) WHERE id IN (SELECT post_id FROM gone)
 )
 SELECT count(*) FROM gone;
 
@@ -119,14 +118,13 @@ WITH gone AS (
 SELECT count(*) FROM gone;
 
 -- name: erase_reposts
--- Take some of a member's reposts back, and off the posts' counters unless they were when the member left; how many. Index: reposts_by_member.
+-- Take some of a member's reposts back, and off the posts' counters; how many. Index: reposts_by_member.
 WITH gone AS (
     DELETE FROM feed.reposts
     WHERE member_id = $1 AND id IN (SELECT id FROM feed.reposts WHERE member_id = $1 ORDER BY id LIMIT $2)
     RETURNING post_id
 ), counted AS (
-    UPDATE feed.posts SET reposts_count = greatest(reposts_count - 1, 0)
-    WHERE id IN (SELECT post_id FROM gone) AND EXISTS (SELECT FROM feed.members WHERE id = $1 AND hidden_at IS NULL)
+    UPDATE feed.posts SET reposts_count = greatest(reposts_count - 1, 0) WHERE id IN (SELECT post_id FROM gone)
 )
 SELECT count(*) FROM gone;
 

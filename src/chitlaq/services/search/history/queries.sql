@@ -1,6 +1,6 @@
 -- name: keep_searches
--- What accounts $1 searched for ($2 folded, $3 as typed), unless they do not want it to be kept, or are gone. A text that was typed
--- on within a minute replaces its beginning.
+-- What accounts $1 searched for ($2 folded, $3 as typed), unless they do not want it to be kept, or are gone. A text
+-- that was typed on within a minute replaces its beginning.
 WITH kept AS (
     SELECT k.account_id, k.folded, k.text
     FROM unnest($1::uuid[], $2::text[], $3::text[]) k (account_id, folded, text)

@@ -26,12 +26,13 @@ CROSS JOIN LATERAL (
 ) w;
 
 -- name: members_matching (prepared)
--- Members that have a token of each of three groups ($3 to $5: for each step of fame, from the best known to all, an array
--- as text; $6 is the fame that others of a step have found already), at most $2; if there are so many, also those whom the viewer
--- $1 follows, and some of the same department ($7: the first group without steps). Of these, whom the viewer may
--- find, the best match first: for each group, whether it is the word itself ($8 to $10), or a usual beginning of it
--- ($11 to $13); the whole name or username ($14); then closeness and fame. Groups that repeat one have nulls there. The arrays
--- that are compared row by row are short: each of their numbers is compared with each of a member's.
+-- Members that have a token of each of three groups ($3 to $5: for each step of fame, from the best known to all, an
+-- array as text; $6 is the fame that others of a step have found already), at most $2; if there are so many, also
+-- those whom the viewer $1 follows, and some of the same department ($7: the first group without steps). Of these,
+-- whom the viewer may find, the best match first: for each group, whether it is the word itself ($8 to $10), or a
+-- usual beginning of it ($11 to $13); the whole name or username ($14); then closeness and fame. Groups that repeat
+-- one have nulls there. The arrays that are compared row by row are short: each of their numbers is compared with each
+-- of a member's.
 WITH own AS MATERIALIZED (SELECT s.university, s.place FROM search.members s WHERE s.member_id = $1),
 hits AS MATERIALIZED (
     SELECT h.*

@@ -196,8 +196,10 @@ SELECT position FROM websocket.notifications WHERE recipient_id = $1 AND id = $2
 -- null: as before. Positions end with the last one given. How far it is now, and whether that has changed.
 WITH marks AS (
     SELECT a.account_id, a.seen_until, a.read_until,
-           greatest(a.read_until, CASE WHEN $3::timestamptz IS NOT NULL THEN least($3::timestamptz, a.latest) END) AS new_read,
-           greatest(a.seen_until, CASE WHEN $2::timestamptz IS NOT NULL THEN least($2::timestamptz, a.latest) END) AS new_seen
+           greatest(a.read_until,
+                    CASE WHEN $3::timestamptz IS NOT NULL THEN least($3::timestamptz, a.latest) END) AS new_read,
+           greatest(a.seen_until,
+                    CASE WHEN $2::timestamptz IS NOT NULL THEN least($2::timestamptz, a.latest) END) AS new_seen
     FROM websocket.notified_accounts a WHERE a.account_id = $1
 )
 UPDATE websocket.notified_accounts a
