@@ -56,11 +56,6 @@ class Notifications:
             items, paging.page, paging.limit, after, reading.unseen, reading.unread
         )
 
-    async def by_id(self, member: UUID, ids: Sequence[UUID]) -> Sequence[Notification]:
-        """Return those of these that the member may see, in the order of their positions."""
-        rows = await self._database.rows("notifications_of", member, ids, ACTORS)
-        return await shown(self._database, member, rows)
-
     async def reading(self, member: UUID) -> Reading:
         """Return how far a member has read, and how much is newer."""
         row = await self._database.row("reading", member)

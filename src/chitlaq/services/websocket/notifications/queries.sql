@@ -162,16 +162,6 @@ WHERE n.recipient_id = $1 AND ($2::timestamptz IS NULL OR n.position < $2) AND n
 ORDER BY n.position DESC
 OFFSET $3 LIMIT $4;
 
--- name: notifications_of
--- These groups ($2) of members ($1), as in a list.
-SELECT n.position, n.id, n.kind, n.subject_id, n.created_at, n.count, n.text, n.position <= a.seen_until AS is_seen,
-       n.position <= a.read_until AS is_read,
-       ARRAY(SELECT c.actor_id FROM websocket.notification_causes c WHERE c.notification_id = n.id
-             ORDER BY c.at DESC, c.actor_id LIMIT $3) AS actors
-FROM websocket.notifications n JOIN websocket.notified_accounts a ON a.account_id = n.recipient_id
-WHERE n.recipient_id = $1 AND n.id = ANY ($2::uuid[])
-ORDER BY n.position;
-
 -- name: reading
 -- How far a member has seen and read (null: nothing), and how many groups are newer.
 SELECT nullif(seen_until, '-infinity') AS seen_until, nullif(read_until, '-infinity') AS read_until, unseen, unread
