@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
-from tests.conftest import Member, eventually
+import pytest
+
+from chitlaq.core.data import postgres
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.services.search.history.history import History
+from tests.conftest import Member, Stack, eventually, free_ports
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -38,6 +44,23 @@ async def test_history_is_the_members_own_to_see_delete_and_switch_off(join: Joi
     assert (await member.get(settings)).json() == {"keeps_history": False}
     await member.get("/api/search/users", params={"q": "nothing of this"})
     assert await texts(member) == []
+
+
+async def test_search_waits_for_a_database_that_is_away(stack: Stack, join: Join) -> None:
+    member = await join()
+    queries = postgres.load_queries("chitlaq.core.data", "test", "chitlaq.services.search.history")
+    there = Database(stack.dsn("chitlaq_search"), "test", queries)
+    away = Database(f"postgresql://nobody@127.0.0.1:{free_ports(1)[0]}/none", "test", queries)
+    history = History(away)
+    history.remember(UUID(member.id), "Grace")
+    with pytest.raises(PostgresUnavailableError):
+        await history.write()
+    history.remember(UUID(member.id), "Emmy")
+    history._database = there
+    await history.write()
+    assert await texts(member) == ["Emmy", "Grace"]
+    await there.close()
+    await away.close()
 
 
 async def _is(member: Member, wanted: list[str]) -> bool:

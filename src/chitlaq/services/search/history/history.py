@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
-from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Page, Paging
+from chitlaq.core.telemetry import logs
 from chitlaq.core.text import folding
 from chitlaq.services.search.history.schemas import HistorySettings, PastSearch
 
@@ -16,6 +17,8 @@ KEPT = 50
 MAX_TEXT = 500
 FLUSH_SECONDS = 1.0
 MAX_WAITING = 1000
+
+log = logs.get("history")
 
 
 class History:
@@ -42,19 +45,30 @@ class History:
         """Write what waits, once a second."""
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
-            await self.write()
+            try:
+                await self.write()
+            except PostgresUnavailableError as error:
+                log.warning("searches wait for the database", error=str(error))
 
     async def write(self) -> None:
-        """Write what waits, after what is being written."""
+        """Write what waits, after what is being written.
+
+        Raises:
+            PostgresUnavailableError: it goes on waiting.
+        """
         async with self._writing:
             waiting, self._waiting = self._waiting, {}
             if not waiting:
                 return
             accounts = [account for account, _ in waiting]
             folded = [text for _, text in waiting]
-            async with self._database.transaction() as session:
-                await session.execute("keep_searches", accounts, folded, list(waiting.values()))
-                await session.execute("forget_old_searches", sorted(set(accounts)), KEPT - 1)
+            try:
+                async with self._database.transaction() as session:
+                    await session.execute("keep_searches", accounts, folded, list(waiting.values()))
+                    await session.execute("forget_old_searches", sorted(set(accounts)), KEPT - 1)
+            except PostgresUnavailableError:
+                self._waiting = waiting | self._waiting
+                raise
 
     async def listed(self, member: UUID, paging: Paging) -> Page[PastSearch]:
         """Return a page of what a member searched for, the latest first."""
