@@ -89,7 +89,8 @@ async def test_acknowledged_writes_survive_loss_of_the_disk(synchronous: Stack) 
             before, said_before = len(writers.acknowledged), len(talkers.said)
             await eventually(
                 lambda: (
-                    len(writers.acknowledged) > before + 60 and len(talkers.said) > said_before + 30
+                    len(writers.acknowledged) > before + 200
+                    and len(talkers.said) > said_before + 100
                 )
             )
             await asyncio.to_thread(lose_the_disk, stack)
@@ -165,7 +166,7 @@ async def test_disk_loss_with_an_asynchronous_archive(backed_up_stack: Stack) ->
     """All but the last seconds survive; here everything, since WAL is received at once."""
     stack = backed_up_stack
     async with author(stack, "linus") as linus, Writers(linus) as writers:
-        await eventually(lambda: len(writers.acknowledged) > 40)
+        await eventually(lambda: len(writers.acknowledged) > 100)
         at = time.monotonic()
         acknowledged_before = len(writers.acknowledged)
         await eventually(lambda: time.monotonic() - at > 1)
