@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import itertools
 import json
 import os
+import random
 import re
 import secrets
 import shutil
+import string
 import subprocess
 import sys
 import tempfile
@@ -78,8 +79,6 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 OWN_STACK = re.compile(r"\bstart_(?:backed_up_)?stack\(")
 
-_numbers = itertools.count(1)
-_run = secrets.token_hex(3)
 _is_green = False
 _locks: list[int] = []
 _given: set[int] = set()
@@ -462,8 +461,8 @@ async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def name() -> Callable[[], str]:
-    """Unused usernames."""
-    return lambda: f"m{_run}_{next(_numbers)}"
+    """Unused usernames, so far apart that no search takes one for another, mistyped."""
+    return lambda: "m" + "".join(random.choices(string.ascii_lowercase, k=12))
 
 
 async def register(

@@ -8,7 +8,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -27,8 +27,15 @@ from tests.debian_programs import unpacked
 REQUESTS = 300
 
 
-async def asked_while(stack: Stack, rotate: Callable[[], None]) -> set[str]:
-    """Send requests through the gateway during three rotations; return the request ids."""
+async def asked_while(
+    stack: Stack,
+    rotate: Callable[[], None],
+    until_read: Callable[[int], Awaitable[None]] | None = None,
+) -> set[str]:
+    """Send requests through the gateway during three rotations; return the request ids.
+
+    After each rotation, ``until_read`` waits for that many requests, all that were answered before.
+    """
     identifiers: set[str] = set()
     is_done = asyncio.Event()
 
@@ -41,7 +48,10 @@ async def asked_while(stack: Stack, rotate: Callable[[], None]) -> set[str]:
     async with httpx.AsyncClient(base_url=stack.gateway, timeout=20) as client:
         asking = [asyncio.create_task(ask(client)) for _ in range(4)]
         for _ in range(3):
+            answered = len(identifiers)
             await asyncio.to_thread(rotate)
+            if until_read is not None:
+                await until_read(answered)
         is_done.set()
         await asyncio.gather(*asking)
     return identifiers
@@ -100,7 +110,15 @@ async def test_rotate_starts_new_files(stack: Stack) -> None:
         answer = stack.command("rotate")
         assert answer.returncode == 0, answer.stderr
 
-    identifiers = await asked_while(stack, rotate)
+    async def until_counted(answered: int) -> None:
+        """A file that is moved twice between two reads is not counted (`logs.follow`)."""
+
+        async def is_counted() -> bool:
+            return await counted(stack) - before >= answered
+
+        await eventually(is_counted)
+
+    identifiers = await asked_while(stack, rotate, until_counted)
     await every_line_is_there_once(stack, identifiers)
 
     async def all_counted() -> bool:

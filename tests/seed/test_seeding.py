@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.core.text import tokens
 from chitlaq.seed import demo
 from chitlaq.seed.seeding import SeedReport, seed
+from tests.conftest import eventually
 
 NewDatabase = Callable[[], Awaitable[str]]
 
@@ -100,6 +102,32 @@ async def test_same_seed_gives_same_rows_and_another_seed_others(new_database: N
     await seeded(third, seed=2)
     assert await checksums(first) == await checksums(second)
     assert not set((await checksums(first)).values()) & set((await checksums(third)).values())
+
+
+async def test_nobody_is_ended_who_reads_while_the_tables_are_claimed(
+    new_database: NewDatabase,
+) -> None:
+    """A reader that has one table, and asks for another that the seeding has already."""
+    dsn = await new_database()
+    reader = await asyncpg.connect(dsn)
+    try:
+        async with reader.transaction():
+            await reader.fetch("SELECT FROM search.tags")
+            seeding = asyncio.create_task(seeded(dsn, members=10, posts=10))
+
+            async def has_locks() -> bool:
+                return bool(
+                    await reader.fetchval(
+                        "SELECT count(*) FROM pg_locks WHERE relation = 'feed.members'::regclass"
+                        " AND mode = 'AccessExclusiveLock' AND granted"
+                    )
+                )
+
+            await eventually(has_locks)
+            assert await reader.fetch("SELECT FROM feed.members") == []
+        assert (await seeding).members == 10
+    finally:
+        await reader.close()
 
 
 async def test_report_matches_the_database(new_database: NewDatabase) -> None:

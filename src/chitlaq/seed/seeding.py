@@ -6,12 +6,14 @@ already exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from random import Random
 from time import monotonic
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from argon2 import PasswordHasher
 
@@ -27,6 +29,8 @@ from chitlaq.seed.posts import POST_COLUMNS, Posts
 
 DAYS = 120
 """The period of posts."""
+CLAIMS = 120
+"""How often the tables are asked for, half a second each."""
 POSTS_PER_MEMBER = 10
 
 _TABLES = (
@@ -38,6 +42,12 @@ _TABLES = (
     "feed.likes",
 )
 _SEARCHED = ("feed.members", "feed.post_tags")
+_CLAIMED = (
+    *_TABLES,
+    "search.members",
+    "search.words",
+    "search.tags",
+)
 _ANALYZED = (
     *_TABLES,
     "search.members",
@@ -104,8 +114,7 @@ async def seed(
     wanted = members * POSTS_PER_MEMBER if posts is None else posts
     end = until or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     async with postgres.connection(admin_dsn) as connection:
-        async with connection.transaction():
-            await _claim(connection, replace=replace)
+        async with _claimed(connection, replace=replace):
             report = await _write(
                 connection, members, wanted, seed, password, moment(end), progress
             )
@@ -125,18 +134,35 @@ async def seed(
     return report
 
 
-async def _claim(connection: Connection, *, replace: bool) -> None:
-    """Ensure that there are no accounts, and that none is created before the transaction ends."""
-    await connection.execute("LOCK TABLE auth.accounts IN ACCESS EXCLUSIVE MODE")
-    if replace:
-        await connection.execute("TRUNCATE auth.accounts, demo.seedings CASCADE")
-        return
+@asynccontextmanager
+async def _claimed(connection: Connection, *, replace: bool) -> AsyncIterator[None]:
+    """A transaction that has every table to itself, and in which there are no accounts."""
+    for _ in range(CLAIMS):
+        async with connection.transaction():
+            if await _has_claimed(connection, replace=replace):
+                yield
+                return
+    raise OperatorError("The database is too busy to be seeded: stop what uses it, and try again.")
+
+
+async def _has_claimed(connection: Connection, *, replace: bool) -> bool:
+    """Lock all tables; false where others hold some and wait for others."""
+    # Less than `deadlock_timeout`, after which PostgreSQL might end what somebody asked for.
+    await connection.execute("SET LOCAL lock_timeout = '500ms'")
+    try:
+        await connection.execute(f"LOCK TABLE {', '.join(_CLAIMED)} IN ACCESS EXCLUSIVE MODE")
+        if replace:
+            await connection.execute("TRUNCATE auth.accounts, demo.seedings CASCADE")
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+        return False
+    await connection.execute("SET LOCAL lock_timeout = 0")
     count = await connection.fetchval("SELECT count(*) FROM auth.accounts WHERE NOT is_synthetic")
     if count:
         raise OperatorError(
             f"This database already has {count} members: seed an empty one (a fresh CHITLAQ_HOME),"
             " or delete them all with `chitlaq seed --replace`."
         )
+    return True
 
 
 async def _write(

@@ -24,19 +24,24 @@ async def test_explain_says_what_was_meant_and_reindex_repairs_what_was_lost(
         assert answer.returncode == 0, answer.stderr
         return json.loads(answer.stdout)
 
+    async def reindexed() -> Any:
+        done = await asyncio.to_thread(stack.command, "search", "reindex", "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
     found = await explained("WENDELGRAD ostrow")
     assert found["folded"] == "wendelgrad ostrow"
     (way,) = found["ways"]
     assert way["members"][0]["username"] == own.username
     assert "nwendelgard" in way["words"][0]["less"]
     assert any("members_by_tokens" in line for line in way["plan"])
+    # A word may outlive the last member who had it (its hash is another's), so others' words go first.
+    await reindexed()
     await stack.sql("DELETE FROM search.members WHERE member_id = $1", own.id)
     await stack.sql("DELETE FROM search.words WHERE word = 'ostrowitzki'")
     await stack.sql("INSERT INTO search.words (word) VALUES ('leftoverword')")
     assert (await explained("wendelgard"))["ways"][0]["members"] == []
-    done = await asyncio.to_thread(stack.command, "search", "reindex", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["removed"] == 1
+    assert (await reindexed())["removed"] == 1
     way = (await explained("ostrowtzki"))["ways"][-1]
     assert way["members"][0]["username"] == own.username
     shown = await asyncio.to_thread(stack.command, "search", "explain", "Wendelgard")
