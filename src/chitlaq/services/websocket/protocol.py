@@ -7,6 +7,7 @@ from typing import get_args
 import msgspec
 
 from chitlaq.services.websocket.chat import frames as chat
+from chitlaq.services.websocket.chat.schemas import ClientId
 from chitlaq.services.websocket.notifications import frames as notifications
 from chitlaq.services.websocket.presence import frames as presence
 from chitlaq.services.websocket.sockets import frames as sockets
@@ -33,6 +34,10 @@ MAX_REASON = 200
 _decoder: msgspec.json.Decoder[Incoming] = msgspec.json.Decoder(Incoming)
 
 
+class _Named(msgspec.Struct):
+    client_id: ClientId
+
+
 def decode(data: bytes | bytearray) -> Incoming:
     """Read one frame.
 
@@ -45,3 +50,11 @@ def decode(data: bytes | bytearray) -> Incoming:
         raise ValueError("nested too deeply") from None
     except (msgspec.DecodeError, UnicodeError) as error:
         raise ValueError(str(error)[:MAX_REASON]) from None
+
+
+def client_id(data: bytes | bytearray) -> str | msgspec.UnsetType:
+    """Return by what name its sender waits for the answer to a frame that is not valid, if it can be told."""
+    try:
+        return msgspec.json.decode(data, type=_Named).client_id
+    except (RecursionError, msgspec.DecodeError, UnicodeError):
+        return msgspec.UNSET

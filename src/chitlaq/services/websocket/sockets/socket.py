@@ -153,7 +153,7 @@ class Socket(Connection):
         try:
             frame = protocol.decode(message)
         except ValueError as error:
-            self.put(frames.Error(f"Not understood: {error}.", 400))
+            self.put(frames.Error(f"Not understood: {error}.", 400, protocol.client_id(message)))
             metrics.received("invalid", perf_counter() - started)
             return None
         if isinstance(frame, frames.Ping):
