@@ -156,6 +156,11 @@ async def test_resume_replays_what_happened_to_messages_that_were_seen(
         body = {"type": "resume", "conversations": {found["id"]: 3}}
         await socket.send(json.dumps(body))
         frames = [(one["type"], one.get("seq"), one.get("text")) for one in await quiet(socket)]
+        # Who has seen more than there is, before a restore, gets what is written from now on.
+        await socket.send(json.dumps({"type": "resume", "conversations": {found["id"]: 1000}}))
+        await received(socket, "resumed")
+        await say(ada, found["id"], "five")
+        assert (await received(socket, "message"))["seq"] == 5
     assert frames == [
         ("message", 4, "four"),
         ("message_changed", 1, "one, edited"),

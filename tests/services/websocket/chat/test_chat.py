@@ -51,10 +51,13 @@ async def test_sending_again_sends_once(stack: Stack, join: Join) -> None:
             await send(one, found["id"], "once", client_id="same")
         acks = [await received(one, "ack") for one in (socket, other, socket)]
     assert {(ack["id"], ack["seq"]) for ack in acks} == {(acks[0]["id"], 1)}
-    body = {"text": "once", "client_id": "same"}
+    # What is stored is answered, not what is sent again.
+    body = {"text": "changed @ben", "client_id": "same", "reply_to": 1}
     again = await ada.post(f"/api/conversations/{found['id']}/messages", body)
-    assert (again.status_code, again.json()["id"]) == (200, acks[0]["id"])
-    assert len(await history(ben, found["id"])) == 1
+    assert again.status_code == 200
+    assert [again.json()] == await history(ada, found["id"])
+    (kept,) = await history(ben, found["id"])
+    assert (kept["id"], kept["text"]) == (acks[0]["id"], "once")
 
 
 async def test_pair_has_one_conversation_whoever_begins_it(join: Join) -> None:
@@ -116,10 +119,17 @@ async def test_who_may_not_send_is_told_and_nothing_is_stored(
         elif who == "blocked":
             await ada.put(f"/api/users/{ben.username}/block")
             await signed_in(socket, ben)
+        await send(socket, found["id"], "let me in", client_id="not a reply", reply_to=0)
+        invalid = await received(socket, "error")
+        await send(socket, found["id"], "let me in", client_id="malformed", reply_to=0)
+        malformed = await received(socket, "error")
         await send(socket, found["id"], "let me in", client_id="x")
         refused = await received(socket, "error")
     expected = {"stranger": 404, "signed out": 401, "blocked": 403}
     assert (refused["client_id"], refused["status"]) == ("x", expected[who])
+    # Who waits for the answer to a message finds it, unless its name is no name.
+    assert (malformed["client_id"], malformed["status"]) == ("malformed", 400)
+    assert ("client_id" in invalid, invalid["status"]) == (False, 400)
     assert await history(ada, found["id"]) == []
 
 

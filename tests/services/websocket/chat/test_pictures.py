@@ -108,9 +108,12 @@ async def test_picture_is_shown_as_it_becomes_on_every_device(
             described: Any = {"media": [{"alt": ""}]}
             while described["media"][0]["alt"] != "Coloured blocks":
                 described = await received(socket, "message_changed")
-        # A caption that is written later leaves it there.
+        # A caption that is written later, and taken back, leaves it there.
         path = f"/api/conversations/{found['id']}/messages/2"
-        assert (await ada.patch(path, {"text": "Look"})).json()["media"] == described["media"]
+        for text in ("Look", ""):
+            edited = (await ada.patch(path, {"text": text})).json()
+            assert (edited["text"], edited["media"]) == (text, described["media"])
+        assert (await ada.patch(f"{path[:-1]}1", {"text": ""})).status_code == 422
         assert (await ada.delete(path)).status_code == 204
         gone: Any = {"deleted": False}
         while not gone["deleted"]:

@@ -94,13 +94,23 @@ class Messages:
         self._streams = streams
         self._changes = changes
 
+    async def sent_before(self, member: UUID, place: Place) -> Message:
+        """Return one's own message as it is now, whatever was sent again.
+
+        Raises:
+            Problem: 404 if it is gone meanwhile.
+        """
+        row = await self._database.row("messages_named", [place.conversation_id], [place.seq], 0)
+        if row is None:
+            raise problems.not_found("message")
+        return Stored.of(row).seen_by(member)
+
     async def edit(self, member: UUID, place: Place, text: str) -> Message:
-        """Give one's own message another text, and keep what it said.
+        """Give one's own message another text, and keep what it said. With pictures it may be empty.
 
         Raises:
             Problem: 404, 403 for others' messages, or 409 if it is too old or deleted.
         """
-        text = texts.checked(text)
         async with self._changing(member, place) as (session, row):
             if row["sender_id"] != member or row["event"] is not None:
                 raise problems.forbidden("Only its sender edits a message.")
@@ -108,6 +118,8 @@ class Messages:
                 raise problems.conflict(
                     f"A message may be edited for {EDITABLE_HOURS} hours; this one is older."
                 )
+            if text or not row["has_media"]:
+                text = texts.checked(text)
             if text != row["text"]:
                 await session.execute("keep_edit", *place)
                 await session.execute("edit_message", *place, text)

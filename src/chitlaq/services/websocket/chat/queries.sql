@@ -82,14 +82,15 @@ SELECT c.id, c.participants_version AS version,
 FROM websocket.conversations c WHERE c.changed_at >= now() - make_interval(secs => $1);
 
 -- name: missed
--- What a member has missed: for each conversation ($2) after the number seen ($3), the last readable one.
+-- What a member has missed: for each conversation ($2) after the number seen ($3), the last readable one. Also where
+-- more was seen than there is, since the database was restored to an earlier moment: what follows is new.
 SELECT a.conversation_id, greatest(a.seen, p.after_seq) AS seen, least(p.until_seq, c.last_seq) AS last_seq,
        CASE WHEN p.state = 'left' THEN p.since END AS left_at
 FROM unnest($2::uuid[], $3::bigint[]) AS a (conversation_id, seen)
 JOIN websocket.participants p
     ON p.conversation_id = a.conversation_id AND p.account_id = $1 AND p.state IN ('joined', 'left')
 JOIN websocket.conversations c ON c.id = a.conversation_id
-WHERE least(p.until_seq, c.last_seq) > greatest(a.seen, p.after_seq);
+WHERE least(p.until_seq, c.last_seq) > greatest(a.seen, p.after_seq) OR a.seen > c.last_seq;
 
 -- name: missed_changes
 -- Of each conversation ($2), the messages up to the number seen ($3) that were changed since that one was sent.
@@ -371,7 +372,7 @@ WHERE p.state IN ('joined', 'requested');
 
 -- name: lock_message
 -- Lock a message that the member $1 takes part in the conversation of.
-SELECT m.sender_id, m.text, m.event, m.deleted_at IS NOT NULL AS deleted, p.role, c.kind,
+SELECT m.sender_id, m.text, m.event, m.has_media, m.deleted_at IS NOT NULL AS deleted, p.role, c.kind,
        m.sent_at > now() - make_interval(hours => $4) AS is_editable,
        c.kind = 'direct' AND EXISTS (SELECT FROM websocket.blocks_between(c.lower_id, c.upper_id)) AS is_blocked
 FROM websocket.messages m

@@ -234,7 +234,12 @@ async def send(
         member.account_id, conversation_id, data.text, data.client_id, data.reply_to,
         data.media_ids, arrived_at=time.time(),
     )  # fmt: skip
-    return Response(sent.message, status_code=HTTPStatus.CREATED if sent.is_new else HTTPStatus.OK)
+    if sent.is_new:
+        return Response(sent.message, status_code=HTTPStatus.CREATED)
+    place = Place(conversation_id, sent.message.seq)
+    return Response(
+        await state.messages.sent_before(member.account_id, place), status_code=HTTPStatus.OK
+    )
 
 
 @post(

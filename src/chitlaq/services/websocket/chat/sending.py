@@ -53,7 +53,7 @@ _REFUSALS = {
 
 
 class Sent(NamedTuple):
-    """A message that is stored. ``is_new``: by this very request."""
+    """A message that is stored; if it was before (not ``is_new``), only its place is what is stored."""
 
     message: Message
     is_new: bool
@@ -180,10 +180,9 @@ class Sending:
         try:
             async with self._database.transaction() as session:
                 (answer,) = await self._stored(session, [asked])
-                if isinstance(answer, Problem):
+                if isinstance(answer, Problem) or not answer.is_new:
                     return answer
-                if answer.is_new:
-                    await _attach(session, asked, answer.seq)
+                await _attach(session, asked, answer.seq)
                 shown = await session.value(
                     "pictures_of_message", asked.conversation_id, answer.seq
                 )
@@ -191,8 +190,7 @@ class Sending:
             self._streams.suspect()
             raise
         answer = answer._replace(media=pictures(shown))
-        if answer.is_new:
-            self._streams.deliver([_delivery(asked, answer)])
+        self._streams.deliver([_delivery(asked, answer)])
         return answer
 
     async def _store(self, batch: Sequence[Asked]) -> Sequence[Answer | Problem]:
