@@ -118,15 +118,25 @@ async def test_counters_that_something_else_changed_are_repaired(stack: Stack, j
     await stack.sql(
         "UPDATE feed.members SET followers_count = 7, following_count = 3 WHERE id = $1", member.id
     )
-    faults = (
-        "SELECT counter, stored, counted FROM feed.counter_faults(1000000) WHERE member_id = $1"
+    post = await member.write("counted")
+    await follower.put(f"/api/posts/{post['id']}/like")
+    await follower.write("an answer", reply_to=post["id"])
+    await stack.sql(
+        "UPDATE feed.posts SET likes_count = 5, reposts_count = 6, replies_count = 0 WHERE id = $1",
+        post["id"],
     )
+    faults = "SELECT counter, stored, counted FROM feed.counter_faults(1000000) WHERE id = $1"
     found = {tuple(row) for row in await stack.sql(faults, member.id)}
     assert found == {("followers", 7, 1), ("following", 3, 0)}
+    found = {tuple(row) for row in await stack.sql(faults, post["id"])}
+    assert found == {("likes", 5, 1), ("reposts", 6, 0), ("replies", 0, 1)}
     await _repaired(stack)
     assert await stack.sql(faults, member.id) == []
     profile = (await member.get("/api/users/me")).json()
     assert (profile["followers"], profile["following"]) == (1, 0)
+    assert await stack.sql(faults, post["id"]) == []
+    seen = (await member.get(f"/api/posts/{post['id']}")).json()
+    assert (seen["likes"], seen["replies"], seen["reposts"]) == (1, 1, 0)
     (planned,) = await stack.sql(
         "SELECT count(*) FROM jobs.jobs WHERE kind = 'repair_counters' AND due_at > now()"
     )

@@ -8,30 +8,31 @@ from chitlaq.ops.checks.sources.datastores import psql
 from chitlaq.ops.checks.sources.system import SystemView
 
 LOOKED_AT = 1000
-"""Members, chosen by chance. With 70 follows each they take PostgreSQL 50 ms."""
+"""Members, and as many posts, chosen by chance. With 70 follows each they take PostgreSQL 50 ms."""
 SHOWN = 20
 
 
 @check(
     "feed.counters",
-    "Counters of followers",
+    "Counters of the feed",
     section=Section.SERVICES,
-    looks_at="about a thousand members, chosen by chance: their follows, and the counters of them",
+    looks_at="about a thousand members and posts, chosen by chance: the counters of follows, likes, reposts"
+    " and replies, and what they count",
     commands=(psql("SELECT * FROM feed.counter_faults(1000);"),),
     remedy="feed-service repairs all counters once a day"
     " (`chitlaq logs feed-service --since 24h | grep 'counters repaired'`). If they are wrong again the day"
-    " after, find out what else writes to `feed.follows`.",
+    " after, find out what else writes to `feed.follows`, `feed.likes`, `feed.reposts` or `feed.posts`.",
 )
 async def counters(system: SystemView) -> CheckOutcome:
     rows = await system.postgres.rows("counter_faults", LOOKED_AT)
     return outcome(
-        f"{count(len(rows), 'counter')} wrong, of those of about {LOOKED_AT:,} members",
+        f"{count(len(rows), 'counter')} wrong, of those of about {LOOKED_AT:,} members and posts",
         {"wrong": Value(len(rows), "", 1, 1)},
         Table(
             "counters",
-            ["member", "counter", "stored", "counted"],
+            ["member or post", "counter", "stored", "counted"],
             [
-                [str(row["member_id"]), row["counter"], str(row["stored"]), str(row["counted"])]
+                [str(row["id"]), row["counter"], str(row["stored"]), str(row["counted"])]
                 for row in rows[:SHOWN]
             ],
         ),

@@ -83,7 +83,7 @@ SELECT conversation_id, fault, expected, found FROM websocket.numbering_faults($
 
 -- name: counter_faults
 -- Counters that are not what they count, of about $1 members, chosen by chance.
-SELECT member_id, counter, stored, counted FROM feed.counter_faults($1) LIMIT 1000;
+SELECT id, counter, stored, counted FROM feed.counter_faults($1) LIMIT 1000;
 
 -- name: notification_queues
 -- What waits of notifications, and for how long.

@@ -8,7 +8,7 @@ from chitlaq.core.telemetry import metrics
 
 POSTS_CREATED = Counter("posts_created_total", "Posts written.")
 COUNTERS_REPAIRED = Counter(
-    "feed_counters_repaired_total", "Members whose counters were not what they count."
+    "feed_counters_repaired_total", "Members and posts whose counters were not what they count."
 )
 TIMELINE_READS = Counter(
     "feed_timeline_reads_total", "Home timeline reads, by source of the ids.", ["source"]

@@ -14,6 +14,7 @@ from chitlaq.core.data import member_data
 from chitlaq.core.http.paging import Paging
 from chitlaq.core.http.service import Context, Service
 from chitlaq.services.feed import daily
+from chitlaq.services.feed.departures import recounts
 from chitlaq.services.feed.departures.departures import contribution
 from chitlaq.services.feed.discovery import ranking, retagging
 from chitlaq.services.feed.drafts import drafts
@@ -41,6 +42,7 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
         acceptances.handler(context.database, timelines),
         announcements.handler(context.valkey),
         counters.handler(context.database),
+        recounts.handler(context.database),
         sweeping.handler(context.database, store),
         render_job.handler(context.database, store, context.home.uploads),
         retagging.handler(context.database),

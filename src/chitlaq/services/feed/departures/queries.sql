@@ -93,14 +93,53 @@ UNION ALL SELECT 'tag', tag, until FROM feed.muted_tags WHERE member_id = $1
 UNION ALL SELECT 'thread', post_id::text, NULL FROM feed.muted_threads WHERE member_id = $1
 ORDER BY kind, muted;
 
+-- name: lock_visibility
+-- Whether others can see a member, who neither leaves nor stays before this transaction ends.
+SELECT hidden_at IS NULL FROM feed.members WHERE id = $1 FOR SHARE;
+
+-- name: likes_to_recount
+-- Some of a member's likes that are counted and must not be, or the other way round ($2). Index: likes_by_member.
+SELECT post_id FROM feed.likes
+WHERE member_id = $1 AND is_counted <> $2 AND ($3::uuid IS NULL OR post_id > $3)
+ORDER BY post_id LIMIT $4;
+
+-- name: recount_likes
+-- Let these likes of a member be counted, or not. Like who takes a like back, lock the posts first.
+WITH post AS MATERIALIZED (SELECT id FROM feed.posts WHERE id = ANY ($3::uuid[]) ORDER BY id DESC FOR NO KEY UPDATE),
+changed AS (
+    UPDATE feed.likes l SET is_counted = $2 FROM post
+    WHERE l.post_id = post.id AND l.member_id = $1 AND l.is_counted <> $2
+    RETURNING l.post_id
+)
+UPDATE feed.posts p SET likes_count = p.likes_count + CASE WHEN $2 THEN 1 ELSE -1 END
+FROM changed WHERE p.id = changed.post_id;
+
+-- name: reposts_to_recount
+-- The same of reposts. Index: reposts_by_member.
+SELECT post_id FROM feed.reposts
+WHERE member_id = $1 AND is_counted <> $2 AND ($3::uuid IS NULL OR post_id > $3)
+ORDER BY post_id LIMIT $4;
+
+-- name: recount_reposts
+-- The same of reposts.
+WITH post AS MATERIALIZED (SELECT id FROM feed.posts WHERE id = ANY ($3::uuid[]) ORDER BY id DESC FOR NO KEY UPDATE),
+changed AS (
+    UPDATE feed.reposts s SET is_counted = $2 FROM post
+    WHERE s.post_id = post.id AND s.member_id = $1 AND s.is_counted <> $2
+    RETURNING s.post_id
+)
+UPDATE feed.posts p SET reposts_count = p.reposts_count + CASE WHEN $2 THEN 1 ELSE -1 END
+FROM changed WHERE p.id = changed.post_id;
+
 -- name: erase_likes
 -- Take some of a member's likes back, and off the posts' counters; how many. Index: likes_by_member.
 WITH gone AS (
     DELETE FROM feed.likes
     WHERE member_id = $1 AND post_id IN (SELECT post_id FROM feed.likes WHERE member_id = $1 ORDER BY post_id LIMIT $2)
-    RETURNING post_id
+    RETURNING post_id, is_counted
 ), counted AS (
-    UPDATE feed.posts SET likes_count = greatest(likes_count - 1, 0) WHERE id IN (SELECT post_id FROM gone)
+    UPDATE feed.posts SET likes_count = greatest(likes_count - 1, 0)
+    WHERE id IN (SELECT post_id FROM gone WHERE is_counted)
 )
 SELECT count(*) FROM gone;
 
@@ -122,9 +161,10 @@ SELECT count(*) FROM gone;
 WITH gone AS (
     DELETE FROM feed.reposts
     WHERE member_id = $1 AND id IN (SELECT id FROM feed.reposts WHERE member_id = $1 ORDER BY id LIMIT $2)
-    RETURNING post_id
+    RETURNING post_id, is_counted
 ), counted AS (
-    UPDATE feed.posts SET reposts_count = greatest(reposts_count - 1, 0) WHERE id IN (SELECT post_id FROM gone)
+    UPDATE feed.posts SET reposts_count = greatest(reposts_count - 1, 0)
+    WHERE id IN (SELECT post_id FROM gone WHERE is_counted)
 )
 SELECT count(*) FROM gone;
 
@@ -155,13 +195,15 @@ WITH chosen AS MATERIALIZED (
     SELECT id, reply_to, is_restricted, deleted_at IS NULL AS counts
     FROM feed.posts WHERE author_id = $1 ORDER BY id DESC LIMIT $2
     FOR UPDATE
+), answers AS (
+    SELECT reply_to, count(*) FILTER (WHERE NOT is_restricted)::integer AS open,
+           count(*) FILTER (WHERE is_restricted)::integer AS restricted
+    FROM chosen WHERE counts AND reply_to IS NOT NULL GROUP BY 1
 ), parents AS (
     UPDATE feed.posts p
     SET replies_count = greatest(p.replies_count - s.open, 0),
         restricted_replies_count = greatest(p.restricted_replies_count - s.restricted, 0)
-    FROM (SELECT reply_to, count(*) FILTER (WHERE NOT is_restricted)::integer AS open,
-                 count(*) FILTER (WHERE is_restricted)::integer AS restricted
-          FROM chosen WHERE counts AND reply_to IS NOT NULL GROUP BY 1) s
+    FROM answers s
     WHERE p.id = s.reply_to AND p.id NOT IN (SELECT id FROM chosen)
 ), tags AS (DELETE FROM feed.post_tags WHERE post_id IN (SELECT id FROM chosen)),
 mentions AS (DELETE FROM feed.post_mentions WHERE post_id IN (SELECT id FROM chosen)),
@@ -175,8 +217,11 @@ left_over AS (
     SET author_id = NULL, text = '', content_warning = NULL, quote_of = NULL, quotable_by = 'everyone',
         has_poll = false, has_media = false, idempotency_key = NULL, request_hash = NULL, university_id = NULL,
         edited_at = NULL, visibility = 'public', is_restricted = false, likes_count = 0, reposts_count = 0,
-        deleted_at = coalesce(p.deleted_at, now())
-    WHERE p.id IN (SELECT id FROM chosen)
+        deleted_at = coalesce(p.deleted_at, now()),
+        replies_count = greatest(p.replies_count - coalesce(s.open, 0), 0),
+        restricted_replies_count = greatest(p.restricted_replies_count - coalesce(s.restricted, 0), 0)
+    FROM chosen c LEFT JOIN answers s ON s.reply_to = c.id
+    WHERE p.id = c.id
 )
 SELECT count(*) FROM chosen;
 

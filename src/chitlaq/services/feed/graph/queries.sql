@@ -154,3 +154,34 @@ FROM counted c
 WHERE m.id = c.id AND (m.followers_count, m.following_count) <> (c.followers, c.following)
 RETURNING m.id AS member_id, c.followers, c.following, old.followers_count AS followers_before,
           old.following_count AS following_before;
+
+-- name: posts_after
+-- Some posts, by id. Index: posts' primary key.
+SELECT id FROM feed.posts WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2;
+
+-- name: wrong_posts
+-- Those of these posts whose counters are not what they count.
+SELECT p.id FROM feed.posts p CROSS JOIN LATERAL feed.counted_for(p.id) c
+WHERE p.id = ANY ($1::uuid[])
+  AND (p.likes_count, p.reposts_count, p.replies_count, p.restricted_replies_count) IS DISTINCT FROM c;
+
+-- name: lock_posts
+-- Let nobody change these posts, or what is counted for them.
+SELECT id FROM feed.posts WHERE id = ANY ($1::uuid[]) ORDER BY id DESC FOR UPDATE;
+
+-- name: repair_posts
+-- Of these posts, which the caller has locked, let the counters be what they count; those that were not.
+UPDATE feed.posts p
+SET likes_count = c.likes, reposts_count = c.reposts, replies_count = c.replies,
+    restricted_replies_count = c.restricted_replies
+FROM feed.posts old CROSS JOIN LATERAL feed.counted_for(old.id) c
+WHERE p.id = old.id AND old.id = ANY ($1::uuid[])
+  AND (old.likes_count, old.reposts_count, old.replies_count, old.restricted_replies_count) IS DISTINCT FROM c
+RETURNING p.id AS post_id, c.likes, c.reposts, c.replies, c.restricted_replies, old.likes_count AS likes_before,
+          old.reposts_count AS reposts_before, old.replies_count AS replies_before,
+          old.restricted_replies_count AS restricted_replies_before;
+
+-- name: recount_hidden
+-- Look again at what those who leave have liked and reposted: a request of theirs may have ended after they left.
+INSERT INTO jobs.jobs (kind, payload, request_id)
+SELECT 'recount_member', jsonb_build_object('member_id', id), $1 FROM feed.members WHERE hidden_at IS NOT NULL;

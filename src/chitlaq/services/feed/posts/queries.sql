@@ -202,14 +202,17 @@ SELECT EXISTS (SELECT FROM post);
 -- name: unlike (prepared)
 -- Take a like back, also of a post that the member may not read any more. Like who deletes it, lock the post first.
 WITH post AS MATERIALIZED (SELECT id, author_id FROM feed.posts WHERE id = $1 FOR NO KEY UPDATE),
-gone AS (DELETE FROM feed.likes USING post WHERE post_id = post.id AND member_id = $2 RETURNING post_id),
+gone AS (
+    DELETE FROM feed.likes USING post WHERE post_id = post.id AND member_id = $2 RETURNING post_id, is_counted
+),
 told AS (
     INSERT INTO jobs.jobs (kind, payload, request_id)
     SELECT 'notify', jsonb_build_object('type', 'reaction', 'kind', 'like', 'post_id', gone.post_id,
                                         'author_id', post.author_id, 'member_id', $2::uuid), $3
     FROM gone, post WHERE post.author_id <> $2
 )
-UPDATE feed.posts SET likes_count = greatest(likes_count - 1, 0) WHERE id = (SELECT post_id FROM gone);
+UPDATE feed.posts SET likes_count = greatest(likes_count - 1, 0)
+WHERE id = (SELECT post_id FROM gone WHERE is_counted);
 
 -- name: repost (prepared)
 -- Repost a public or university post that the member may read, once, with the job that delivers it. Whether there is
@@ -242,11 +245,14 @@ SELECT post.may, (SELECT id FROM delivery) AS job_id, (SELECT id FROM new) AS re
 -- name: unrepost (prepared)
 -- Take a repost back, also of a post that the member may not read any more. Like who deletes it, lock the post first.
 WITH post AS MATERIALIZED (SELECT id, author_id FROM feed.posts WHERE id = $1 FOR NO KEY UPDATE),
-gone AS (DELETE FROM feed.reposts USING post WHERE post_id = post.id AND member_id = $2 RETURNING post_id),
+gone AS (
+    DELETE FROM feed.reposts USING post WHERE post_id = post.id AND member_id = $2 RETURNING post_id, is_counted
+),
 told AS (
     INSERT INTO jobs.jobs (kind, payload, request_id)
     SELECT 'notify', jsonb_build_object('type', 'reaction', 'kind', 'repost', 'post_id', gone.post_id,
                                         'author_id', post.author_id, 'member_id', $2::uuid), $3
     FROM gone, post WHERE post.author_id <> $2
 )
-UPDATE feed.posts SET reposts_count = greatest(reposts_count - 1, 0) WHERE id = (SELECT post_id FROM gone);
+UPDATE feed.posts SET reposts_count = greatest(reposts_count - 1, 0)
+WHERE id = (SELECT post_id FROM gone WHERE is_counted);

@@ -1,0 +1,101 @@
+"""Counters of posts while members leave and stay: they hold those whom the lists show."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+
+from chitlaq.services.feed.departures.recounts import BATCH
+from tests.conftest import Member, Stack, eventually
+
+Join = Callable[..., Awaitable[Member]]
+
+POSTS = 2 * BATCH + 20
+
+
+async def test_who_leaves_is_counted_no_more_and_who_stays_is_again(
+    stack: Stack, join: Join
+) -> None:
+    """Some rows at a time, in transactions of their own, whatever is done to the posts meanwhile."""
+    author, leaver, other = await join(), await join(), await join()
+    await stack.sql(
+        "INSERT INTO feed.posts (author_id, text, likes_count, reposts_count)"
+        " SELECT $1, 'liked', 2, 1 FROM generate_series(1, $2)",
+        author.id,
+        POSTS,
+    )
+    await stack.sql(
+        "INSERT INTO feed.likes (post_id, member_id)"
+        " SELECT p.id, m FROM feed.posts p, unnest($2::uuid[]) m WHERE p.author_id = $1",
+        author.id,
+        [leaver.id, other.id],
+    )
+    await stack.sql(
+        "INSERT INTO feed.reposts (post_id, member_id)"
+        " SELECT id, $2 FROM feed.posts WHERE author_id = $1",
+        author.id,
+        leaver.id,
+    )
+    posts = [
+        str(row["id"])
+        for row in await stack.sql(
+            "SELECT id FROM feed.posts WHERE author_id = $1 ORDER BY id", author.id
+        )
+    ]
+
+    async def counted() -> dict[tuple[int, int], int]:
+        rows = await stack.sql(
+            "SELECT likes_count, reposts_count, count(*) FROM feed.posts"
+            " WHERE author_id = $1 AND deleted_at IS NULL GROUP BY 1, 2",
+            author.id,
+        )
+        return {(row[0], row[1]): row[2] for row in rows}
+
+    async def is_right(expected: dict[tuple[int, int], int]) -> bool:
+        return await counted() == expected
+
+    async def hide(is_hidden: bool) -> None:
+        await stack.sql("SELECT feed.hide_member($1, $2)", leaver.id, is_hidden)
+
+    async def listed(what: str) -> list[str]:
+        items = (await author.get(f"/api/posts/{posts[0]}/{what}")).json()["items"]
+        return [item["username"] for item in items]
+
+    connection = await asyncpg.connect(stack.dsn())
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM feed.posts WHERE id = $1 FOR UPDATE", posts[-1])
+            await hide(True)
+            # What comes before the post that somebody holds is done, and stays so.
+            await eventually(lambda: is_right({(1, 1): 2 * BATCH, (2, 1): 20}))
+            await author.delete(f"/api/posts/{posts[-2]}")
+            await other.delete(f"/api/posts/{posts[0]}/like")
+    finally:
+        await connection.close()
+    await eventually(lambda: is_right({(0, 0): 1, (1, 0): POSTS - 2}))
+    assert (await listed("likes"), await listed("reposts")) == ([], [])
+
+    await hide(False)
+    await eventually(lambda: is_right({(1, 1): 1, (2, 1): POSTS - 2}))
+    assert (await listed("likes"), await listed("reposts")) == ([leaver.username],) * 2
+    # A job that is run again, and one like back: nothing is counted twice.
+    await stack.sql(
+        "INSERT INTO jobs.jobs (kind, payload, request_id)"
+        " VALUES ('recount_member', jsonb_build_object('member_id', $1::uuid), 'x')",
+        leaver.id,
+    )
+    await leaver.delete(f"/api/posts/{posts[0]}/like")
+    await eventually(lambda: is_done(stack, leaver))
+    assert await counted() == {(0, 1): 1, (2, 1): POSTS - 2}
+    faults = await stack.sql(
+        "SELECT * FROM feed.counter_faults(1000000) WHERE id = ANY ($1::uuid[])", posts
+    )
+    assert faults == []
+
+
+async def is_done(stack: Stack, member: Member) -> bool:
+    return not await stack.sql(
+        "SELECT FROM jobs.jobs WHERE kind = 'recount_member' AND payload->>'member_id' = $1",
+        str(member.id),
+    )
