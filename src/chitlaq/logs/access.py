@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
 from chitlaq.core.installation.home import Home
 from chitlaq.logs import rotation
+
+Line = TypeVar("Line")
 
 
 class Access(msgspec.Struct):
@@ -27,6 +30,27 @@ class Access(msgspec.Struct):
     is_signed_in: bool = False
     refused_account: str = ""
     failed_account: str = ""
+
+
+def reader(kind: type[Line]) -> Callable[[bytes], Line | None]:
+    """A function that reads a line's fields; None if it is no whole line of the log.
+
+    nginx writes a client's bytes as they came, whether or not they are UTF-8: those that are not are
+    replaced, so that nobody's request goes uncounted for what its client calls itself.
+    """
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(line: bytes) -> Line | None:
+        try:
+            return decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+        try:
+            return decode(line.decode(errors="replace"))
+        except (msgspec.DecodeError, RecursionError):
+            return None
+
+    return read
 
 
 @contextmanager

@@ -112,6 +112,8 @@ class Traffic:
     requests: int = 0
     benchmark: int = 0
     """Requests of our own benchmark, which no other figure includes."""
+    unread: int = 0
+    """Lines of the files that could not be read, so that no figure includes them."""
     first: datetime | None = None
     since: datetime | None = None
     """Where the counting begins, if it does not cover the period."""
@@ -131,6 +133,7 @@ class Traffic:
         """Add the traffic of an earlier file."""
         self.requests += earlier.requests
         self.benchmark += earlier.benchmark
+        self.unread += earlier.unread
         self.first = earlier.first or self.first
         self.addresses.update(earlier.addresses)
         self.signed_in.update(earlier.signed_in)
@@ -222,13 +225,13 @@ def traffic(home: Home, since: datetime, keep_files: int) -> Traffic:
 def _counted(lines: Iterable[bytes], since: datetime, deadline: float) -> Traffic | None:
     """Count one file; None if the deadline passed, since half a file covers no definite period."""
     found = Traffic()
-    decode = msgspec.json.Decoder(access.Access).decode
+    read = access.reader(access.Access)
     for number, text in enumerate(lines):
         if number % 10_000 == 0 and monotonic() > deadline:
             return None
-        try:
-            line = decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        line = read(text)
+        if line is None:
+            found.unread += 1
             continue
         if found.first is None:
             found.first = line.time

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 
-import msgspec
-
 from chitlaq.core.installation.home import Home
 from chitlaq.logs import access, analysis
 
@@ -47,14 +45,13 @@ def failures(home: Home, since: datetime, until: datetime, keep_files: int) -> F
 def _count(
     found: Failures, lines: Iterable[bytes], since: datetime, until: datetime, deadline: float
 ) -> bool:
-    decode = msgspec.json.Decoder(access.Access).decode
+    read = access.reader(access.Access)
     first = None
     for number, text in enumerate(lines):
         if number % 10_000 == 0 and monotonic() > deadline:
             return False
-        try:
-            line = decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        line = read(text)
+        if line is None:
             continue
         if first is None:
             first = found.first = line.time

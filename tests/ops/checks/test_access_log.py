@@ -32,6 +32,27 @@ async def test_campus_behind_one_address_is_no_finding(home: Home) -> None:
     assert list(table.rows[0]) == ["1,800", "100 %", "10.0.0.1"]
 
 
+@pytest.mark.parametrize("name", ["nginx.addresses", "nginx.limits", "nginx.statuses"])
+async def test_line_that_is_not_text_counts_and_one_that_is_no_line_is_named(
+    home: Home, name: str
+) -> None:
+    log = home.logs / "nginx-access.log"
+    odd = (
+        access("10.0.0.1", agent="a name").encode().replace(b"a name", b"caf\xe9 \xed\xa0\x80 \xff")
+    )
+    lines = [*[access("10.0.0.1").encode()] * 1800, *[odd] * 200]
+    log.write_bytes(b"\n".join([*lines, b'{"time":"2026-', b"\0\0", b""]))
+    found = await run_check(home, name)
+    assert found.verdict == Verdict.OK
+    assert "2 lines cannot be read" in found.summary
+    if "requests" in found.values:
+        assert found.values["requests"].value == len(lines)
+    log.write_bytes(b"\n".join([*lines, *[b"10.0.0.1 - - [26/Nov/2026] GET /"] * 100, b""]))
+    found = await run_check(home, name)
+    assert found.verdict == Verdict.UNKNOWN
+    assert "100 lines" in found.summary
+
+
 @pytest.mark.parametrize(
     ("address", "public_url", "verdict"),
     [

@@ -26,6 +26,9 @@ from chitlaq.ops.checks.sources.system import SystemView
 
 FEW_REQUESTS = 1000
 MOST = 0.5
+FEW_UNREAD = 10
+MOST_UNREAD = 0.01
+"""Of the requests. A power failure may leave a few lines in part."""
 COUNTED_SECONDS = analysis.COUNT_SECONDS + 5
 
 
@@ -39,13 +42,20 @@ async def _traffic(system: SystemView) -> Traffic:
     async def read() -> Traffic:
         return await system.blocking(partial(analysis.traffic, system.home, since, keep_files))
 
-    return await system.once("access log", read)
+    found = await system.once("access log", read)
+    if found.unread > max(FEW_UNREAD, found.requests * MOST_UNREAD):
+        raise UnknownResult(
+            f"{count(found.unread, 'line')} of {system.home.access_log} cannot be read, beside"
+            f" {count(found.requests, 'request')}: is nginx's configuration our own?"
+        )
+    return found
 
 
 def _left_out(found: Traffic) -> str:
     """Return what the figures of the day leave out."""
     own = f"; {found.benchmark:,} more from the benchmark" if found.benchmark else ""
-    return own + reach(found.since)
+    unread = f"; {count(found.unread, 'line')} cannot be read" if found.unread else ""
+    return own + unread + reach(found.since)
 
 
 @check(

@@ -93,7 +93,7 @@ def _end_of(path: Path) -> list[str]:
     try:
         with path.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_END_BYTES))
-            return log.read().decode(errors="replace").splitlines()[-SHOWN:]
+            return log.read().decode(errors="replace").removesuffix("\n").split("\n")[-SHOWN:]
     except OSError as error:
         raise UnknownResult(str(error)) from None
 

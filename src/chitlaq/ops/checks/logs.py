@@ -275,4 +275,4 @@ async def _journal(system: SystemView, *words: str) -> list[str]:
     text = await system.run(
         "journalctl", "--since", "24 hours ago", "--no-pager", "-q", *words, package="systemd"
     )
-    return text.splitlines()
+    return text.removesuffix("\n").split("\n") if text else []

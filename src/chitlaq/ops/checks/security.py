@@ -48,7 +48,7 @@ async def audit(system: SystemView) -> CheckOutcome:
     if result.code and "no matches" not in result.stdout + result.stderr:
         reason = (result.stderr or result.stdout).strip().splitlines()
         raise UnknownResult(f"ausearch failed: {reason[-1] if reason else 'no output'}")
-    records = [line for line in result.stdout.splitlines() if line.startswith("type=")]
+    records = [line for line in result.stdout.split("\n") if line.startswith("type=")]
     types = Counter(line.split(" ", 1)[0].removeprefix("type=") for line in records)
     refused = [line for line in records if _REFUSED.search(line)]
     return outcome(

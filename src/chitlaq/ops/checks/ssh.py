@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,17 +21,15 @@ from chitlaq.ops.checks.model import (
     check,
     outcome,
 )
+from chitlaq.ops.checks.sources import openssh
 from chitlaq.ops.checks.sources.system import SystemView
 
 SHOWN = 20
 
 AUTH_LOG = Path("/var/log/auth.log")
 
-_FAILED = re.compile(r"failed password|invalid user|authentication failure", re.IGNORECASE)
-_ACCEPTED = re.compile(r"accepted (?:publickey|password|keyboard-interactive)", re.IGNORECASE)
 _CLASSIC = re.compile(r"(\w{3}) +(\d{1,2}) (\d\d:\d\d:\d\d) ")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_FROM = re.compile(r"\bfrom (\S+)")
 
 
 async def _ssh_lines(system: SystemView) -> list[str]:
@@ -76,14 +73,13 @@ def _read_auth_log(path: Path, since: datetime) -> list[str]:
         if file.stat().st_mtime < since.timestamp():
             continue
         try:
-            with file.open(errors="replace") as log:
+            with file.open(errors="replace", newline="\n") as log:
                 for line in log:
                     at = _stamp(line, datetime.now().astimezone())
                     if at is None or at < since:
                         continue
                     is_written = True
-                    if "sshd" in line:
-                        found.append(line.rstrip("\n"))
+                    found.append(line.rstrip("\n"))
         except PermissionError:
             raise UnknownResult(f"this user cannot read {file}: add it to the group adm") from None
     if not is_written:
@@ -116,8 +112,7 @@ def _stamp(line: str, now: datetime) -> datetime | None:
     return None
 
 
-def _sources(lines: Sequence[str]) -> Table:
-    times = Counter(found[1] for line in lines if (found := _FROM.search(line)))
+def _sources(times: Counter[str]) -> Table:
     rows = [[f"{number:,}", address] for address, number in times.most_common(SHOWN)]
     return Table("by address", ["times", "from"], rows)
 
@@ -134,12 +129,15 @@ def _sources(lines: Sequence[str]) -> Table:
     timeout_seconds=10.0,
 )
 async def ssh_failed(system: SystemView) -> CheckOutcome:
-    lines = [line for line in await _ssh_lines(system) if _FAILED.search(line)]
+    found = openssh.failures(await _ssh_lines(system))
+    by_address: Counter[str] = Counter()
+    for failure in found:
+        by_address[failure.address] += failure.attempts
     return outcome(
-        f"{count(len(lines), 'failed attempt')}",
-        {"failed": Value(len(lines), "", *system.thresholds.ssh_failures_a_day)},
-        _sources(lines),
-        Lines("last", lines[-SHOWN:]),
+        f"{count(by_address.total(), 'failed attempt')}",
+        {"failed": Value(by_address.total(), "", *system.thresholds.ssh_failures_a_day)},
+        _sources(by_address),
+        Lines("last", [failure.line for failure in found[-SHOWN:]]),
     )
 
 
@@ -153,15 +151,15 @@ async def ssh_failed(system: SystemView) -> CheckOutcome:
     timeout_seconds=10.0,
 )
 async def ssh_accepted(system: SystemView) -> CheckOutcome:
-    lines = [line for line in await _ssh_lines(system) if _ACCEPTED.search(line)]
-    by_password = [line for line in lines if "accepted password" in line.lower()]
-    said = f"{count(len(lines), 'login')}"
+    found = openssh.logins(await _ssh_lines(system))
+    by_password = sum(login.method == "password" for login in found)
+    said = f"{count(len(found), 'login')}"
     if by_password:
-        said += f", {len(by_password)} of them with a password"
+        said += f", {by_password} of them with a password"
     return outcome(
         said,
-        {"accepted": Value(len(lines)), "by_password": Value(len(by_password))},
-        _sources(lines),
-        Lines("last", lines[-SHOWN:]),
+        {"accepted": Value(len(found)), "by_password": Value(by_password)},
+        _sources(Counter(login.address for login in found)),
+        Lines("last", [login.line for login in found[-SHOWN:]]),
         least=Verdict.WARNING if by_password else Verdict.OK,
     )

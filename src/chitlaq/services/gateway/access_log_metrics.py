@@ -14,12 +14,14 @@ import msgspec
 from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.telemetry import logs, metrics
+from chitlaq.logs import access
 from chitlaq.logs.follow import Follower
 
 POLL_SECONDS = 0.25
 MEMBERS_SECONDS = 600.0
 SERVICE = "api-gateway"
 EDGE = "nginx"
+SHOWN_BYTES = 200
 NGINX_LIMITS = ("account", "signed-out", "files", "connections")
 """The limits that nginx itself applies: nginx.conf.j2."""
 
@@ -120,7 +122,7 @@ class AccessLog:
 
 
 _expected_decoder = msgspec.json.Decoder(list[tuple[str, str, int]])
-_decoder = msgspec.json.Decoder(_Line)
+_read = access.reader(_Line)
 _counter = metrics.RequestCounter(SERVICE)
 metrics.initialize(metrics.RATE_LIMITED, *((EDGE, limit) for limit in NGINX_LIMITS))
 
@@ -144,10 +146,11 @@ class _RefusedMembers:
 
 
 def _count(line: bytes, refused: _RefusedMembers) -> None:
-    try:
-        entry = _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        log.warning("access log line not understood", error=str(error))
+    entry = _read(line)
+    if entry is None:
+        log.warning(
+            "access log line not understood", line=line[:SHOWN_BYTES].decode(errors="replace")
+        )
         return
     is_own = entry.limit in NGINX_LIMITS and not entry.upstream_time
     # A service counts itself what it refused.
