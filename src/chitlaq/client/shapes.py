@@ -34,7 +34,10 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """A picture of a post or a message; ``blurhash`` is None until it is ready."""
+    """A picture of a post or a message; ``blurhash`` is None until it is ready.
+
+    ``still_url`` is that of an animation that stands still, and None for other pictures.
+    """
 
     id: UUID
     url: str
@@ -42,6 +45,7 @@ class Picture(msgspec.Struct, frozen=True):
     height: int
     alt: str
     blurhash: str | None
+    still_url: str | None
 
 
 class PollOption(msgspec.Struct, frozen=True):
@@ -130,6 +134,7 @@ class Media(msgspec.Struct, frozen=True):
     alt: str
     blurhash: str | None
     is_animated: bool
+    still_url: str | None
     reason: str | None
 
 

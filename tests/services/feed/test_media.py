@@ -238,6 +238,17 @@ async def test_animation_becomes_a_small_one(
         answer = await seen(client, made["url"], ada, Accept="image/avif")
         shown: Any = Image.open(io.BytesIO(answer.content))
         assert (shown.format, shown.n_frames, shown.size) == ("WEBP", 3, (480, 360))
+        for kind in ("AVIF", "WEBP"):
+            answer = await seen(client, made["still_url"], ada, Accept=f"image/{kind.lower()}")
+            still: Any = Image.open(io.BytesIO(answer.content))
+            assert (still.format, getattr(still, "n_frames", 1)) == (kind, 1)
+            assert still.size == (480, 360)
+    post = await ada.write("it moves", media_ids=[made["id"]], visibility="followers")
+    assert post["media"][0]["still_url"] == made["still_url"]
+    assert (await seen(client, made["still_url"])).status_code == 404
+    plain = await uploaded(ada, encoded(picture()))
+    assert plain["still_url"] is None
+    assert (await seen(client, plain["url"].replace("large", "still"), ada)).status_code == 404
 
 
 @pytest.mark.parametrize("is_signed_in", [True, False])

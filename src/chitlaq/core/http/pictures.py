@@ -19,7 +19,8 @@ NOT_ATTACHABLE = (
 class Picture(msgspec.Struct, frozen=True):
     """A picture of a post or a message.
 
-    ``blurhash`` stands for it until it is loaded, and is null until it is ready.
+    ``blurhash`` stands for it until it is loaded, and is null until it is ready. ``still_url`` is that of an
+    animation that stands still, for who prefers reduced motion, and null for other pictures.
     """
 
     id: UUID
@@ -28,12 +29,27 @@ class Picture(msgspec.Struct, frozen=True):
     height: int
     alt: str
     blurhash: str | None
+    still_url: str | None
 
     @classmethod
-    def of(cls, media_id: UUID, width: int, height: int, alt: str, blurhash: str | None) -> Self:
-        return cls(media_id, url(media_id), width, height, alt, blurhash)
+    def of(
+        cls,
+        media_id: UUID,
+        width: int,
+        height: int,
+        alt: str,
+        blurhash: str | None,
+        has_still: bool,
+    ) -> Self:
+        still = still_url(media_id) if has_still else None
+        return cls(media_id, url(media_id), width, height, alt, blurhash, still)
 
 
 def url(media_id: UUID) -> str:
     """Where the largest rendition of a picture is."""
     return f"/api/media/{media_id}/large"
+
+
+def still_url(media_id: UUID) -> str:
+    """Where the still of an animation is."""
+    return f"/api/media/{media_id}/still"

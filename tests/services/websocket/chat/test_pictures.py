@@ -54,7 +54,8 @@ async def test_picture_is_seen_by_those_who_may_read_its_message_and_by_nobody_e
     await ended.post("/api/auth/logout", {"refresh_token": ended.refresh_token})
 
     async def is_known() -> bool:
-        return (await ended.get("/api/conversations")).status_code == 401
+        # To the service that hands pictures out.
+        return (await ended.get("/api/users/me")).status_code == 401
 
     await eventually(is_known)
     rules: list[tuple[Member | None, tuple[int, int, int]]] = [

@@ -26,6 +26,7 @@ from chitlaq.services.feed.media.orders import (
     MOST_PIXELS,
     MOST_PIXELS_OF_FRAMES,
     SIZES,
+    STILL,
     Answer,
     Order,
     Size,
@@ -181,11 +182,13 @@ def _still(order: Order, picture: Image.Image) -> Answer:
         return facts
     scaled = _upright(_scaled(picture, largest, is_lying), orientation)
     clean = _standard_colours(scaled)
-    written = []
     renditions = {one.name: clean if one is largest else _resized(clean, one) for one in sizes}
-    for output in order.outputs:
-        data = _encoded(renditions[output.size], output.format)
-        written.append(_write(output.descriptor, data))
+    written = [
+        _write(output.descriptor, _encoded(renditions[output.size], output.format))
+        if output.size in renditions
+        else 0
+        for output in order.outputs
+    ]
     return msgspec.structs.replace(facts, blurhash=_blurred(clean), written=tuple(written))
 
 
@@ -333,7 +336,10 @@ def _animated(order: Order, picture: Image.Image) -> Answer:
         frames.append(bare)
         durations.append(max(LEAST_FRAME_MS, int(frame.info.get("duration", 100) or 100)))
     blurred = _blurred(frames[0])
-    written = [0] * len(order.outputs)
+    written = [
+        _write(output.descriptor, _encoded(frames[0], output.format)) if output.size == STILL else 0
+        for output in order.outputs
+    ]
     # From the largest to the smallest, each in place of the one before: two sizes are never in memory.
     for size in reversed(ANIMATED):
         for place, frame in enumerate(frames):

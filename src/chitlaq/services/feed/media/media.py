@@ -218,7 +218,7 @@ async def visible_file(
         database: where who may see it is decided.
         viewer: who asks.
         media_id: of the picture.
-        size: ``small``, ``medium`` or ``large``.
+        size: ``small``, ``medium`` or ``large``; of an animation also ``still``.
         accepted: the request's header ``Accept``.
 
     Raises:

@@ -38,8 +38,16 @@ SIZES: dict[Purpose, tuple[Size, ...]] = {
     "banner": (Size("small", 600, 200, is_cut=True), Size("large", 1500, 500, is_cut=True)),
 }
 """By purpose, the largest last: that is the picture whose width and height are shown."""
+STILL = "still"
+"""The first picture of an animation, in the size of the largest, for those who do not want to see it move."""
 ANIMATED = (Size("small", 160, 320), Size("medium", 320, 480), Size("large", 480, 480))
-"""Of an animation in a post, which is WebP only."""
+"""Of an animation in a post, which is WebP only, but for the still."""
+
+
+def sizes_of(purpose: Purpose) -> list[str]:
+    """The names of all renditions that a picture may have."""
+    names = [size.name for size in SIZES[purpose]]
+    return [*names, STILL] if purpose == "post" else names
 
 
 class Output(msgspec.Struct, frozen=True):

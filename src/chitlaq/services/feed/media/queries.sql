@@ -39,7 +39,8 @@ DELETE FROM feed.media WHERE id = $1 AND state = 'uploading';
 
 -- name: own_media
 -- A picture, as its owner sees it.
-SELECT m.id, m.state, m.reason, m.alt, m.width, m.height, m.is_animated, m.blurhash
+SELECT m.id, m.state, m.reason, m.alt, m.width, m.height, m.is_animated, m.blurhash,
+       EXISTS (SELECT FROM feed.media_files f WHERE f.media_id = m.id AND f.size = 'still') AS has_still
 FROM feed.media m WHERE m.id = $2 AND m.owner_id = $1 AND m.deleted_at IS NULL AND m.state <> 'uploading';
 
 -- name: update_alt
@@ -118,7 +119,7 @@ ORDER BY f.format LIMIT 1;
 
 -- name: pictures_of_posts (prepared)
 -- What posts show, in order; what failed is left out. Index: post_media's primary key.
-SELECT o.post_id, m.id, m.width, m.height, m.alt, m.blurhash
+SELECT o.post_id, m.id, m.width, m.height, m.alt, m.blurhash, m.has_still
 FROM feed.post_media o JOIN feed.picture_cards m ON m.id = o.media_id
 WHERE o.post_id = ANY ($1::uuid[])
 ORDER BY o.post_id, o.position;

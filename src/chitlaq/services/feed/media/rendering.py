@@ -17,7 +17,7 @@ import msgspec
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import cpu_affinity, files, programs
-from chitlaq.services.feed.media.orders import FORMATS, SIZES, Answer, Order, Output, Purpose
+from chitlaq.services.feed.media.orders import FORMATS, Answer, Order, Output, Purpose, sizes_of
 
 LOOK_SECONDS = 10.0
 RENDER_SECONDS = 120.0
@@ -66,7 +66,7 @@ async def rendered(
         RenderingError: it may be rendered when tried again.
         OSError: the folder's disk is full.
     """
-    kinds = [(size.name, kind) for size in SIZES[purpose] for kind in FORMATS]
+    kinds = [(size, kind) for size in sizes_of(purpose) for kind in FORMATS]
     with ExitStack() as stack:
         outputs = [stack.enter_context(files.unnamed(folder)) for _ in kinds]
         order = Order(

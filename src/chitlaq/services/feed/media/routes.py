@@ -80,7 +80,7 @@ async def describe_picture(
 )
 async def picture(
     media_id: UUID,
-    size: Literal["small", "medium", "large"],
+    size: Literal["small", "medium", "large", "still"],
     viewer: Identity | None,
     state: FeedState,
     request: Request[Any, Any, State],

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.http.pictures import url
+from chitlaq.core.http.pictures import still_url, url
 from chitlaq.core.http.schemas import Incoming, normalize
 from chitlaq.core.visible import cleaned
 
@@ -27,8 +27,9 @@ class MediaChange(Incoming, frozen=True):
 class Media(msgspec.Struct, frozen=True):
     """A picture, as its owner sees it.
 
-    ``url`` answers when it is ready. In it, ``large`` may be replaced by ``medium`` or ``small``. ``reason``
-    says why it failed.
+    ``url`` answers when it is ready. In it, ``large`` may be replaced by ``medium`` or ``small``.
+    ``still_url`` is that of an animation that stands still, and null for other pictures. ``reason`` says
+    why it failed.
     """
 
     id: UUID
@@ -39,6 +40,7 @@ class Media(msgspec.Struct, frozen=True):
     alt: str
     blurhash: str | None
     is_animated: bool
+    still_url: str | None
     reason: str | None
 
     @classmethod
@@ -52,5 +54,6 @@ class Media(msgspec.Struct, frozen=True):
             row["alt"],
             row["blurhash"],
             row["is_animated"],
+            still_url(row["id"]) if row["has_still"] else None,
             row["reason"],
         )

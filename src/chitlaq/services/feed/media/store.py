@@ -18,7 +18,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
-from chitlaq.services.feed.media.orders import FORMATS, SIZES
+from chitlaq.services.feed.media.orders import FORMATS, SIZES, sizes_of
 
 READ_BYTES = 1 << 18
 LISTED_AT_ONCE = 1000
@@ -157,7 +157,7 @@ def name_of(file: str) -> str:
 
 def objects_of(name: str) -> list[str]:
     """Every object that a picture can have."""
-    sizes = dict.fromkeys(size.name for sizes in SIZES.values() for size in sizes)
+    sizes = dict.fromkeys(size for purpose in SIZES for size in sizes_of(purpose))
     files = [f"{size}.{kind}" for size in sizes for kind in FORMATS]
     return [original_of(name), *(rendition_of(name, file) for file in files)]
 

@@ -13,7 +13,7 @@ from chitlaq.core.text import tokens
 from chitlaq.services.websocket.chat.schemas import Message, Person, Reaction
 
 _reactors = msgspec.json.Decoder(dict[str, list[UUID]])
-_pictures = msgspec.json.Decoder(list[tuple[UUID, int, int, str, str | None]])
+_pictures = msgspec.json.Decoder(list[tuple[UUID, int, int, str, str | None, bool]])
 
 
 class Place(NamedTuple):
