@@ -100,8 +100,12 @@ async def test_resume_brings_what_is_new_shrunk_and_gone_and_then_how_far_one_ha
             assert [one["notification"]["post"]["text"] for one in others] == ["shrunk", "new"]
             assert [one["notification"]["count"] for one in others] == [1, 1]
             assert (last["type"], last["unread"]) == ("notifications_read", 2)
-        await device.send('{"type":"resume","conversations":{},"notifications":"yesterday"}')
-        assert (await received(device, "error"))["status"] == 422
+        for since in ("yesterday", "0001-01-01T00:00:00+14:00"):
+            body = {"type": "resume", "conversations": {}, "notifications": since}
+            await device.send(json.dumps(body))
+            assert (await received(device, "error"))["status"] == 422
+        # Later than any calendar.
+        await resumed(device, "ffffffff-ffff-7fff-bfff-ffffffffffff")
         await device.send('{"type":"resume","conversations":{}}')
         assert len(await until(device, "resumed")) == 1
 

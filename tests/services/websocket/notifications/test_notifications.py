@@ -88,7 +88,9 @@ async def _both(member: Member) -> list[dict[str, Any]] | None:
 
 async def test_reading_refuses_what_is_no_position(join: Join) -> None:
     ada = await join()
-    for until in ("", "yesterday", "2026-11-26T12:00:00", "019ac000-0000-7000-8000-000000000000"):
+    outside = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+    unknown = "019ac000-0000-7000-8000-000000000000"
+    for until in ("", "yesterday", "2026-11-26T12:00:00", unknown, *outside):
         answer = await ada.post("/api/notifications/read", {"until": until})
         assert (answer.status_code, list(answer.json()["errors"])) == (422, ["until"]), until
     assert (await ada.post("/api/notifications/read", {})).status_code == 422

@@ -12,6 +12,7 @@ import msgspec
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Paging, cursor_after
+from chitlaq.core.http.schemas import require_moment
 from chitlaq.services.websocket.chat.schemas import Person
 from chitlaq.services.websocket.notifications.kinds import ABOUT_CONVERSATIONS, ABOUT_POSTS
 from chitlaq.services.websocket.notifications.schemas import (
@@ -151,9 +152,10 @@ def position(name: str, text: str) -> datetime:
     """
     try:
         found = msgspec.convert(text, datetime, strict=False)
-    except msgspec.ValidationError:
+        require_moment(name, found)
+    except ValueError:
         return _unknown(name)
-    return found if found.tzinfo else _unknown(name)
+    return found
 
 
 def _unknown(name: str) -> datetime:

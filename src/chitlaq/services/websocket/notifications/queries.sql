@@ -319,7 +319,8 @@ SELECT latest FROM websocket.notified_accounts WHERE account_id = $1;
 -- name: replay_position
 -- Where a group is now; of one that is gone, when it began.
 SELECT coalesce((SELECT position FROM websocket.notifications WHERE recipient_id = $1 AND id = $2),
-                uuid_extract_timestamp($2), 'epoch');
+                -- An id that nobody gave may name a time that is in no calendar.
+                least(coalesce(uuid_extract_timestamp($2), 'epoch'), now()));
 
 -- name: recently_notified
 -- Of these members ($1), whose notifications changed in the last seconds ($2), and which; null: how far they have read.
