@@ -53,7 +53,7 @@ CREATE TABLE websocket.push_subscriptions (
     -- The position up to which it was pushed, and when that was.
     pushed_until timestamptz NOT NULL DEFAULT clock_timestamp(),
     pushed_at timestamptz,
-    -- Pushes in a row that were given up.
+    -- What was not taken in a row; a refusal counts for several failures.
     failures smallint NOT NULL DEFAULT 0 CHECK (failures >= 0),
     -- When the job that pushes is due, if one waits: there is never need for two.
     job_due_at timestamptz

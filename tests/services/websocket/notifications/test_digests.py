@@ -66,6 +66,21 @@ async def test_digest_comes_in_the_morning_if_something_is_unread_and_once(
     assert "- 1 like of your posts" in mail["text"]
     for secret in (other.username, f"Member {other.username}", "a secret between us"):
         assert secret not in mail["text"] + mail["html"] + mail["subject"]
+    # What it told is not told again when more of the same follows.
+    told, again = members["told"], await join()
+    (liked,) = (await told.get("/api/notifications")).json()["items"]
+    await again.put(f"/api/posts/{liked['post']['id']}/like")
+
+    async def has_grown() -> bool:
+        (one,) = (await told.get("/api/notifications")).json()["items"]
+        return bool(one["count"] == 2)
+
+    await eventually(has_grown)
+    await morning(stack, {"told": told})
+    assert ["- 1 like of your posts" in one["text"] for one in await mails_to(stack, told)] == [
+        True,
+        True,
+    ]
     # The link in its header ends them (RFC 8058).
     end = urlsplit(mail["unsubscribe"])
     ended = await other.client.post(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -85,6 +86,7 @@ def test_push_services_are_on_the_internet_and_have_tls() -> None:
         "https://fcm.googleapis.com/fcm/send/x",
         "https://updates.push.services.mozilla.com:443/wpush/v2/x",
         "https://[2606:4700::1111]/x",
+        "https://[64:ff9b::8.8.8.8]/x",
     ):
         require_public(endpoint)
     for endpoint in (
@@ -92,6 +94,8 @@ def test_push_services_are_on_the_internet_and_have_tls() -> None:
         "https://valkey:6379/x", "https://127.0.0.1/x", "https://10.0.0.1/x", "https://[::1]/x",
         "https://169.254.169.254/latest", "https://u:p@push.example.com/x", "https://push.example.com:0/x",
         "https://[::ffff:10.0.0.1]/x", "https://push.example.com:99999/x", "//push.example.com",
+        "https://[64:ff9b::10.0.0.1]/x", "https://[2002:a00:1::1]/x", "https://224.0.0.1/x",
+        "https://[ff0e::1]/x",
     ):  # fmt: skip
         with pytest.raises(ValueError, match="must be"):
             require_public(endpoint)
@@ -112,6 +116,17 @@ async def test_subscription_that_is_none_is_refused(join: Join, service: PushSer
     ):
         answer = await member.post(PUSH, good | change)
         assert answer.status_code == 422, (change, answer.text)
+
+
+async def test_browser_that_several_sign_in_with_is_one_members(
+    join: Join, service: PushService
+) -> None:
+    members, browser = [await join() for _ in range(4)], service.browser()
+    for _ in range(3):
+        answers = [member.post(PUSH, browser.subscription) for member in members]
+        assert {one.status_code for one in await asyncio.gather(*answers)} == {204}
+        states = [(await member.get(PUSH)).json()["is_subscribed"] for member in members]
+        assert states.count(True) == 1
 
 
 async def test_push_says_that_there_is_something_new_and_not_what(
@@ -243,7 +258,7 @@ async def test_subscription_ends_when_its_push_service_says_so_or_never_takes_a_
         assert len(browser.got) == 1
 
 
-async def test_push_is_tried_again_when_its_service_is_busy(
+async def test_busy_push_service_gets_one_push_after_a_pause_whatever_happens_meanwhile(
     join: Join, stack: Stack, service: PushService
 ) -> None:
     member, other, browser = await join(), await join(), service.browser(503)
@@ -255,7 +270,26 @@ async def test_push_is_tried_again_when_its_service_is_busy(
         return any(row["is_later"] for row in await stack.sql(WAITING, session))
 
     await eventually(is_put_back)
+    await liked(member, other)
+    await told(member, 2)
+    # Also what is due earlier waits for the end of the pause.
+    await stack.sql(HURRY, session)
+    await eventually(is_put_back)
+    assert (len(await stack.sql(WAITING, session)), len(browser.got)) == (1, 1)
     browser.status = 201
+    await stack.sql(
+        "UPDATE websocket.push_subscriptions SET pushed_at = NULL WHERE session_id = $1", session
+    )
     await stack.sql(HURRY, session)
     await eventually(lambda: len(browser.got) == 2)
-    assert (await member.get(PUSH)).json()["is_subscribed"]
+    state = (await member.get(PUSH)).json()
+    latest = (await told(member, 2))[0]
+    assert browser.read(browser.got[1], state["public_key"]) == {"id": latest["id"]}
+
+    async def is_forgiven() -> bool:
+        rows = await stack.sql(
+            "SELECT failures FROM websocket.push_subscriptions WHERE session_id = $1", session
+        )
+        return [row["failures"] for row in rows] == [0]
+
+    await eventually(is_forgiven)

@@ -31,8 +31,12 @@ KEPT_SECONDS = 86_400
 """How long a push service keeps a push for a device that is off."""
 ANSWER_SECONDS = 10.0
 ANSWER_BYTES = 10_000
-MOST_FAILURES = 5
-"""So many pushes in a row that are given up end a subscription."""
+COUNTED = {"delivered": 0, "unreachable": 1, "refused": 6}
+MOST_FAILURES = 30
+"""Failures in a row, counted as above, that end a subscription: a day of silence, or five refusals."""
+FIRST_PAUSE_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 3600.0
+"""The pause doubles with each failure in a row; whatever happens meanwhile waits for its end."""
 GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 BUSY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
@@ -46,10 +50,6 @@ class Push(msgspec.Struct, frozen=True):
 
 
 PUSH = JobKind("push", Push, timeout_seconds=30.0, max_attempts=8, first_pause_seconds=15.0)
-
-
-class PushFailedError(Exception):
-    """A push service did not take a push, and may take it later."""
 
 
 class Pushes:
@@ -103,15 +103,17 @@ class Pushes:
         if result == "gone":
             await self._end(payload.session_id)
             return
-        if result == "unreachable" and job.counted < PUSH.max_attempts:
-            raise PushFailedError(f"{_host(row['endpoint'])} did not take a push")
         async with job.completing() as session:
-            is_delivered = result == "delivered"
+            # What was not taken is pushed later, with what is new by then.
+            position = latest["position"] if result != "unreachable" else None
             failures = await session.value(
-                "note_push", payload.session_id, latest["position"], is_delivered
+                "note_push", payload.session_id, position, COUNTED[result]
             )
             if failures is not None and failures >= MOST_FAILURES:
                 await session.execute("unsubscribe", payload.session_id)
+            elif position is None:
+                due = datetime.now(UTC) + self._pause(failures or 1)
+                await session.execute("push_later", payload.session_id, due, logs.request_id())
 
     def _due(self, row: Any) -> datetime | None:
         """Return when a push may be sent that may not be sent now."""
@@ -123,8 +125,15 @@ class Pushes:
             if until is not None:
                 return until
         pushed_at: datetime | None = row["pushed_at"]
-        after = pushed_at and pushed_at + timedelta(seconds=self._settings.push_pause_seconds)
+        after = pushed_at and pushed_at + self._pause(row["failures"])
         return after if after and now < after else None
+
+    def _pause(self, failures: int) -> timedelta:
+        """Return how long nothing is sent to a device after a push, or after so many failures in a row."""
+        longer = FIRST_PAUSE_SECONDS * 2.0 ** (failures - 1) if failures else 0.0
+        return timedelta(
+            seconds=max(self._settings.push_pause_seconds, min(longer, LONGEST_PAUSE_SECONDS))
+        )
 
     async def _send(self, row: Any, notification: UUID) -> str:
         """Send a push; return what became of it, as in the metric."""

@@ -18,6 +18,10 @@ SET kinds = excluded.kinds, quiet_from = excluded.quiet_from, quiet_until = excl
 -- Whether a device is pushed to.
 SELECT EXISTS (SELECT FROM websocket.push_subscriptions WHERE session_id = $1);
 
+-- name: lock_endpoints
+-- Subscribe after all who did it before have committed: else two sign-ins of a browser might keep one endpoint.
+SELECT pg_advisory_xact_lock(hashtextextended('push endpoints', 0));
+
 -- name: forget_endpoint
 -- End the subscription that a browser had under another sign-in.
 DELETE FROM websocket.push_subscriptions WHERE endpoint = $1 AND session_id <> $2;
@@ -55,7 +59,7 @@ SELECT 'push', jsonb_build_object('session_id', session_id), $3, now() + make_in
 WITH begun AS (
     UPDATE websocket.push_subscriptions SET job_due_at = NULL WHERE session_id = $1 RETURNING *
 )
-SELECT b.account_id, b.endpoint, b.public_key, b.secret, b.pushed_until, b.pushed_at,
+SELECT b.account_id, b.endpoint, b.public_key, b.secret, b.pushed_until, b.pushed_at, b.failures,
        EXISTS (SELECT FROM auth.live_sessions l WHERE l.id = b.session_id) AS is_live,
        s.kinds, s.quiet_from, s.quiet_until, s.time_zone
 FROM begun b LEFT JOIN websocket.notification_settings s USING (account_id);
@@ -79,19 +83,25 @@ WHERE a.account_id = $1 AND n.kind = ANY ($3::text[]) AND NOT n.is_filtered
 ORDER BY n.position DESC LIMIT 1;
 
 -- name: note_push
--- Note that a device was pushed to, or that it was given up; how often in a row it was.
+-- Note that a device was pushed to up to a position (null: no further than before), and how much a failure counts (0:
+-- there was none); what was counted in a row.
 UPDATE websocket.push_subscriptions
 SET pushed_until = greatest(pushed_until, $2), pushed_at = clock_timestamp(),
-    failures = CASE WHEN $3 THEN 0 ELSE failures + 1 END
+    failures = CASE WHEN $3::smallint = 0 THEN 0 ELSE failures + $3::smallint END
 WHERE session_id = $1
 RETURNING failures;
 
 -- name: due_digests
--- Members whose digest is due, the longest first, and how much of each kind is unread since the one before. Of
--- conversations, each counts as one. Index: notification_settings_by_digest.
+-- Members whose digest is due, the longest first, and how much of each kind is unread since the one before: of a group
+-- that has grown since then, what it has grown by. Of conversations, each counts as one.
+-- Indexes: notification_settings_by_digest, notification_causes_by_group.
 SELECT s.account_id, s.kinds, s.time_zone, s.digest, s.unsubscribe_token,
        (SELECT jsonb_object_agg(c.kind, c.number)
-        FROM (SELECT n.kind, sum(CASE WHEN n.kind = 'message' THEN 1 ELSE n.count END) AS number
+        FROM (SELECT n.kind, sum(CASE
+                  WHEN n.kind = 'message' THEN 1
+                  WHEN n.created_at > s.digested_at THEN n.count
+                  ELSE greatest(1, (SELECT count(*) FROM websocket.notification_causes o
+                                    WHERE o.notification_id = n.id AND o.at > s.digested_at)) END) AS number
               FROM websocket.notifications n
               WHERE n.recipient_id = s.account_id AND n.position > greatest(a.read_until, s.digested_at)
                 AND NOT n.is_filtered

@@ -36,6 +36,7 @@ async def add(
         except ValueError as error:
             raise problems.invalid({"endpoint": str(error)}) from None
     async with database.transaction() as session:
+        await session.execute("lock_endpoints")
         await session.execute("forget_endpoint", wanted.endpoint, member.session_id)
         is_added = await session.execute(
             "subscribe",
