@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from socket import SOCK_STREAM
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
@@ -26,6 +26,8 @@ from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 import h11
 
 MAX_BYTES = 100_000_000
+# RFC 6052: a router of the network translates it to the IPv4 address in it.
+_NAT64 = ip_network("64:ff9b::/96")
 READ_BYTES = 1 << 16
 
 
@@ -134,10 +136,20 @@ async def _public_address(host: str, port: int) -> str:
     found = await loop.getaddrinfo(host, port, type=SOCK_STREAM)
     addresses = [str(one[4][0]) for one in found]
     for address in addresses:
-        parsed = ip_address(address)
-        if not (getattr(parsed, "ipv4_mapped", None) or parsed).is_global:
+        if not is_public(ip_address(address)):
             raise ValueError(f"{address} is a private address")
     return addresses[0]
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address leads to the internet, and not into this network, as IPv4 in IPv6 may."""
+    inner: IPv4Address | None = None
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = IPv4Address(address.packed[-4:])
+    found = inner or address
+    return found.is_global and not found.is_multicast
 
 
 async def _exchange(

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from chitlaq.core.host import http_client
 from chitlaq.core.http.schemas import Incoming
 from chitlaq.services.websocket.notifications.channels import encryption, quiet_hours
 from chitlaq.services.websocket.notifications.kinds import SECURITY, Kind
@@ -139,7 +140,7 @@ def require_public(endpoint: str) -> None:
         raise ValueError("must be a URL of https")
     host = str(parts.hostname)
     try:
-        is_public = ip_address(host).is_global
+        is_public = http_client.is_public(ip_address(host))
     except ValueError:
         is_public = "." in host
     if not is_public:
