@@ -175,7 +175,7 @@ async def test_sign_in_with_a_password_that_is_just_being_changed_begins_no_sess
             async def waits() -> bool:
                 statement = (
                     "SELECT FROM pg_stat_activity"
-                    " WHERE wait_event_type = 'Lock' AND query LIKE '%has_password%'"
+                    " WHERE wait_event_type = 'Lock' AND query LIKE '%begin_session%'"
                 )
                 return bool(await stack.sql(statement))
 

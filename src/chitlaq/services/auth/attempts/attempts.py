@@ -31,14 +31,19 @@ from chitlaq.services.auth.state import AuthState
 
 FORGET_SECONDS = 600.0
 
-LIMITS = ("address", "login", "network")
+_WHY = {
+    "address": "Too many wrong names and passwords from here",
+    "network": "Too many wrong names and passwords from here",
+    "login": "Too many wrong passwords: a device that was signed in before gets in, and so does a new"
+    " password",
+}
 
 Result = Literal["success", "failure", "limited", "incomplete"]
 """``incomplete``: the password was right, and a second factor is needed."""
 
 log = logs.get("attempts")
 
-for _limit in LIMITS:
+for _limit in _WHY:
     metrics.initialize(metrics.RATE_LIMITED, ("auth-service", _limit))
 
 
@@ -123,25 +128,21 @@ async def _begin(state: AuthState, name: str, account_id: UUID | None, origin: O
         Problem: 429, with the seconds to wait.
     """
     name_hash = hashlib.sha256(name.encode()).digest()
-    row = await state.database.row("place_of_attempt", account_id, origin.device, origin.limited)
-    assert row is not None
-    if origin.device is not None and row["is_device"]:
-        attempt = Attempt(name_hash, f"device {origin.device.hex()}", None, None)
-    else:
-        is_known = row["is_address"] or origin.limited is None
-        place = f"address {origin.limited}" if is_known else ""
-        network = edge.wide_network_of(origin.limited) if origin.limited else None
-        attempt = Attempt(name_hash, place, origin.limited, network)
-    await _require(state, attempt)
+    network = edge.wide_network_of(origin.limited) if origin.limited else None
     async with state.database.session() as session:
-        if await session.value("count_attempt", attempt.name_hash, attempt.place) is not None:
-            return attempt
-        left = await session.value("pause_left", attempt.name_hash, attempt.place)
-    raise _limited(
-        left or 1,
-        "login",
-        "Too many wrong passwords: a device that was signed in before gets in, and so does a new password",
-    )
+        row = await session.row(
+            "begin_attempt",
+            name_hash,
+            account_id,
+            origin.device,
+            origin.limited,
+            *_bounds(state, network),
+        )
+    assert row is not None
+    _refuse_reached(row)
+    if row["is_device"]:
+        return Attempt(name_hash, row["place"], None, None)
+    return Attempt(name_hash, row["place"], origin.limited, network)
 
 
 async def _is_right(
@@ -169,18 +170,34 @@ async def _require(state: AuthState, attempt: Attempt) -> None:
     """
     if attempt.address is None:
         return
-    limits = state.settings.limits
     row = await state.database.row(
-        "limits_reached",
-        attempt.address,
+        "limits_reached", attempt.address, *_bounds(state, attempt.network)
+    )
+    if row is not None:
+        _refuse_reached(row)
+
+
+def _bounds(state: AuthState, network: str | None) -> tuple[float, str | None, int]:
+    """What may fail a minute from an address, the network around it, and what may fail in that."""
+    limits = state.settings.limits
+    return (
         float(limits.address_attempts_per_minute),
-        attempt.network,
+        network,
         limits.network_failed_names_per_hour,
     )
-    assert row is not None
-    for limit in ("address", "network"):
-        if row[limit] is not None:
-            raise _limited(row[limit], limit, "Too many wrong names and passwords from here")
+
+
+def _refuse_reached(row: Any) -> None:
+    """Refuse an attempt because of the limit that it has reached, if any.
+
+    Raises:
+        Problem: 429, with the seconds to wait.
+    """
+    limit = row["reached"]
+    if limit is None:
+        return
+    metrics.RATE_LIMITED.labels("auth-service", limit).inc()
+    raise problems.too_many_requests(max(1, math.ceil(row["seconds"] or 1)), limit, _WHY[limit])
 
 
 async def uncount(state: AuthState, attempt: Attempt) -> None:
@@ -227,8 +244,3 @@ async def forget_forever(database: Database) -> None:
         async with database.session() as session:
             await session.execute("forget_attempts")
         await asyncio.sleep(FORGET_SECONDS)
-
-
-def _limited(seconds: float, limit: str, why: str) -> Problem:
-    metrics.RATE_LIMITED.labels("auth-service", limit).inc()
-    return problems.too_many_requests(max(1, math.ceil(seconds)), limit, why)

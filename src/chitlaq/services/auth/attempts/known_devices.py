@@ -15,26 +15,27 @@ from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sessions.devices import named
 
 
-async def remember(session: Session, account_id: UUID, origin: Origin) -> bool:
-    """Remember a device, in the caller's transaction; return whether it is new to an account that has others.
+def key_of(origin: Origin) -> bytes:
+    """By what a device is known.
 
     A client without a cookie is known by its address and what it calls itself: enough to tell its owner, and
     no proof of anything.
     """
     client = f"client {origin.client} {origin.user_agent}".encode()
-    key = origin.device or hashlib.sha256(client).digest()
-    is_new: bool = await session.value("see_device", account_id, key, origin.limited)
-    if is_new:
+    return origin.device or hashlib.sha256(client).digest()
+
+
+async def remember(session: Session, account_id: UUID, origin: Origin) -> None:
+    """Remember a device, in the caller's transaction."""
+    if await session.value("see_device", account_id, key_of(origin), origin.limited):
         await session.execute("forget_devices", account_id)
-    return is_new
 
 
-async def see(
+async def tell(
     session: Session, settings: Settings, account_id: UUID, to: Recipient, origin: Origin
 ) -> None:
-    """Remember a device that signs in, in the caller's transaction, and tell the owner if it is new."""
-    if not await remember(session, account_id, origin):
-        return
+    """Tell an owner of a new device, in the transaction that remembers it."""
+    await session.execute("forget_devices", account_id)
     await mails.tell(
         session,
         settings,

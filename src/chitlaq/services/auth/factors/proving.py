@@ -17,6 +17,7 @@ from chitlaq.core.http.service import Context
 from chitlaq.services.auth import metrics
 from chitlaq.services.auth.audit import audit
 from chitlaq.services.auth.factors import owner, passkeys, recovery, totp
+from chitlaq.services.auth.factors.refusals import second_factor_needed, second_factor_required
 from chitlaq.services.auth.factors.schemas import Assertion, Proof
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.passwords import passwords
@@ -56,27 +57,23 @@ async def require(
     methods: list[str] = await state.database.value("second_factors", account_id)
     if not methods:
         return ()
-    methods.append("recovery_code")
     if passkey is not None:
         if await _is_signed(state, passkey, asked, account_id, origin):
             return ("passkey",)
-        raise _required(PASSKEY_REFUSED, methods)
+        raise second_factor_required(PASSKEY_REFUSED, methods)
     if code is None:
-        raise _required(
-            "A second factor is needed: send a code of your app, a recovery code or a passkey's answer, too.",
-            methods,
-        )
+        raise second_factor_needed(methods)
     plain = recovery.plain(code)
     if totp.is_code(plain):
         if await totp.check(state, account_id, plain, origin):
             return ("totp",)
-        raise _required(
+        raise second_factor_required(
             "The code is wrong or was used: send the one that the app shows next.",
             methods,
         )
     if await _use_recovery_code(state, account_id, plain, origin):
         return ("recovery_code",)
-    raise _required("The recovery code is wrong or was used: send another.", methods)
+    raise second_factor_required("The recovery code is wrong or was used: send another.", methods)
 
 
 async def step_up(state: AuthState, member: Identity, given: Proof, origin: Origin) -> None:
@@ -153,7 +150,3 @@ async def _use_recovery_code(
     result = "success" if is_right else "failure"
     metrics.SECOND_FACTORS.labels("recovery_code", result).inc()
     return is_right
-
-
-def _required(detail: str, methods: list[str]) -> Problem:
-    return Problem(HTTPStatus.UNAUTHORIZED, detail, kind="second-factor-required", methods=methods)

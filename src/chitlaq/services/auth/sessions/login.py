@@ -13,7 +13,7 @@ from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth.accounts.accounts import login_name
 from chitlaq.services.auth.attempts import attempts
 from chitlaq.services.auth.attempts.attempts import Attempt
-from chitlaq.services.auth.factors import proving
+from chitlaq.services.auth.factors import proving, refusals
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.schemas import Login, SignedIn
@@ -43,13 +43,15 @@ async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
             "The name or the password is wrong, or the address is not confirmed yet: then open the link"
             " in the mail, or request a new one at /api/auth/verify/resend."
         )
-    proved = await _second_factor(state, row, wanted, attempt, origin)
-    methods = ("password", *proved)
+    methods: tuple[str, ...] = ("password",)
+    if wanted.code is not None or wanted.passkey is not None:
+        methods += await _second_factor(state, row, wanted, attempt, origin)
     try:
         signed_in = await _begin(state, row, wanted.password, methods, attempt, origin)
-    except Problem:
+    except Problem as problem:
         await attempts.uncount(state, attempt)
-        attempts.note("failure", origin, row["username"])
+        is_incomplete = problem.kind == refusals.KIND
+        attempts.note("incomplete" if is_incomplete else "failure", origin, row["username"])
         raise
     attempts.note("success", origin, row["username"])
     return signed_in
@@ -58,19 +60,13 @@ async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
 async def _second_factor(
     state: AuthState, row: Any, wanted: Login, attempt: Attempt, origin: Origin
 ) -> tuple[str, ...]:
-    """Require what the account needs beside its password, which was right."""
+    """Judge what was sent beside the password, which was right."""
     try:
         return await proving.require(state, row["id"], wanted.code, origin, wanted.passkey)
     except Problem as problem:
-        result: attempts.Result = "failure"
-        if problem.status is HTTPStatus.TOO_MANY_REQUESTS:
-            result = "limited"
-        if wanted.code is None and wanted.passkey is None:
-            result = "incomplete"
-            await attempts.uncount(state, attempt)
-        else:
-            await attempts.failed(state, attempt)
-        attempts.note(result, origin, row["username"])
+        is_limited = problem.status is HTTPStatus.TOO_MANY_REQUESTS
+        await attempts.failed(state, attempt)
+        attempts.note("limited" if is_limited else "failure", origin, row["username"])
         raise
 
 
@@ -85,8 +81,7 @@ async def _begin(
     """Begin a session for who typed the right password, hashed anew if the parameters have changed.
 
     Raises:
-        Problem: 403 if the account is disabled; 503, it is another hash by now. What changes a password ends
-            all sessions, so this one, too.
+        Problem: as of `sessions.begin_by_password`.
     """
     account_id, password_hash = row["id"], row["password_hash"]
     if passwords.needs_rehash(password_hash):
@@ -95,9 +90,6 @@ async def _begin(
             async with state.database.session() as session:
                 if await session.execute("replace_password", account_id, password_hash, rehashed):
                     password_hash = rehashed
-    async with state.database.transaction() as session:
-        if await session.value("has_password", account_id, password_hash):
-            signed_in = await sessions.begin(state, session, account_id, origin, methods)
-            await attempts.forgive(session, attempt)
-            return signed_in
-    raise problems.unavailable("The password was changed at this moment: sign in again.")
+    return await sessions.begin_by_password(
+        state, account_id, password_hash, origin, methods, attempt
+    )

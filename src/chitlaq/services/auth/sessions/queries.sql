@@ -7,14 +7,12 @@ JOIN auth.universities u ON u.id = a.university_id
 LEFT JOIN feed.member_cards c ON c.id = a.id
 WHERE (a.email = $1 OR a.username = $1) AND NOT a.is_synthetic;
 
--- name: insert_session (prepared)
--- Begin a session: for $6 days unless it is used, and for no more than $7 days. Who revokes the account's
--- tokens waits, or is waited for. No row: the account is disabled.
-INSERT INTO auth.sessions (account_id, refresh_hash, user_agent, address, methods, expires_at)
-SELECT id, $2, $3, $4, $5, now() + make_interval(days => least($6::integer, $7::integer))
-FROM auth.accounts WHERE id = $1 AND disabled_at IS NULL
-FOR SHARE
-RETURNING id;
+-- name: begin_session (prepared)
+-- Begin a session, or say why not, and all that belongs to it: its entry in the audit log, the device, and the attempt
+-- that is forgiven. For $6 days unless it is used, and for no more than $7. With the account as signed_in_account has it.
+SELECT b.outcome, b.session_id, b.factors, b.is_new_device, a.*
+FROM auth.begin_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) b
+LEFT JOIN LATERAL auth.signed_in_account(b.session_id, $15) a ON true;
 
 -- name: lock_session
 -- The session that a refresh token is or was of, held until the transaction ends; before it its account, as
@@ -60,22 +58,8 @@ SET refresh_hash = $2, successor_key = $3, last_used_at = now(), address = $6,
 WHERE id = $1;
 
 -- name: signed_in_account (prepared)
--- The account of a session, as what it is told when it signs in, and until when a token may be valid. The time
--- is read after the session was locked: tokens are revoked by their time. If roles need a second factor ($2), the
--- account has one and the session has shown it, or its identity provider says so.
-SELECT d.erase_at, a.id, a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email, a.language,
-       CASE WHEN NOT $2 OR 'mfa' = ANY(s.methods)
-                 OR s.methods && '{totp,recovery_code,passkey}' AND auth.second_factors(a.id) <> '{}'
-            THEN a.roles ELSE '{}' END AS roles,
-       u.name AS university,
-       extract(epoch FROM clock_timestamp())::float8 AS issued_at,
-       extract(epoch FROM s.expires_at)::float8 AS session_expires_at
-FROM auth.sessions s
-JOIN auth.accounts a ON a.id = s.account_id
-JOIN auth.universities u ON u.id = a.university_id
-LEFT JOIN auth.departures d ON d.account_id = a.id
-LEFT JOIN feed.member_cards c ON c.id = a.id
-WHERE s.id = $1;
+-- The account of a session ($1), as what it is told; if $2, roles need a second factor.
+SELECT * FROM auth.signed_in_account($1, $2);
 
 -- name: end_session
 -- End a session of an account that is not over yet.

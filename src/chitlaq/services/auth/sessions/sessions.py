@@ -22,7 +22,9 @@ from chitlaq.services.auth import mails
 from chitlaq.services.auth.accounts.accounts import token_hash, user_of
 from chitlaq.services.auth.accounts.schemas import User
 from chitlaq.services.auth.attempts import known_devices
+from chitlaq.services.auth.attempts.attempts import Attempt
 from chitlaq.services.auth.audit import audit
+from chitlaq.services.auth.factors.refusals import second_factor_needed
 from chitlaq.services.auth.mails import Recipient
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sessions import devices
@@ -59,10 +61,56 @@ async def begin(
     Raises:
         Problem: 403 if the account is disabled.
     """
+    signed_in = await _begin(state, session, account_id, origin, methods)
+    assert signed_in is not None
+    return signed_in
+
+
+async def begin_by_password(
+    state: AuthState,
+    account_id: UUID,
+    password_hash: str,
+    origin: Origin,
+    methods: Sequence[str],
+    attempt: Attempt,
+) -> SignedIn:
+    """Begin a session for who typed the right password, and forgive the attempt.
+
+    Mostly one statement: a transaction is needed where a mail or the end of another session belongs to it.
+
+    Raises:
+        Problem: 401 if the password alone is not enough; 403 if the account is disabled; 503, the password is
+            another by now. What changes a password ends all sessions, so this one, too.
+    """
+    attempted = (password_hash, attempt.name_hash, attempt.place, attempt.network)
+    if origin.replaced is None:
+        async with state.database.session() as session:
+            signed_in = await _begin(
+                state, session, account_id, origin, methods, attempted, tells=False
+            )
+        if signed_in is not None:
+            return signed_in
+    async with state.database.transaction() as session:
+        signed_in = await _begin(state, session, account_id, origin, methods, attempted)
+    assert signed_in is not None
+    return signed_in
+
+
+async def _begin(
+    state: AuthState,
+    session: Session,
+    account_id: UUID,
+    origin: Origin,
+    methods: Sequence[str],
+    attempted: tuple[str | None, bytes | None, str | None, str | None] = (None, None, None, None),
+    *,
+    tells: bool = True,
+) -> SignedIn | None:
+    """Begin a session; None, nothing was done: its owner must be told, and is not without ``tells``."""
     refresh_token = secrets.token_urlsafe(32)
     tokens = state.settings.tokens
-    session_id = await session.value(
-        "insert_session",
+    row = await session.row(
+        "begin_session",
         account_id,
         token_hash(refresh_token),
         origin.user_agent,
@@ -70,22 +118,28 @@ async def begin(
         list(methods),
         tokens.session_days,
         tokens.longest_session_days,
+        known_devices.key_of(origin),
+        origin.limited,
+        tells,
+        *attempted,
+        tokens.second_factor_for_roles,
     )
-    if session_id is None:
+    assert row is not None
+    outcome = row["outcome"]
+    if outcome == "disabled":
         raise _disabled()
-    await audit.write(
-        session,
-        account_id,
-        "signed_in",
-        replace(origin, session_id=session_id),
-        methods=" ".join(methods),
-    )
+    if outcome == "changed":
+        raise problems.unavailable("The password was changed at this moment: sign in again.")
+    if outcome == "incomplete":
+        raise second_factor_needed(row["factors"])
+    if outcome == "new_device":
+        return None
     if origin.replaced is not None:
         await _end_replaced(session, origin.replaced, origin)
-    row = await _account(state, session, session_id)
-    to = Recipient(row["email"], row["display_name"], row["language"])
-    await known_devices.see(session, state.settings, account_id, to, origin)
-    return _signed_in(state, row, session_id, refresh_token)
+    if row["is_new_device"]:
+        to = Recipient(row["email"], row["display_name"], row["language"])
+        await known_devices.tell(session, state.settings, account_id, to, origin)
+    return _signed_in(state, row, row["session_id"], refresh_token)
 
 
 async def refresh(
