@@ -13,7 +13,7 @@ import zstandard
 
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import BackupKind, Record
-from chitlaq.backups.context import BackupContext
+from chitlaq.backups.context import BackupContext, size_of
 from chitlaq.backups.offsite import fetch
 from chitlaq.backups.offsite.remote_copies import open_copies
 from chitlaq.backups.wal import archive
@@ -54,7 +54,7 @@ def make(context: BackupContext, kind: BackupKind, hour: int = 2, system: int = 
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         file = target
-    record = Record(name, kind, moment, 1.0, path, 300_000, records.digest(file))
+    record = Record(name, kind, moment, 1.0, path, size_of(target), records.digest(file))
     if kind == "full":
         record = msgspec.structs.replace(record, begin_wal=SEGMENT, end_wal=SEGMENT, system=system)
     records.write(context.folder, record)

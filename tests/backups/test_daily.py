@@ -28,6 +28,7 @@ def days_of_backups(context: BackupContext) -> None:
         name = f"configuration_{number}"
         moment = LATER - timedelta(days=number)
         made = Record(name, "configuration", moment, 1.0, name, 1, "0" * 64)
+        (context.folder / name).write_bytes(b"x")
         records.write(context.folder, made)
         records.write(copies.registry_folder(context, context.settings.backups.copy_to), made)
 

@@ -84,7 +84,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def make_backups(stack: Stack, vault: str) -> None:
-    """The records of a backup of each kind, verified, restored and copied."""
+    """A backup of each kind, verified, restored and copied."""
     now = datetime.now(UTC)
     looked = ProofResult(now, is_good=True, detail="as it was", seconds=2.0, lost_seconds=1.0)
     for kind in ("full", "dump", "configuration"):
@@ -100,6 +100,8 @@ def make_backups(stack: Stack, vault: str) -> None:
             drilled=looked,
         )
         records.write(stack.home / "backups", record)
+        (stack.home / "backups" / kind).mkdir()
+        (stack.home / "backups" / record.path).write_bytes(bytes(record.bytes))
     (stack.home / "backup").mkdir()
     (stack.home / "backup" / "log-copied").write_text(vault)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from chitlaq.backups import configuration, pictures
-from chitlaq.backups.catalog import records, retention, status
+from chitlaq.backups.catalog import presence, records, retention, status
 from chitlaq.backups.catalog.records import KINDS, BackupKind, Catalog, ProofResult, Record
 from chitlaq.backups.catalog.retention import RetentionDecision, RetentionPolicy
 from chitlaq.backups.context import BackupContext, make_private_folder, wal_lock
@@ -35,18 +35,19 @@ def run(
         on_outcome: called after each step.
         since: steps that succeeded since then are not repeated.
     """
-    before = records.read(context.folder)
+    before = presence.read(context.folder)
     kinds = [kind for kind in kinds_due(context, today) if not _is_taken(before, kind, since)]
     steps = Steps(on_outcome)
     steps.outcomes += take_backups(context, kinds, on_outcome)
     steps.run("pictures", pictures.copy, context, today)
     if context.settings.backups.copy_to:
         steps.run("copy pictures", picture_copies.copy, context, is_finding=False)
-    catalog = records.read(context.folder)
+    catalog = presence.read(context.folder)
     seen = AlreadyVerified()
     recent = min(since or datetime.max.replace(tzinfo=UTC), datetime.now(UTC) - REVERIFY_AFTER)
     for record in catalog.good:
-        if record.verified is None or record.verified.at < recent:
+        is_due = record.verified is None or record.verified.at < recent
+        if is_due or record.lost or record.changed_at:
             steps.run(f"verify {record.id}", _verify, context, record, seen)
     for name in catalog.damaged:
         steps.run(f"record {name}", _damaged_record, name)
@@ -128,7 +129,7 @@ def retention_decisions(
     context: BackupContext, now: datetime, named: Sequence[Record] = ()
 ) -> list[RetentionDecision]:
     """Decide which backups are kept: all by the policy, or only the named ones."""
-    catalog = records.read(context.folder)
+    catalog = presence.read(context.folder)
     if named:
         return retention.decide_named(catalog, named)
     return retention.decide(catalog, retention_policy(context), now)

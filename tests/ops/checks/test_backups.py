@@ -41,9 +41,18 @@ def bad(hours: float) -> ProofResult:
 def keep(home: Home, kind: BackupKind, hours: float, **fields: Any) -> Record:
     name = {"dump": "chitlaq", "configuration": "config"}.get(kind, kind)
     made = ago(hours)
-    record = Record(f"{name}_{made:%Y%m%dT%H%M%S%f}", kind, made, 2.0, "file", 1000, "0" * 64)
+    own = f"{name}_{made:%Y%m%dT%H%M%S%f}"
+    record = Record(own, kind, made, 2.0, own, 1000, "0" * 64)
     record = msgspec.structs.replace(record, **fields)
-    records.write(home.root / "backups", record)
+    folder = home.root / "backups"
+    records.write(folder, record)
+    files = [folder / own]
+    if record.is_physical:
+        files = [folder / own / "backup_manifest", folder / own / "base" / "5" / "1259"]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x" * (1000 // len(files)))
+        os.utime(file, (made.timestamp(), made.timestamp()))
     return record
 
 
@@ -99,6 +108,41 @@ async def test_one_bad_backup_is_critical_beside_good_ones(home: Home) -> None:
     found = await say(home, "backup.database")
     assert found.verdict == CRITICAL
     assert "12 rows are missing" in found.summary
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("database", "dump"), ("physical", "full"), ("configuration", "configuration")],
+)
+async def test_record_is_no_backup_without_its_files(
+    home: Home, name: str, kind: BackupKind
+) -> None:
+    wanted = {"CHITLAQ_BACKUPS_RECIPIENTS": RECIPIENT}
+    record = keep(home, kind, 1, verified=good(0.8), drilled=good(0.8))
+    path = home.root / "backups" / record.path
+    file = path / "base" / "5" / "1259" if record.is_physical else path
+    assert (await say(home, f"backup.{name}", **wanted)).verdict == OK
+
+    file.touch()
+    found = await say(home, f"backup.{name}", **wanted)
+    assert found.verdict == WARNING
+    assert f"`chitlaq backup verify {record.id}`" in found.summary
+    os.utime(file, (0, 0))
+
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    found = await say(home, f"backup.{name}", **wanted)
+    assert found.verdict == CRITICAL
+    assert "999 bytes instead of 1,000" in found.summary
+    file.write_bytes(whole)
+    os.utime(file, (0, 0))
+
+    path.rename(path.with_name("aside"))
+    found = await say(home, f"backup.{name}", **wanted)
+    assert found.verdict == CRITICAL
+    assert f"{path} is missing" in found.summary
+    path.with_name("aside").rename(path)
+    assert (await say(home, f"backup.{name}", **wanted)).verdict == OK
 
 
 async def test_damaged_record_is_critical_for_its_own_kind_only(home: Home) -> None:

@@ -166,6 +166,7 @@ async def test_catalogue_of_backups_shows_what_was_proven(alone: Stack, ada: Vis
     folder = alone.home / "backups"
     (folder / "records").mkdir(parents=True)
     for name, drilled in (("chitlaq_1", good), ("chitlaq_2", bad)):
+        (folder / f"{name}.sql").write_bytes(bytes(1_500_000))
         records.write(
             folder,
             Record(name, "dump", at, 1.0, f"{name}.sql", 1_500_000, "0", verified=good, drilled=drilled),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -68,6 +68,8 @@ class Record(msgspec.Struct, frozen=True):
         end_wal: the last WAL segment without which no restore is possible.
         timeline: of a base backup, its WAL timeline.
         system: of a base backup, the server's system identifier.
+        lost: what `presence` sees to be wrong with its files; not stored.
+        changed_at: when they were changed, if that was after the last look that found them good; not stored.
     """
 
     id: str
@@ -90,6 +92,8 @@ class Record(msgspec.Struct, frozen=True):
     verified: ProofResult | None = None
     drilled: ProofResult | None = None
     copied: OffsiteCopy | None = None
+    lost: str = ""
+    changed_at: datetime | None = None
 
     @property
     def is_physical(self) -> bool:
@@ -103,12 +107,14 @@ class Record(msgspec.Struct, frozen=True):
 
     @property
     def is_bad(self) -> bool:
-        """Whether the last verification or the last drill failed."""
+        """Whether its files are lost, or the last verification or the last drill failed."""
         return self.last_failure is not None
 
     @property
     def last_failure(self) -> ProofResult | None:
-        """The latest of the last verification and the last drill that failed."""
+        """That its files are lost, or the latest of the last verification and the last drill that failed."""
+        if self.lost:
+            return ProofResult(datetime.now(UTC), False, self.lost, 0.0)
         failed = [one for one in (self.verified, self.drilled) if one and not one.is_good]
         return max(failed, key=lambda one: one.at, default=None)
 
@@ -175,7 +181,7 @@ def write(folder: Path, record: Record) -> None:
     """Store a record, replacing the previous one of the same backup."""
     place = folder / "records"
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    text = msgspec.json.encode(record)
+    text = msgspec.json.encode(msgspec.structs.replace(record, lost="", changed_at=None))
     sealed = _Sealed(msgspec.Raw(text), hashlib.sha256(text).hexdigest())
     files.write(place / f"{record.id}.json", msgspec.json.encode(sealed))
 

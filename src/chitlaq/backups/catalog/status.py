@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog import presence
 from chitlaq.backups.catalog.records import BackupKind, Catalog, MissingParentError, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.core.host import files
@@ -45,8 +45,13 @@ class KindStatus:
 
     @property
     def bad(self) -> tuple[Record, ...]:
-        """Backups whose last verification or drill failed."""
+        """Backups whose files are lost, or whose last verification or drill failed."""
         return tuple(record for record in self.records if record.is_bad)
+
+    @property
+    def changed(self) -> tuple[Record, ...]:
+        """Backups whose files were changed since they were last known to be good."""
+        return tuple(record for record in self.records if record.changed_at is not None)
 
     @property
     def last_verified(self) -> Record | None:
@@ -99,7 +104,7 @@ def read(context: BackupContext) -> BackupStatus:
         for one in (folder, folder / "records"):
             if one.exists():
                 next(one.iterdir(), None)
-    catalog = records.read(folder)
+    catalog = presence.read(folder)
     kinds = tuple(_kind_status(catalog, name) for name in KINDS)
     return BackupStatus(
         folder, kinds, tuple(uncopied(context, catalog)), _wal_copied_at(context), _refusal(context)

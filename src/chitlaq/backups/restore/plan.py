@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog import presence
 from chitlaq.backups.catalog.records import Catalog, MissingParentError, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.postgres import base_backup, recovery
@@ -99,7 +99,7 @@ def choose(
     if timeline is not None and timeline not in archive.timelines:
         there = ", ".join(map(str, archive.timelines))
         raise OperatorError(f"The WAL has no timeline {timeline}. Timelines: {there or 'none'}.")
-    catalog = records.read(context.folder)
+    catalog = presence.read(context.folder)
     if name is not None:
         record, line = _choose_named(context, catalog, archive, name, to_time, timeline)
         passed_over: list[str] = []

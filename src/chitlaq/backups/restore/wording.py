@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog import presence
 from chitlaq.backups.catalog.records import Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.postgres import base_backup
@@ -13,7 +13,7 @@ from chitlaq.core.point_in_time import shown
 
 def source(context: BackupContext, plan: RestorePlan) -> str:
     """What is restored: the backup, and up to when."""
-    record = records.read(context.folder).get(plan.backup)
+    record = presence.read(context.folder).get(plan.backup)
     if record is None:
         return f"{plan.backup}, which is gone"
     said = f"{plan.backup}, taken {shown(record.created_at)}, {_until(record, plan)}"
@@ -26,7 +26,7 @@ def source(context: BackupContext, plan: RestorePlan) -> str:
 
 def caveats(context: BackupContext, plan: RestorePlan) -> list[str]:
     """What is lost, what is known about the backup, and which newer ones are not used."""
-    record = records.read(context.folder).get(plan.backup)
+    record = presence.read(context.folder).get(plan.backup)
     if record is None:
         return []
     said = [f"Lost: {_lost(record, plan)}.", _proof(record)]

@@ -20,10 +20,10 @@ def list_(as_json: output.AsJson = False) -> None:
 
     Example: chitlaq backup list
     """
-    from chitlaq.backups.catalog import records
+    from chitlaq.backups.catalog import presence
 
     context = current()
-    catalog = records.read(context.folder)
+    catalog = presence.read(context.folder)
     if as_json:
         output.print_json([_as_json(context, record) for record in catalog.good])
         return
@@ -62,10 +62,18 @@ def _row(record: Record) -> list[str]:
         record.id,
         f"{record.created_at.astimezone():%Y-%m-%d %H:%M}",
         size(record.bytes),
-        _result(record.verified),
+        _verified(record),
         _result(record.drilled),
         f"{record.copied.at.astimezone():%m-%d %H:%M}" if record.copied else "",
     ]
+
+
+def _verified(record: Record) -> str:
+    if record.lost:
+        return f"BAD: {record.lost}"
+    if record.changed_at:
+        return f"{_result(record.verified)}; CHANGED {record.changed_at.astimezone():%m-%d %H:%M}"
+    return _result(record.verified)
 
 
 def _result(result: ProofResult | None) -> str:

@@ -20,10 +20,10 @@ def prune(
     Examples: chitlaq backup prune --yes · chitlaq backup prune full_20261124T023000 --yes
     """
     from chitlaq.backups import daily
-    from chitlaq.backups.catalog import records
+    from chitlaq.backups.catalog import presence
 
     context = current()
-    catalog = records.read(context.folder)
+    catalog = presence.read(context.folder)
     named = [find(context, catalog, name) for name in names or []]
     decisions = daily.retention_decisions(context, datetime.now(UTC), named)
     output.print_table(

@@ -1,6 +1,7 @@
 """Backups: whether they are made, restored and compared, archived, and copied off-site.
 
-They judge the records that verification and restore drills write; a file in a folder is no proof.
+They judge the records that verification and restore drills write, since a file in a folder is no proof,
+and whether the files are still there, of the same size and unchanged, since a record is no backup.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ async def _proved(system: SystemView, name: str, what: str) -> CheckOutcome:
 
 def _broken(kind_status: KindStatus) -> CheckOutcome | None:
     """Report backups that are known to be bad, before they are needed."""
-    said = [f"{one.id}: {_fault(one)}" for one in kind_status.bad]
+    said = [f"{one.id}: {one.last_failure.detail}" for one in kind_status.bad if one.last_failure]
     said += [f"{name}: its record is damaged" for name in kind_status.damaged]
     if not said:
         return None
@@ -115,7 +116,7 @@ def _table(kind_status: KindStatus) -> Table:
                 one.id,
                 duration(_age(one.created_at)),
                 size(one.bytes),
-                one.verified.detail if one.verified else "never",
+                _verified(one),
                 one.drilled.detail if one.drilled else "never",
             ]
             for one in reversed(kind_status.records[-SHOWN:])
@@ -123,9 +124,25 @@ def _table(kind_status: KindStatus) -> Table:
     )
 
 
-def _fault(record: Record) -> str:
-    looks = (record.drilled, record.verified)
-    return next(look.detail for look in looks if look is not None and not look.is_good)
+def _verified(record: Record) -> str:
+    if record.lost or record.changed_at:
+        return record.lost or "changed since"
+    return record.verified.detail if record.verified else "never"
+
+
+def _changed(kind_status: KindStatus, found: CheckOutcome) -> CheckOutcome:
+    """Warn of backups whose files were changed, which only verification can clear."""
+    if not kind_status.changed:
+        return found
+    last = kind_status.changed[-1]
+    assert last.changed_at is not None
+    return msgspec.structs.replace(
+        found,
+        verdict=worst((found.verdict, Verdict.WARNING)),
+        summary=f"files of {last.id} were changed {duration(_age(last.changed_at))} ago, after they were last"
+        f" known to be good: `chitlaq backup verify {last.id}` says whether they still are;"
+        f" {found.summary}",
+    )
 
 
 def _age(moment: datetime) -> float:
@@ -140,25 +157,27 @@ _BAD = " Once a new one is proved, delete a bad one: `chitlaq backup prune NAME 
     "backup.database",
     "Database dump",
     section=Section.BACKUPS,
-    looks_at="the records beside the backups",
+    looks_at="the records beside the backups, and size and time of the files",
     commands=("chitlaq backup list", "chitlaq backup drill"),
     remedy=_REMEDY + _BAD,
 )
 async def database(system: SystemView) -> CheckOutcome:
-    return await _proved(system, "dump", "dump")
+    found = await _proved(system, "dump", "dump")
+    return _changed((await _status(system)).of("dump"), found)
 
 
 @check(
     "backup.physical",
     "Base backup",
     section=Section.BACKUPS,
-    looks_at="the records beside the backups, and whether the server has tablespaces",
+    looks_at="the records beside the backups, size and time of the files, and the server's tablespaces",
     commands=("chitlaq backup list", "chitlaq backup verify", "chitlaq backup drill"),
     remedy=_REMEDY + _BAD,
 )
 async def physical(system: SystemView) -> CheckOutcome:
     _require_archive(system)
     found = await _proved(system, "physical", "base backup")
+    found = _changed((await _status(system)).of("physical"), found)
     # The records are judged without the server, too.
     with suppress(UnknownResult):
         if rows := await system.postgres.rows("tablespaces"):
@@ -218,7 +237,7 @@ async def archive(system: SystemView) -> CheckOutcome:
     "backup.configuration",
     "Configuration backup",
     section=Section.BACKUPS,
-    looks_at="the records beside the backups",
+    looks_at="the records beside the backups, and size and time of the files",
     commands=("ls -la {backups}/config_*.tar.gz", "tar -tzf {backups}/config_latest.tar.gz"),
     remedy="`chitlaq backup run configuration`. It contains secrets once `chitlaq backup key` has created a"
     " key.",
@@ -244,7 +263,9 @@ async def configuration(system: SystemView) -> CheckOutcome:
             _table(kind_status),
             least=Verdict.WARNING,
         )
-    return outcome(f"{said}: {newest.verified.detail}", values, _table(kind_status))
+    return _changed(
+        kind_status, outcome(f"{said}: {newest.verified.detail}", values, _table(kind_status))
+    )
 
 
 @check(
