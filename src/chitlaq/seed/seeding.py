@@ -41,15 +41,17 @@ _TABLES = (
     "feed.post_tags",
     "feed.likes",
 )
-_SEARCHED = ("feed.members", "feed.post_tags")
+_SEARCHED = ("feed.members", "feed.posts", "feed.post_tags")
 _CLAIMED = (
     *_TABLES,
+    "feed.post_words",
     "search.members",
     "search.words",
     "search.tags",
 )
 _ANALYZED = (
     *_TABLES,
+    "feed.post_words",
     "search.members",
     "search.words",
     "websocket.conversations",
@@ -216,7 +218,7 @@ async def _write(
         await _write_people(connection, who, graph, written, universities, seed, password, progress)
     await relations.write(connection, who, graph, until, chance(seed, "relations"))
     progress("search", 0, 1)
-    await connection.execute("SELECT search.index_all()")
+    await connection.execute("SELECT search.index_all(), search.index_texts()")
     progress("search", 1, 1)
     for table in _SEARCHED:
         await connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")

@@ -85,7 +85,12 @@ BORROWED = {
         "websocket.synthetic_conversation",
     ],
     "chitlaq_feed": [*PARTS, "websocket.set_message_audience"],
-    "chitlaq_search": [*PARTS, "feed.tags_beginning"],
+    "chitlaq_search": [
+        *PARTS,
+        "feed.posts_counted",
+        "feed.posts_found",
+        "feed.tags_beginning",
+    ],
     "chitlaq_ops": ["feed.counter_faults", "websocket.numbering_faults"],
     "chitlaq_websocket": [
         *PARTS,

@@ -13,6 +13,7 @@ from chitlaq.core.http.service import Context, Service
 from chitlaq.services.search.departures.departures import CONTRIBUTION
 from chitlaq.services.search.history.history import History
 from chitlaq.services.search.state import SearchState
+from chitlaq.services.search.texts.forms import Lexicon
 
 
 @asynccontextmanager
@@ -23,12 +24,14 @@ async def run(context: Context) -> AsyncIterator[SearchState]:
         tasks.running(history.write_forever),
         Runner(context.database, *parts).running(),
     ):
-        yield SearchState(database=context.database, history=history)
+        yield SearchState(
+            database=context.database, history=history, lexicon=Lexicon(context.database)
+        )
 
 
 SERVICE = Service(
     inventory.COMPONENTS["search-service"],
-    slices=("members", "tags", "suggest", "history"),
+    slices=("members", "posts", "tags", "suggest", "history"),
     run=run,
-    query_packages=("chitlaq.services.search.departures",),
+    query_packages=("chitlaq.services.search.departures", "chitlaq.services.search.texts"),
 )

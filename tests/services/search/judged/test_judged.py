@@ -151,7 +151,6 @@ async def test_member_who_is_meant_comes_first(campus: Campus, half: Half) -> No
     assert score.reaches(FIRST, FIVE), score
 
 
-@pytest.mark.xfail(reason="posts are not searched yet")
 @pytest.mark.parametrize("half", [TUNED, UNSEEN], ids=lambda half: half.name)
 async def test_post_that_is_meant_comes_first(campus: Campus, half: Half) -> None:
     score = await judgement.judge(half.for_posts, posts_for(campus.viewer, campus.texts))

@@ -1,0 +1,44 @@
+"""What searching in posts and in messages has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+from chitlaq.services.search.pages import FoundPage
+
+T = TypeVar("T")
+
+
+# Defined here because the API description names a page of these after this module.
+class SnippetPart(msgspec.Struct, frozen=True):
+    """A part of a text as it was written; parts that match what is searched for are to be emphasized."""
+
+    text: str
+    is_match: bool
+
+
+Reason = Literal[
+    "no_words", "no_value", "unknown_value", "misplaced", "too_many", "elsewhere", "not_found"
+]
+
+
+class Ignored(msgspec.Struct, frozen=True):
+    """What of the query was not searched for, and why (docs/search.md)."""
+
+    text: str
+    reason: Reason
+
+
+class FoundAuthor(msgspec.Struct, frozen=True):
+    username: str
+    display_name: str
+    avatar_url: str | None
+
+
+class FoundTextPage(FoundPage[T], Generic[T]):
+    """A page of texts, with what of the query was ignored."""
+
+    ignored: Sequence[Ignored]

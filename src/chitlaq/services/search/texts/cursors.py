@@ -1,0 +1,54 @@
+"""Where a list of texts goes on: after one that has been ranked, or with what is older than all of them."""
+
+from __future__ import annotations
+
+import binascii
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from typing import Self
+from uuid import UUID
+
+from chitlaq.core.http import problems
+
+_FORM = struct.Struct(">BBi16s")
+_OLDER, _EXACT = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a list.
+
+    Args:
+        after: the last one that was shown, or with ``is_older`` the oldest one before it.
+        is_older: whether the ranked ones are all shown.
+        way: how the query is understood.
+        total: what the first page said.
+    """
+
+    after: UUID
+    is_older: bool
+    way: int
+    total: int
+    is_total_exact: bool
+
+    def encoded(self) -> str:
+        flags = _OLDER * self.is_older | _EXACT * self.is_total_exact
+        packed = _FORM.pack(flags, self.way, self.total, self.after.bytes)
+        return urlsafe_b64encode(packed).decode().rstrip("=")
+
+    @classmethod
+    def of(cls, cursor: str) -> Self:
+        """Read a cursor.
+
+        Raises:
+            Problem: 422 if it is none.
+        """
+        try:
+            packed = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            flags, way, total, after = _FORM.unpack(packed)
+        except (ValueError, binascii.Error, struct.error):
+            raise problems.invalid(
+                {"cursor": "not a cursor; use the `next_cursor` of a page unchanged"}
+            ) from None
+        return cls(UUID(bytes=after), bool(flags & _OLDER), way, total, bool(flags & _EXACT))

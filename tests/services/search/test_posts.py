@@ -1,0 +1,178 @@
+"""Posts are found by what they say, at once, in several languages; what is typed is never an error."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from chitlaq.core.data import postgres
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.http.paging import Paging
+from chitlaq.core.text import folding
+from chitlaq.services.search.posts import posts
+from chitlaq.services.search.texts import words
+from chitlaq.services.search.texts.cursors import Place
+from chitlaq.services.search.texts.forms import Lexicon
+from tests.conftest import Member, Stack
+
+Join = Callable[[], Awaitable[Member]]
+
+
+async def found(by: Member | httpx.AsyncClient, text: str, **params: Any) -> dict[str, Any]:
+    answer = await by.get("/api/search/posts", params={"q": text, **params})
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def ids(by: Member | httpx.AsyncClient, text: str, **params: Any) -> list[str]:
+    return [one["id"] for one in (await found(by, text, **params))["items"]]
+
+
+async def test_post_is_found_at_once_by_all_that_is_said_of_it(stack: Stack, join: Join) -> None:
+    author, other = await join(), await join()
+    own, name = author.username, other.username
+    one = await author.write(
+        f"The zorbing lighthouses of Łódź{own} argued until midnight: https://example.org #Çağ{own} @{name}",
+        poll={"options": ["Quokkas", "Numbats"], "expires_in_seconds": 600},
+    )
+    answer = await other.write(f"Köprülerin gölgesinde {own}", reply_to=one["id"])
+    sure, no = [one["id"]], list[str]()
+    from_own = f"from:{own}"
+    for text, wanted in (
+        (f"zorbing lodz{own}", sure),
+        (f"lighthouse argue {from_own}", sure),
+        (f'"zorbing lighthouses" {from_own}', sure),
+        (f'"lighthouses zorbing" {from_own}', no),
+        (f"zorb {from_own}", sure),
+        (f"{from_own} quokkas", sure),
+        (f"tag:cag{own}", sure),
+        (f"#ÇAĞ{own} midnight", sure),
+        (f"{from_own} to:{name}", sure),
+        (f"to:{own} kopru", [answer["id"]]),
+        (f"{from_own} has:poll", sure),
+        (f"{from_own} has:link", sure),
+        (f"{from_own} has:picture", no),
+        (f"{from_own} zorbing -midnight", no),
+        (f"{from_own} zorbing -noon", sure),
+        (f"{from_own} noon OR midnight", sure),
+        (f"{from_own} after:2020", sure),
+        (f"{from_own} before:2020", no),
+        (f"{from_own} after:9000", no),
+        ("from:nobody_has_this zorbing", no),
+        (f"{from_own} zorbing unheardof{own}", sure),
+    ):
+        assert await ids(other, text) == wanted, text
+        assert await ids(other, text, sort="time") == wanted, text
+    assert await ids(author, f"from:me cag{own}") == sure
+    body = await found(other, f"{from_own} zorbing unheardof{own}")
+    assert body["ignored"] == [{"text": f"unheardof{own}", "reason": "not_found"}]
+    assert (body["total"], body["is_total_exact"]) == (1, True)
+    changed = {"text": f"Nothing <b>but</b> wombats {own}"}
+    assert (await author.patch(f"/api/posts/{one['id']}", changed)).status_code == 200
+    assert await ids(other, f"zorbing {own}") == await ids(other, own)
+    assert await ids(other, f"tag:cag{own}") == no
+    (item,) = (await found(other, f"{from_own} Wombat"))["items"]
+    assert item["snippet"] == [
+        {"text": "Nothing <b>but</b> ", "is_match": False},
+        {"text": "wombats", "is_match": True},
+        {"text": f" {own}", "is_match": False},
+    ]
+    assert (await author.delete(f"/api/posts/{one['id']}")).status_code == 204
+    assert await ids(other, from_own) == no
+    assert await stack.sql("SELECT FROM feed.post_words WHERE post_id = $1", one["id"]) == []
+
+
+ODD = [
+    " ", "%", "_", "\\", "'", '"', '""', "(", ")", "()", "&", "|", "!", ":*", "a:*", "<->", "a <-> b",
+    "'a' & 'b'", "!a", "@", "#", "*", "a", "ı", "ß", "李", "' OR 1=1 --", "'; DROP TABLE feed.posts; --",
+    "\\'", "a\\", "a:A", "\u202eadmin", "\ufeff", "\u0301" * 50, "👨‍👩‍👧", "مُحَمَّد", "שלום", "from:",
+    "from:'", "tag:", "has:", "before:", "in:x", "-", "--", "-from:", '-"', "OR", "OR OR", "a OR",
+    "-a -b", "-from:me", "from:me", "before:0001-01-01", "after:9999-12-31", "after:0000",
+    "from:" + "x" * 400, "a" * 500, "ab " * 166, "-a " * 160, "OR " * 160, "from:a " * 70,
+    "has:poll " * 50, '"a" ' * 120, "李" * 400, "ﷺ" * 20, "\U0001d504\U0001d521", "the", "der die das",
+]  # fmt: skip
+
+
+async def test_no_text_is_an_error(client: httpx.AsyncClient, stack: Stack, join: Join) -> None:
+    member = await join()
+    base = f"http://127.0.0.1:{stack.ports['search']}"
+    async with httpx.AsyncClient(base_url=base, timeout=60) as direct:
+        for text in ODD:
+            for params in ({"q": text}, {"q": text, "sort": "time", "page": "40"}):
+                answer = await direct.get("/search/posts", params=params, headers=member.headers)
+                assert answer.status_code == 200, (text, answer.text)
+    for cursor in ("x", "AAAA", "é", "A" * 31):
+        assert (
+            await member.get("/api/search/posts", params={"q": "a", "cursor": cursor})
+        ).status_code == 422
+
+
+@pytest.fixture
+async def database(stack: Stack) -> AsyncIterator[Database]:
+    packages = ("chitlaq.services.search.posts", "test", "chitlaq.services.search.texts")
+    made = Database(stack.dsn("chitlaq_search"), "test", postgres.load_queries(*packages))
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("sort", ["relevance", "time"])
+async def test_cursor_goes_on_without_gaps_and_repeats(
+    database: Database, join: Join, sort: posts.Sort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many, the latest are ranked, and the others follow."""
+    monkeypatch.setattr(posts, "CONSIDERED", 5)
+    author = await join()
+    written = [
+        (await author.write(f"{'Ponies' if n % 3 else 'Pony'} {author.username} {n}"))["id"]
+        for n in range(13)
+    ]
+    lexicon, viewer = Lexicon(database), UUID(author.id)
+    text = f"pony {author.username}"
+    read: list[str] = []
+    place: Place | None = None
+    while True:
+        page = await posts.find(database, lexicon, viewer, text, sort, Paging.of(1, 4), place)
+        assert (page.total, page.is_total_exact) == (5, False)
+        read += [str(item.id) for item in page.items]
+        if page.next_cursor is None:
+            break
+        place = Place.of(page.next_cursor)
+    assert len(read) == len(written)
+    assert set(read) == set(written)
+    if sort == "time":
+        assert read == written[::-1]
+    else:
+        # "Pony" itself before "ponies", among the latest five.
+        assert set(read[:2]) == {written[9], written[12]}
+        assert read[5:] == written[7::-1]
+    paged = [
+        str(item.id)
+        for number in (1, 2, 3, 4)
+        for item in (
+            await posts.find(database, lexicon, viewer, text, sort, Paging.of(number, 4), None)
+        ).items
+    ]
+    assert paged == read
+
+
+async def test_postgresql_parts_texts_as_python_does(stack: Stack) -> None:
+    known = [
+        chr(point)
+        for point in range(1, 0x20000)
+        if unicodedata.category(chr(point)) not in ("Cn", "Co", "Cs")
+        and not 0x3400 <= point <= 0xD7A3
+    ]
+    rows = await stack.sql(
+        "SELECT x, search.text_words(search.folded('a' || x || 'b c')) AS parts FROM unnest($1::text[]) x",
+        known,
+    )
+    odd = [
+        row["x"] for row in rows if row["parts"] != words.split(folding.folded(f"a{row['x']}b c"))
+    ]
+    assert odd == []
