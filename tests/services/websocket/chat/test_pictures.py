@@ -82,6 +82,17 @@ async def test_picture_is_seen_by_those_who_may_read_its_message_and_by_nobody_e
     for viewer, found in ((member, group), (former, group), (requested, request)):
         shown = [one for line in await history(viewer, found["id"]) for one in line["media"]]
         assert [one["url"] in urls for one in shown] == [True]
+    # Who left does not get a description that is written then.
+    await owner.patch(urls[0].removesuffix("/large"), {"alt": "After they left"})
+
+    async def described(viewer: Member) -> list[str]:
+        return [one["alt"] for line in await history(viewer, group["id"]) for one in line["media"]]
+
+    async def is_hidden() -> bool:
+        return await described(former) == [""]
+
+    await eventually(is_hidden)
+    assert await described(member) == ["After they left"]
     assert (await owner.delete(f"{path}/messages/1")).status_code == 204
     assert [(await seen(client, urls[0], one)).status_code for one in (owner, member)] == [404, 404]
 

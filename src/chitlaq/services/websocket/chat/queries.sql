@@ -42,7 +42,12 @@ SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id,
                   ORDER BY e.replaced_at LIMIT 1)
             ELSE m.text END AS text,
        m.sent_at, m.edited_at, m.deleted, m.reply_to, m.event, m.subject, m.username, m.display_name, m.avatar_url,
-       CASE WHEN $5::timestamptz IS NULL THEN m.reactions END AS reactions, m.folded_for, m.media
+       CASE WHEN $5::timestamptz IS NULL THEN m.reactions END AS reactions, m.folded_for,
+       -- A description may have been written since then.
+       CASE WHEN m.changed_at > $5
+            THEN (SELECT json_agg(jsonb_set(p.picture::jsonb, '{3}', '""') ORDER BY p.place)
+                  FROM json_array_elements(m.media) WITH ORDINALITY AS p (picture, place))
+            ELSE m.media END AS media
 FROM websocket.complete_messages m
 WHERE m.conversation_id = $1 AND m.seq > $2 AND m.seq <= $3
 ORDER BY m.seq LIMIT $4;
