@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chitlaq.core.installation.settings import Notifications
 from chitlaq.services.websocket.notifications.channels import encryption
-from chitlaq.services.websocket.notifications.channels.pushing import MOST_FAILURES
+from chitlaq.services.websocket.notifications.channels.pushing import MOST_FAILURES, Pushes
 from chitlaq.services.websocket.notifications.channels.schemas import require_public
 from tests.conftest import Member, Stack, eventually
 from tests.services.websocket.notifications import push_service
@@ -99,6 +100,16 @@ def test_push_services_are_on_the_internet_and_have_tls() -> None:
     ):  # fmt: skip
         with pytest.raises(ValueError, match="must be"):
             require_public(endpoint)
+
+
+def test_pause_is_by_the_clock_that_ended_the_push_before() -> None:
+    """A process whose clock is wrong would look again and again, or wait for an hour."""
+    pushes = Pushes(cast("Any", None), Notifications(), cast("Any", None))
+    for hours in (-1, 1):
+        now = datetime.now(UTC) + timedelta(hours=hours)
+        row = {"now": now, "failures": 0, "time_zone": None}
+        assert pushes._due(row | {"pushed_at": now - timedelta(seconds=61)}) is None
+        assert pushes._due(row | {"pushed_at": now - timedelta(seconds=59)}) is not None
 
 
 async def test_subscription_that_is_none_is_refused(join: Join, service: PushService) -> None:

@@ -9,7 +9,7 @@ two pushes to a device there is a pause.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -112,12 +112,12 @@ class Pushes:
             if failures is not None and failures >= MOST_FAILURES:
                 await session.execute("unsubscribe", payload.session_id)
             elif position is None:
-                due = datetime.now(UTC) + self._pause(failures or 1)
+                due = row["now"] + self._pause(failures or 1)
                 await session.execute("push_later", payload.session_id, due, logs.request_id())
 
     def _due(self, row: Any) -> datetime | None:
-        """Return when a push may be sent that may not be sent now."""
-        now = datetime.now(UTC)
+        """Return when a push may be sent that may not be sent now, by PostgreSQL's clock."""
+        now: datetime = row["now"]
         quiet = quiet_hours_of(row)
         if quiet is not None:
             where = quiet_hours.zone(quiet.time_zone)

@@ -59,7 +59,7 @@ SELECT 'push', jsonb_build_object('session_id', session_id), $3, now() + make_in
 WITH begun AS (
     UPDATE websocket.push_subscriptions SET job_due_at = NULL WHERE session_id = $1 RETURNING *
 )
-SELECT b.account_id, b.endpoint, b.public_key, b.secret, b.pushed_until, b.pushed_at, b.failures,
+SELECT b.account_id, b.endpoint, b.public_key, b.secret, b.pushed_until, b.pushed_at, b.failures, clock_timestamp() AS now,
        EXISTS (SELECT FROM auth.live_sessions l WHERE l.id = b.session_id) AS is_live,
        s.kinds, s.quiet_from, s.quiet_until, s.time_zone
 FROM begun b LEFT JOIN websocket.notification_settings s USING (account_id);
@@ -95,7 +95,7 @@ RETURNING failures;
 -- Members whose digest is due, the longest first, and how much of each kind is unread since the one before: of a group
 -- that has grown since then, what it has grown by. Of conversations, each counts as one.
 -- Indexes: notification_settings_by_digest, notification_causes_by_group.
-SELECT s.account_id, s.kinds, s.time_zone, s.digest, s.unsubscribe_token,
+SELECT s.account_id, s.kinds, s.time_zone, s.digest, s.unsubscribe_token, now() AS now,
        (SELECT jsonb_object_agg(c.kind, c.number)
         FROM (SELECT n.kind, sum(CASE
                   WHEN n.kind = 'message' THEN 1

@@ -58,14 +58,14 @@ async def change(
             quiet.time_zone if quiet else None,
             wanted.digest,
             wanted.filter_strangers,
-            next_digest(wanted.digest, where),
+            next_digest(datetime.now(UTC), wanted.digest, where),
         )
     return await of_member(database, member)
 
 
-def next_digest(rhythm: Rhythm, where: tzinfo) -> datetime | None:
+def next_digest(now: datetime, rhythm: Rhythm, where: tzinfo) -> datetime | None:
     """Return when the next digest is due, if there is one."""
-    return None if rhythm == "off" else quiet_hours.next_morning(datetime.now(UTC), rhythm, where)
+    return None if rhythm == "off" else quiet_hours.next_morning(now, rhythm, where)
 
 
 def kinds_of(row: Any) -> Mapping[Kind, Channels]:
