@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import struct
 import sys
@@ -209,3 +210,16 @@ async def test_process_can_open_nothing(tmp_path: Path) -> None:
     result = await programs.arun([sys.executable, "-c", script], timeout_seconds=60, writable=())
     assert result.stdout.strip() == "confined", result.stderr
     assert set(confined.ACCEPTED) == {"JPEG", "PNG", "WEBP", "GIF", "AVIF"}
+
+
+async def test_more_pictures_than_soon_can_be_looked_at_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rendering, "MOST_WAITING", 1)
+    taken = rendering.AT_ONCE + 1
+    answers = await asyncio.gather(
+        *(looked_at(b"no picture") for _ in range(taken + 2)), return_exceptions=True
+    )
+    assert [isinstance(one, Answer) for one in answers] == [True] * taken + [False] * 2
+    assert all(isinstance(one, rendering.TooManyError) for one in answers[taken:])
+    assert (await looked_at(encoded(picture()))).format == "JPEG", "there is room again"

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from chitlaq.services.feed.media.media import MOST_TO_RENDER
 from tests.conftest import Member, Stack, eventually
 from tests.services.feed.pictures import (
     animation,
@@ -267,6 +268,25 @@ async def test_what_is_too_many_is_refused(stack: Stack, join: Join, is_signed_i
     else:
         ada.headers = {}
         assert (await upload(ada, encoded(picture()))).status_code == 401
+
+
+async def test_pictures_are_refused_while_too_many_wait_to_be_rendered(
+    stack: Stack, join: Join
+) -> None:
+    """Before they are received: what waits takes room, and members would wait for long."""
+    ada = await join()
+    await stack.sql(
+        "INSERT INTO jobs.jobs (kind, payload, request_id, due_at)"
+        " SELECT 'render_picture', '{}', 'too-many', now() + interval '1 day'"
+        " FROM generate_series(1, $1)",
+        MOST_TO_RENDER,
+    )
+    try:
+        answer = await upload(ada, encoded(picture()))
+    finally:
+        await stack.sql("DELETE FROM jobs.jobs WHERE request_id = 'too-many'")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+    assert (await uploaded(ada, encoded(picture())))["state"] == "ready"
 
 
 def stored(stack: Stack) -> set[str]:

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.conftest import Member, Stack
+from tests.services.feed.crowd import Crowd, Someone
 
 Join = Callable[..., Awaitable[Member]]
 
@@ -116,3 +118,44 @@ async def test_quoted_poll_is_shown_and_a_deleted_one_is_gone(stack: Stack, join
     await ada.delete(f"/api/posts/{post['id']}")
     (left,) = await stack.sql("SELECT count(*) FROM feed.polls WHERE post_id = $1", post["id"])
     assert left["count"] == 0
+
+
+@pytest.mark.parametrize("size", [40, pytest.param(1000, marks=pytest.mark.long)])
+async def test_everybody_who_votes_at_once_is_counted_once(stack: Stack, size: int) -> None:
+    """Each sends two different votes in the same moment: one of them counts, and stays."""
+    async with Crowd(stack) as crowd:
+        author, watcher, *voters = await crowd.join(size + 2)
+        body = {"text": "which?", "poll": {"options": ["a", "b", "c"], "expires_in_seconds": 3600}}
+        path = f"/posts/{(await author.ask('POST', '/posts', body)).json()['id']}"
+        counted = [0, 0, 0]
+
+        async def vote_twice(voter: Someone, first: int, second: int) -> None:
+            answers = await asyncio.gather(
+                *(voter.ask("PUT", f"{path}/vote", {"choices": [one]}) for one in (first, second))
+            )
+            assert sorted(one.status_code for one in answers) == [200, 409]
+            (seen,) = [one.json()["poll"] for one in answers if one.status_code == 200]
+            assert seen["voted"] in ([first], [second])
+            counted[seen["voted"][0]] += 1
+
+        for at in range(0, size, 40):
+            await asyncio.gather(
+                *(
+                    vote_twice(voter, number % 3, (number + 1) % 3)
+                    for number, voter in enumerate(voters[at : at + 40])
+                )
+            )
+        kept = (await voters[0].json(path))["poll"]["voted"]
+        for choice in range(3):
+            answer = await voters[0].ask("PUT", f"{path}/vote", {"choices": [choice]})
+            assert answer.status_code == (200 if [choice] == kept else 409)
+
+        hidden = (await watcher.json(path))["poll"]
+        assert (votes(hidden), hidden["voters"]) == ([None] * 3, size)
+        await stack.sql(
+            "UPDATE feed.polls SET expires_at = now() WHERE post_id = $1",
+            path.removeprefix("/posts/"),
+        )
+        for reader in (watcher, author, voters[0]):
+            shown = (await reader.json(path))["poll"]
+            assert (votes(shown), shown["voters"]) == (counted, size)

@@ -148,5 +148,5 @@ def too_many_requests(
     )
 
 
-def unavailable(detail: str) -> Problem:
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after_seconds=2)
+def unavailable(detail: str, retry_after_seconds: int = 2) -> Problem:
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after_seconds=retry_after_seconds)

@@ -24,7 +24,7 @@ from chitlaq.core.visible import cleaned
 from chitlaq.services.feed.media import metrics, rendering
 from chitlaq.services.feed.media.orders import Answer, Purpose
 from chitlaq.services.feed.media.render_job import RENDER_PICTURE, RenderPicture
-from chitlaq.services.feed.media.rendering import RenderingError
+from chitlaq.services.feed.media.rendering import RenderingError, TooManyError
 from chitlaq.services.feed.media.schemas import MOST_ALT, Media
 from chitlaq.services.feed.media.store import (
     MediaStore,
@@ -32,6 +32,11 @@ from chitlaq.services.feed.media.store import (
     original_of,
     rendition_of,
 )
+
+MOST_TO_RENDER = 500
+"""Pictures that wait to be rendered, of all members: ten minutes of work for a core, and room on the disk."""
+TO_RENDER_SECONDS = 60
+LOOK_AGAIN_SECONDS = 5
 
 log = logs.get("media")
 
@@ -55,9 +60,12 @@ async def require_quota(database: Database, settings: MediaSettings, owner: UUID
     """Refuse a picture that is too many, before it is received.
 
     Raises:
-        Problem: 429 for too many within an hour, 403 when the member's space is full.
+        Problem: 429 for too many within an hour, 403 when the member's space is full, 503 when too many of
+            other members wait to be rendered.
     """
     _require_quota(await database.row("uploads_of_member", owner), settings)
+    if await database.value("are_rendered_later", MOST_TO_RENDER):
+        raise _too_many(TO_RENDER_SECONDS)
 
 
 def _require_quota(row: Any, settings: MediaSettings) -> None:
@@ -87,7 +95,8 @@ async def add(
 
     Raises:
         Problem: 415 for what is no picture, 422 for one that is refused, 409 for a key that was used for
-            another, 429 and 403 as `require_quota`, 503 if the store cannot take it.
+            another, 429 and 403 as `require_quota`, 503 if too many wait to be looked at, or the store
+            cannot take it.
     """
     alt = alt_of(upload)
     answer = await _looked_at(upload, purpose)
@@ -133,6 +142,8 @@ def alt_of(upload: Upload) -> str:
 async def _looked_at(upload: Upload, purpose: Purpose) -> Answer:
     try:
         answer = await rendering.look_at(upload.file, purpose)
+    except TooManyError:
+        raise _too_many(LOOK_AGAIN_SECONDS) from None
     except RenderingError as error:
         log.error("a picture cannot be looked at", error=str(error))
         raise problems.unavailable("Pictures cannot be read at the moment.") from None
@@ -144,6 +155,12 @@ async def _looked_at(upload: Upload, purpose: Purpose) -> Answer:
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The file is not accepted: {answer.refused}."
         )
     raise problems.invalid({"file": answer.refused})
+
+
+def _too_many(retry_after_seconds: int) -> Problem:
+    return problems.unavailable(
+        "Too many pictures are uploaded at the moment; nothing was kept.", retry_after_seconds
+    )
 
 
 async def _uploaded_before(

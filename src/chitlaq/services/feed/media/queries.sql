@@ -11,6 +11,10 @@ SELECT count(*) FILTER (WHERE created_at > now() - interval '1 hour')::integer A
        coalesce(sum(bytes) FILTER (WHERE deleted_at IS NULL), 0)::bigint AS bytes
 FROM feed.media WHERE owner_id = $1;
 
+-- name: are_rendered_later
+-- Whether so many pictures wait to be rendered. Index: jobs_due.
+SELECT count(*) >= $1 FROM (SELECT FROM jobs.jobs WHERE kind = 'render_picture' AND state <> 'dead' LIMIT $1) AS waiting;
+
 -- name: insert_media
 -- Note a picture that is about to be stored. No row if the owner has used the idempotency key before.
 INSERT INTO feed.media

@@ -22,7 +22,9 @@ from chitlaq.services.feed.media.orders import FORMATS, Answer, Order, Output, P
 LOOK_SECONDS = 10.0
 RENDER_SECONDS = 120.0
 AT_ONCE = 2
-"""Pictures that one process of the service looks at: the others wait."""
+"""Pictures that one process of the service looks at: others wait."""
+MOST_WAITING = 16
+"""Those that wait for it: a second of work. More are refused, since they would only wait longer."""
 NICENESS = 10
 READ_BYTES = 1 << 18
 MOST_ANSWER_BYTES = 10_000
@@ -30,6 +32,11 @@ MOST_ANSWER_BYTES = 10_000
 _NOT_ITS_FAULT = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 
 _looking = asyncio.Semaphore(AT_ONCE)
+_under_way: set[object] = set()
+
+
+class TooManyError(Exception):
+    """More pictures wait to be looked at than soon can be."""
 
 
 class RenderingError(Exception):
@@ -51,9 +58,17 @@ async def look_at(picture: IO[bytes], purpose: Purpose) -> Answer:
 
     Raises:
         RenderingError: it cannot be told now.
+        TooManyError: too many others wait.
     """
-    async with _looking:
-        return await _ask(picture, Order(purpose), LOOK_SECONDS)
+    if len(_under_way) >= AT_ONCE + MOST_WAITING:
+        raise TooManyError
+    turn = object()
+    _under_way.add(turn)
+    try:
+        async with _looking:
+            return await _ask(picture, Order(purpose), LOOK_SECONDS)
+    finally:
+        _under_way.remove(turn)
 
 
 @asynccontextmanager
