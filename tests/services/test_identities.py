@@ -278,6 +278,7 @@ async def test_each_caller_is_answered_as_the_route_declares(stack: Stack, servi
 
 
 ELSEWHERE = {
+    "announcement_id": "tests/services/websocket/notifications/test_announcements.py",
     "identifier": "of the console, which knows no members",
     "media_id": "tests/services/feed/test_media.py",
 }

@@ -11,6 +11,7 @@ from typer.main import get_command_name, solve_typer_info_defaults
 from chitlaq import __version__
 from chitlaq.cli import (
     alerts,
+    announce,
     backup,
     bench,
     chat,
@@ -80,6 +81,7 @@ for _module in (
     universities,
     sso,
     users,
+    announce,
     metrics,
     exec,
     data,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from chitlaq.client.chat import Chat
 from chitlaq.client.errors import ApiError, ClientError, SignedOutError, UnreachableError
 from chitlaq.client.frames import (
+    AnnouncementEnded,
     ConversationChanged,
     Event,
     Gap,
@@ -25,6 +26,8 @@ from chitlaq.client.outbox import Acknowledged, RefusedError
 from chitlaq.client.session import Session, Tokens
 from chitlaq.client.shapes import (
     Actor,
+    AnnouncementCard,
+    Banner,
     Branch,
     Conversation,
     ConversationCard,
@@ -56,7 +59,10 @@ from chitlaq.client.shapes import (
 __all__ = [
     "Acknowledged",
     "Actor",
+    "AnnouncementCard",
+    "AnnouncementEnded",
     "ApiError",
+    "Banner",
     "Branch",
     "Chat",
     "ClientError",

@@ -25,6 +25,7 @@ from chitlaq.client import frames
 from chitlaq.client.errors import ApiError, UnreachableError
 from chitlaq.client.frames import (
     Ack,
+    AnnouncementEnded,
     ConversationChanged,
     Event,
     Failure,
@@ -287,6 +288,7 @@ class Chat:
                     | NotificationRemoved()
                     | NotificationsRead()
                     | NotificationsGap()
+                    | AnnouncementEnded()
                 ):
                     self._note_position(frame)
                     self._on_event(frame)

@@ -124,6 +124,12 @@ class NotificationsGap(msgspec.Struct, frozen=True):
     until: datetime
 
 
+class AnnouncementEnded(msgspec.Struct, frozen=True):
+    """An announcement is a banner no more: dismissed on one of the devices, or withdrawn."""
+
+    id: UUID
+
+
 Event = (
     Gap
     | MessageChanged
@@ -136,6 +142,7 @@ Event = (
     | NotificationRemoved
     | NotificationsRead
     | NotificationsGap
+    | AnnouncementEnded
 )
 """What an application is told beside messages; a `Gap` is of changes: these messages are to be read anew."""
 
@@ -157,4 +164,5 @@ KINDS: Mapping[str, type[msgspec.Struct]] = {
     "notification_removed": NotificationRemoved,
     "notifications_read": NotificationsRead,
     "notifications_gap": NotificationsGap,
+    "announcement_ended": AnnouncementEnded,
 }

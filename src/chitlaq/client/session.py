@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from chitlaq.client.errors import ApiError, ClientError, Problem, SignedOutError, UnreachableError
 from chitlaq.client.feed import Feed
 from chitlaq.client.shapes import (
+    Banner,
     Conversation,
     Edit,
     Message,
@@ -115,6 +116,17 @@ class Session(Feed):
         """Mark notifications up to a position (``updated_at``) as read, or as seen, on all devices."""
         body = {"until": read, "seen_until": seen}
         await self.request("POST", "/notifications/read", None, body=body)
+
+    async def announcements(self) -> Sequence[Banner]:
+        """Return what the university announces, the latest first, until it expires or is dismissed."""
+        found = await self.request(
+            "GET", "/notifications/announcements", Page[Banner], {"limit": 100}
+        )
+        return found.items
+
+    async def dismiss_announcement(self, announcement_id: UUID) -> None:
+        """Show an announcement no more, on all devices."""
+        await self.request("DELETE", f"/notifications/announcements/{announcement_id}", None)
 
     # Conversations.
 

@@ -294,6 +294,22 @@ class Excerpt(msgspec.Struct, frozen=True):
     edited_at: datetime | None
 
 
+class AnnouncementCard(msgspec.Struct, frozen=True):
+    """The announcement that a notification is about."""
+
+    id: UUID
+    expires_at: datetime
+
+
+class Banner(msgspec.Struct, frozen=True):
+    """What the university announces, until it expires or is dismissed."""
+
+    id: UUID
+    text: str
+    created_at: datetime
+    expires_at: datetime
+
+
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """What one is told: up to five ``actors``, of ``count``, and what they did it to.
 
@@ -306,6 +322,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     post: Excerpt | None = None
     conversation: ConversationCard | None = None
+    announcement: AnnouncementCard | None = None
     text: str | None = None
     created_at: datetime
     updated_at: datetime

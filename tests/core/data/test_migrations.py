@@ -180,6 +180,12 @@ STORED = {
         SELECT id, account_id, 'https://push.example.com/' || id, '\\x04' || sha256('x') || sha256('y'),
                substr(sha256('secret'), 1, 16) FROM auth.sessions;
         """,
+    "0033_announcements": """
+        INSERT INTO websocket.announcements (author_id, text, expires_at, audience)
+        SELECT id, 'The library closes early.', now() + interval '7 days', 1 FROM auth.accounts LIMIT 1;
+        INSERT INTO websocket.dismissed_announcements (account_id, announcement_id)
+        SELECT author_id, id FROM websocket.announcements
+        """,
     "0034_member_search": """
         INSERT INTO search.history (account_id, folded, text) SELECT id, 'ada', 'Ada' FROM auth.accounts;
         INSERT INTO search.privacy (account_id) SELECT id FROM auth.accounts;

@@ -71,6 +71,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "mail.backlog": READ,
         "mail.messages": ADD,
         "ops.*": USE,
+        "websocket.announcement_backlog": READ,
         "websocket.digest_backlog": READ,
         "websocket.message_count": READ,
     },

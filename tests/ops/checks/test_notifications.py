@@ -27,6 +27,14 @@ async def test_waiting_notifications_are_judged_by_their_age(
         found = await run_on_stack("notifications.queues")
         await stack.sql("DELETE FROM jobs.jobs WHERE id = $1", job["id"])
         assert found.verdict is expected, found.summary
+        (one,) = await stack.sql(
+            "INSERT INTO websocket.announcements (text, expires_at, audience, advanced_at)"
+            " VALUES ('x', now() + interval '1 day', 1, now() - $1::text::interval) RETURNING id",
+            age,
+        )
+        found = await run_on_stack("notifications.queues")
+        await stack.sql("DELETE FROM websocket.announcements WHERE id = $1", one["id"])
+        assert found.verdict is expected, found.summary
 
 
 def a_day(pushed: float, failed: float) -> str:

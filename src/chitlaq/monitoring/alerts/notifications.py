@@ -1,4 +1,6 @@
-"""Alerts on what members are told: notifications that wait, pushes that fail, digests that do not come."""
+"""Alerts on what members are told: notifications that wait, pushes that fail, digests that do not come,
+announcements that stand still.
+"""
 
 from __future__ import annotations
 
@@ -52,5 +54,18 @@ ALERTS = [
         procedure="WebSocket Service Health Check",
         cases=above("digest_oldest_seconds", 3600, "1h 6m 0s"),
         absence=absent("digest_oldest_seconds", through="postgres"),
+    ),
+    Alert(
+        name="AnnouncementStandsStill",
+        # A part takes about a second.
+        expr="announcement_still_seconds > 120",
+        for_="5m",
+        severity="P3",
+        summary="An announcement has not gone on for {{ $value | humanizeDuration }}: some members were told,"
+        " others not. See the log of websocket, and `chitlaq announce list`; `chitlaq announce resume` lets"
+        " it go on.",
+        procedure="WebSocket Service Health Check",
+        cases=above("announcement_still_seconds", 120, "2m 12s"),
+        absence=absent("announcement_still_seconds", through="postgres"),
     ),
 ]

@@ -37,6 +37,7 @@ ACTIVITY = dashboard(
             ("feed_deliveries_waiting", "deliveries"),
             ("mails_waiting", "mails"),
             ("digests_due", "digests"),
+            ("announcements_under_way", "announcements"),
         ),
         graphs(
             "Oldest waiting",
@@ -44,6 +45,7 @@ ACTIVITY = dashboard(
             ("feed_delivery_oldest_seconds", "delivery"),
             ("mail_oldest_seconds", "mail"),
             ("digest_oldest_seconds", "digest"),
+            ("announcement_still_seconds", "announcement"),
         ),
         graph("Age of the ranking", "feed_ranking_age_seconds", "age", "s"),
         rates("Timelines read", "feed_timeline_reads_total", "source", "ops"),

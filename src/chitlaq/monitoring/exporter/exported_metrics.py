@@ -106,6 +106,8 @@ FAMILIES = (
     _gauge("mail_oldest_seconds", "Age of the oldest of them."),
     _gauge("digests_due", "Digests that are due and not written yet."),
     _gauge("digest_oldest_seconds", "For how long the first of them has been due."),
+    _gauge("announcements_under_way", "Announcements that are delivered or withdrawn just now."),
+    _gauge("announcement_still_seconds", "For how long the first of them has not gone on."),
     _gauge("jobs_waiting", "Jobs that are not done, running ones included.", "kind"),
     _gauge("jobs_oldest_seconds", "Age of the oldest of them.", "kind"),
     _gauge("jobs_dead", "Jobs that have failed for the last time.", "kind"),

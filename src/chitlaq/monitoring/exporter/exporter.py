@@ -248,6 +248,8 @@ async def queues(database: Database) -> list[Metric]:
         metric("mail_oldest_seconds", waiting["oldest_mail"]),
         metric("digests_due", waiting["digests"]),
         metric("digest_oldest_seconds", waiting["oldest_digest"]),
+        metric("announcements_under_way", waiting["announcements"]),
+        metric("announcement_still_seconds", waiting["announcement_still"]),
         metric("jobs_waiting", {row["kind"]: row["waiting"] for row in jobs}),
         metric("jobs_dead", {row["kind"]: row["dead"] for row in jobs}),
         # An alert asks for these: without a job they are 0, and not missing.

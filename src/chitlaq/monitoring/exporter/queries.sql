@@ -59,10 +59,12 @@ GROUP BY 1;
 SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS is_there;
 
 -- name: backlogs (prepared)
--- Backlogs of post deliveries, mails and digests, and the age of the ranking of posts and tags.
+-- Backlogs of post deliveries, mails, digests and announcements, and the age of the ranking of posts and tags.
 SELECT d.waiting AS deliveries, d.oldest_seconds AS oldest_delivery, m.waiting AS mails, m.oldest_seconds AS oldest_mail,
-       g.waiting AS digests, g.oldest_seconds AS oldest_digest, r.seconds AS ranking_age
-FROM feed.delivery_backlog d, mail.backlog m, websocket.digest_backlog g, feed.ranking_age r;
+       g.waiting AS digests, g.oldest_seconds AS oldest_digest, r.seconds AS ranking_age,
+       a.under_way AS announcements, a.still_seconds AS announcement_still
+FROM feed.delivery_backlog d, mail.backlog m, websocket.digest_backlog g, websocket.announcement_backlog a,
+     feed.ranking_age r;
 
 -- name: jobs (prepared)
 -- Jobs that are not done, and dead ones, by kind.

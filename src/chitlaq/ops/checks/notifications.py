@@ -20,20 +20,23 @@ _FAILED = frozenset({"refused", "deferred", "unreachable"})
     "notifications.queues",
     "Waiting notifications",
     section=Section.SERVICES,
-    looks_at="the jobs that find out what to tell members, and the digests that are due",
+    looks_at="the jobs that find out what to tell members, the digests that are due, and announcements",
     commands=(
-        psql("SELECT * FROM jobs.backlog WHERE kind IN ('notify', 'push', 'mail_digest');"),
-        psql("SELECT * FROM websocket.digest_backlog;"),
+        psql(
+            "SELECT * FROM jobs.backlog WHERE kind IN ('notify', 'push', 'mail_digest', 'announce');"
+        ),
+        psql("SELECT * FROM websocket.digest_backlog, websocket.announcement_backlog;"),
     ),
     remedy="`chitlaq logs websocket --since 1h` and `chitlaq jobs list` say why they wait. Nothing is lost:"
-    " what is told late is told once.",
+    " what is told late is told once. `chitlaq announce resume` goes on with what stands still.",
 )
 async def queues(system: SystemView) -> CheckOutcome:
     (row,) = await system.postgres.rows("notification_queues")
     thresholds = system.thresholds
     return outcome(
         f"{count(row['notify'], 'job')} and {count(row['digests'], 'digest')} wait,"
-        f" for up to {duration(max(row['oldest_notify'], row['oldest_digest']))}",
+        f" for up to {duration(max(row['oldest_notify'], row['oldest_digest']))};"
+        f" {count(row['announcements'], 'announcement')} under way",
         {
             "notify": Value(row["notify"]),
             "oldest_notify": Value(
@@ -42,6 +45,10 @@ async def queues(system: SystemView) -> CheckOutcome:
             "digests": Value(row["digests"]),
             "oldest_digest": Value(
                 row["oldest_digest"], "seconds", *thresholds.digest_wait_seconds
+            ),
+            "announcements": Value(row["announcements"]),
+            "announcement_still": Value(
+                row["announcement_still"], "seconds", *thresholds.notification_wait_seconds
             ),
         },
     )

@@ -88,8 +88,9 @@ SELECT id, counter, stored, counted FROM feed.counter_faults($1) LIMIT 1000;
 -- name: notification_queues
 -- What waits of notifications, and for how long.
 SELECT coalesce(j.waiting, 0) AS notify, coalesce(j.oldest_seconds, 0)::float8 AS oldest_notify,
-       d.waiting AS digests, d.oldest_seconds AS oldest_digest
-FROM websocket.digest_backlog d LEFT JOIN jobs.backlog j ON j.kind = 'notify';
+       d.waiting AS digests, d.oldest_seconds AS oldest_digest, a.under_way AS announcements,
+       a.still_seconds AS announcement_still
+FROM websocket.announcement_backlog a, websocket.digest_backlog d LEFT JOIN jobs.backlog j ON j.kind = 'notify';
 
 -- name: tablespaces
 -- Those besides PostgreSQL's own.

@@ -28,6 +28,8 @@ from chitlaq.services.websocket.chat.streams import Streams
 from chitlaq.services.websocket.departures.departures import contribution
 from chitlaq.services.websocket.listener import Listener
 from chitlaq.services.websocket.notifications import causes, unread
+from chitlaq.services.websocket.notifications.announcements import delivery
+from chitlaq.services.websocket.notifications.announcements.announcements import Announcements
 from chitlaq.services.websocket.notifications.channels import digests
 from chitlaq.services.websocket.notifications.channels.channels import Channels
 from chitlaq.services.websocket.notifications.live import Live
@@ -71,6 +73,7 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
         context.database,
         causes.handler(telling),
         unread.handler(context.database),
+        delivery.handler(telling, live),
         *parts,
         renewals.handler(changes),
         channels.pushes.handler,
@@ -102,12 +105,19 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
             messages=Messages(context.database, streams, changes),
             channels=channels,
             notifications=Notifications(context.database, telling),
+            announcements=Announcements(context.database, live),
         )
 
 
 SERVICE = Service(
     inventory.COMPONENTS["websocket"],
-    slices=("sockets", "chat", "notifications", "notifications.channels"),
+    slices=(
+        "sockets",
+        "chat",
+        "notifications",
+        "notifications.channels",
+        "notifications.announcements",
+    ),
     run=run,
     query_packages=(
         "chitlaq.services.websocket.departures",

@@ -11,6 +11,7 @@ from chitlaq.services.websocket.chat.groups import Groups
 from chitlaq.services.websocket.chat.messages import Messages
 from chitlaq.services.websocket.chat.people import People
 from chitlaq.services.websocket.chat.sending import Sending
+from chitlaq.services.websocket.notifications.announcements.announcements import Announcements
 from chitlaq.services.websocket.notifications.channels.channels import Channels
 from chitlaq.services.websocket.notifications.notifications import Notifications
 from chitlaq.services.websocket.presence.presence import Presences
@@ -31,3 +32,4 @@ class WebsocketState(ServiceState):
     messages: Messages
     channels: Channels
     notifications: Notifications
+    announcements: Announcements

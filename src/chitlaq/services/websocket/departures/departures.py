@@ -35,6 +35,8 @@ def contribution(database: Database, groups: Groups, telling: Telling) -> Contri
             Exported("reactions", "Your reactions to messages", "export_reactions"),
             Exported("notifications", "What you were told", "export_notifications"),
             Exported("notifications-read", "What of it you have seen", "export_reading"),
+            Exported("announcements", "What you announced", "export_announcements"),
+            Exported("dismissals", "Announcements that you dismissed", "export_dismissals"),
             Exported("notification-settings", "Where you are told", "export_notification_settings"),
             Exported("pushes", "Your devices that are pushed to", "export_push_subscriptions"),
         ),

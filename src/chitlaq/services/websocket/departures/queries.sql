@@ -63,11 +63,23 @@ SELECT count(*) FROM chosen;
 
 -- name: export_notifications
 -- What a member was told, oldest first; texts of posts are others'. Index: notifications' unique index.
-SELECT n.kind, CASE WHEN n.subject_id <> $1 THEN n.subject_id END AS subject, n.count, n.text, n.is_filtered,
+SELECT n.kind, CASE WHEN n.subject_id <> $1 THEN n.subject_id END AS subject, n.count,
+       coalesce(n.text, b.text) AS text, n.is_filtered,
        n.created_at, n.position AS updated_at,
        ARRAY(SELECT s.username FROM websocket.notification_causes c JOIN feed.member_cards s ON s.id = c.actor_id
              WHERE c.notification_id = n.id AND c.actor_id <> $1 ORDER BY c.at) AS actors
-FROM websocket.notifications n WHERE n.recipient_id = $1 ORDER BY n.position;
+FROM websocket.notifications n
+LEFT JOIN websocket.announcements b ON n.kind = 'announcement' AND b.id = n.subject_id
+WHERE n.recipient_id = $1 ORDER BY n.position;
+
+-- name: export_dismissals
+-- Which announcements a member has dismissed.
+SELECT announcement_id, at FROM websocket.dismissed_announcements WHERE account_id = $1 ORDER BY at;
+
+-- name: export_announcements
+-- What a member announced, as a moderator. Index: announcements' unique index.
+SELECT id, text, department, created_at, expires_at, state, reached
+FROM websocket.announcements WHERE author_id = $1 ORDER BY id;
 
 -- name: export_reading
 -- How far a member has seen and read what they were told.

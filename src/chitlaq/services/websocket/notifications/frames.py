@@ -47,4 +47,16 @@ class NotificationsGap(msgspec.Struct, tag="notifications_gap", frozen=True):
     until: datetime
 
 
-Outgoing = NotificationFrame | NotificationRemoved | NotificationsRead | NotificationsGap
+class AnnouncementEnded(msgspec.Struct, tag="announcement_ended", frozen=True):
+    """An announcement is a banner no more: dismissed on one of the member's devices, or withdrawn."""
+
+    id: UUID
+
+
+Outgoing = (
+    NotificationFrame
+    | NotificationRemoved
+    | NotificationsRead
+    | NotificationsGap
+    | AnnouncementEnded
+)

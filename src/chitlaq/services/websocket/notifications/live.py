@@ -40,10 +40,14 @@ log = logs.get("notifications")
 
 
 class Notice(NamedTuple):
-    """A recipient's notification may be another now, or gone; without ``id``, how far they have read."""
+    """A recipient's notification may be another now, or gone; without ``id``, how far they have read.
+
+    With ``announcement_id``, that is a banner of theirs no more.
+    """
 
     recipient_id: UUID
     id: UUID | None = None
+    announcement_id: UUID | None = None
 
 
 class Live:
@@ -70,6 +74,10 @@ class Live:
 
     async def read(self, recipient_id: UUID, _reading: Reading) -> None:
         self._tell([Notice(recipient_id)])
+
+    def end_banner(self, announcement_id: UUID, members: Iterable[UUID]) -> None:
+        """An announcement is a banner of these members no more."""
+        self._tell([Notice(member, None, announcement_id) for member in members])
 
     def suspect(self) -> None:
         self._streams.suspect()
@@ -117,6 +125,8 @@ class Live:
             latest = await self._database.value("latest_position", member)
             socket.put(frames.NotificationsGap(latest))
             missed = []
+        dismissed = await self._database.rows("missed_dismissals", member, position, COMMIT_SECONDS)
+        missed += [Notice(member, None, row["announcement_id"]) for row in dismissed]
         for _, frame in await self._frames([*missed, Notice(member)]):
             await socket.drained()
             socket.put(frame)
@@ -135,10 +145,14 @@ class Live:
     async def _frames(self, notices: Sequence[Notice]) -> list[tuple[UUID, msgspec.Struct]]:
         """Return whom to tell what, as it is now: what is gone, what there is, and how far they have read."""
         asked: defaultdict[UUID, set[UUID | None]] = defaultdict(set)
-        for recipient_id, id_ in notices:
-            asked[recipient_id].add(id_)
+        told: list[tuple[UUID, msgspec.Struct]] = []
+        for recipient_id, id_, announcement_id in notices:
+            if announcement_id is None:
+                asked[recipient_id].add(id_)
+            else:
+                told.append((recipient_id, frames.AnnouncementEnded(announcement_id)))
         stored: defaultdict[UUID, list[Any]] = defaultdict(list)
-        named = [notice for notice in notices if notice.id is not None]
+        named = [(who, id_) for who, id_, _ in notices if id_ is not None]
         if named:
             columns = [list(column) for column in zip(*named, strict=True)]
             for row in await self._database.rows("notifications_named", *columns, ACTORS):
@@ -148,7 +162,6 @@ class Live:
                 else:
                     stored[row["recipient_id"]].append(row)
         found = {who: await shown(self._database, who, rows) for who, rows in stored.items()}
-        told: list[tuple[UUID, msgspec.Struct]] = []
         # Read last: the counters are at least as new as what they stand beside.
         for who, *marks in await self._database.rows("readings", list(asked)):
             reading = Reading(*marks)

@@ -17,6 +17,7 @@ from chitlaq.services.websocket.chat.schemas import Person
 from chitlaq.services.websocket.notifications.kinds import ABOUT_CONVERSATIONS, ABOUT_POSTS
 from chitlaq.services.websocket.notifications.schemas import (
     Actor,
+    AnnouncementCard,
     ConversationCard,
     Excerpt,
     Notification,
@@ -118,7 +119,8 @@ def _notification(
     actors = [cards[actor] for actor in others if actor in cards]
     subject = about.get(row["subject_id"])
     is_about = row["kind"] in ABOUT_POSTS | ABOUT_CONVERSATIONS
-    if (is_about and subject is None) or (others and not actors):
+    is_withdrawn = row["kind"] == "announcement" and row["expires_at"] is None
+    if (is_about and subject is None) or (others and not actors) or is_withdrawn:
         return None
     return Notification(
         id=row["id"],
@@ -127,6 +129,11 @@ def _notification(
         count=row["count"] - len(others) + len(actors),
         post=subject if isinstance(subject, Excerpt) else None,
         conversation=subject if isinstance(subject, ConversationCard) else None,
+        announcement=(
+            AnnouncementCard(row["subject_id"], row["expires_at"])
+            if row["kind"] == "announcement"
+            else None
+        ),
         text=row["text"],
         created_at=row["created_at"],
         updated_at=row["position"],

@@ -153,11 +153,13 @@ ORDER BY is_shrunk, position;
 -- A member's ($1) groups before a position ($2), the latest first, with up to $5 of who did it last: those that are
 -- kept apart ($6), or the others.
 -- Index: notifications' unique index, notification_causes_by_group.
-SELECT n.position, n.id, n.kind, n.subject_id, n.created_at, n.count, n.text, n.position <= a.seen_until AS is_seen,
-       n.position <= a.read_until AS is_read,
+SELECT n.position, n.id, n.kind, n.subject_id, n.created_at, n.count, coalesce(n.text, b.text) AS text, b.expires_at,
+       n.position <= a.seen_until AS is_seen, n.position <= a.read_until AS is_read,
        ARRAY(SELECT c.actor_id FROM websocket.notification_causes c WHERE c.notification_id = n.id
              ORDER BY c.at DESC, c.actor_id LIMIT $5) AS actors
 FROM websocket.notifications n JOIN websocket.notified_accounts a ON a.account_id = n.recipient_id
+LEFT JOIN websocket.announcements b
+    ON n.kind = 'announcement' AND b.id = n.subject_id AND b.state NOT IN ('withdrawing', 'withdrawn')
 WHERE n.recipient_id = $1 AND ($2::timestamptz IS NULL OR n.position < $2) AND n.is_filtered = $6
 ORDER BY n.position DESC
 OFFSET $3 LIMIT $4;
@@ -298,13 +300,16 @@ LIMIT $4;
 
 -- name: notifications_named
 -- These groups ($2) of as many members ($1), as in a list.
-SELECT n.recipient_id, n.is_filtered, n.position, n.id, n.kind, n.subject_id, n.created_at, n.count, n.text,
-       n.position <= a.seen_until AS is_seen, n.position <= a.read_until AS is_read,
+SELECT n.recipient_id, n.is_filtered, n.position, n.id, n.kind, n.subject_id, n.created_at, n.count,
+       coalesce(n.text, b.text) AS text, b.expires_at, n.position <= a.seen_until AS is_seen,
+       n.position <= a.read_until AS is_read,
        ARRAY(SELECT c.actor_id FROM websocket.notification_causes c WHERE c.notification_id = n.id
              ORDER BY c.at DESC, c.actor_id LIMIT $3) AS actors
 FROM unnest($1::uuid[], $2::uuid[]) AS o (recipient_id, id)
 JOIN websocket.notifications n USING (recipient_id, id)
 JOIN websocket.notified_accounts a ON a.account_id = n.recipient_id
+LEFT JOIN websocket.announcements b
+    ON n.kind = 'announcement' AND b.id = n.subject_id AND b.state NOT IN ('withdrawing', 'withdrawn')
 ORDER BY n.position;
 
 -- name: readings
@@ -324,13 +329,22 @@ SELECT coalesce((SELECT position FROM websocket.notifications WHERE recipient_id
 
 -- name: recently_notified
 -- Of these members ($1), whose notifications changed in the last seconds ($2), and which; null: how far they have read.
-SELECT n.recipient_id, n.id
+-- And which announcements they dismissed.
+SELECT n.recipient_id, n.id, NULL::uuid AS announcement_id
 FROM websocket.notified_accounts a JOIN websocket.notifications n ON n.recipient_id = a.account_id
 WHERE a.account_id = ANY ($1::uuid[]) AND a.latest >= now() - make_interval(secs => $2)
   AND n.position >= now() - make_interval(secs => $2)
 UNION
-SELECT s.recipient_id, s.notification_id FROM websocket.shrunk_notifications s
+SELECT s.recipient_id, s.notification_id, NULL FROM websocket.shrunk_notifications s
 WHERE s.changed_at >= now() - make_interval(secs => $2) AND s.recipient_id = ANY ($1::uuid[])
 UNION ALL
-SELECT a.account_id, NULL FROM websocket.notified_accounts a
-WHERE a.account_id = ANY ($1::uuid[]) AND a.marked_at >= now() - make_interval(secs => $2);
+SELECT a.account_id, NULL, NULL FROM websocket.notified_accounts a
+WHERE a.account_id = ANY ($1::uuid[]) AND a.marked_at >= now() - make_interval(secs => $2)
+UNION ALL
+SELECT d.account_id, NULL, d.announcement_id FROM websocket.dismissed_announcements d
+WHERE d.account_id = ANY ($1::uuid[]) AND d.at >= now() - make_interval(secs => $2);
+
+-- name: missed_dismissals
+-- Which announcements a member ($1) has dismissed since a position ($2), or $3 seconds before it.
+SELECT announcement_id FROM websocket.dismissed_announcements
+WHERE account_id = $1 AND at > $2::timestamptz - make_interval(secs => $3);

@@ -42,6 +42,13 @@ class ConversationCard(msgspec.Struct, frozen=True):
     name: str | None
 
 
+class AnnouncementCard(msgspec.Struct, frozen=True):
+    """The announcement that a notification is about, which is a banner until it expires or is dismissed."""
+
+    id: UUID
+    expires_at: datetime
+
+
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """What one or several did with the same thing.
 
@@ -55,6 +62,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     post: Excerpt | None = None
     conversation: ConversationCard | None = None
+    announcement: AnnouncementCard | None = None
     text: str | None = None
     created_at: datetime
     updated_at: datetime

@@ -1,0 +1,1 @@
+"""Announcements of the university: to all members, or to those of a part of it."""
