@@ -8,14 +8,20 @@ themselves, as ``like`` does; the payload is then the JSON of a struct of `Notif
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias, cast
 from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.data.jobs import JobKind
+from chitlaq.core import ids
+from chitlaq.core.data.jobs import JobKind, enqueue
+from chitlaq.core.data.postgres import Session
 
 BATCH = 500
+
+SecurityKind = Literal["new_device", "export_ready", "moderation"]
+"""What happens to the account itself: always told in the application, and at once by mail."""
 
 
 class Reaction(msgspec.Struct, frozen=True, tag="reaction"):
@@ -61,10 +67,42 @@ class ConversationChanged(msgspec.Struct, frozen=True, tag="conversation"):
     member_ids: Sequence[UUID] | None = None
 
 
+class AccountTold(msgspec.Struct, frozen=True, tag="account"):
+    """Something happened to an account itself, which nothing takes back: its member is told of it once."""
+
+    kind: SecurityKind
+    account_id: UUID
+    event_id: UUID
+    at: datetime
+    text: str | None = None
+
+
 Notify: TypeAlias = (
-    Reaction | PostChanged | PairChanged | MemberChanged | PollEnded | ConversationChanged
+    Reaction
+    | PostChanged
+    | PairChanged
+    | MemberChanged
+    | PollEnded
+    | ConversationChanged
+    | AccountTold
 )
 
 NOTIFY: JobKind[Notify] = JobKind(
     "notify", cast("type[Notify]", Notify), longest_pause_seconds=60.0, batch=BATCH
 )
+
+
+async def tell_account(
+    session: Session, account_id: UUID, kind: SecurityKind, text: str | None = None
+) -> None:
+    """Let a member be told what happened to their account, in the caller's transaction.
+
+    Args:
+        session: the transaction.
+        account_id: theirs.
+        kind: of the notification.
+        text: the name of a device, or what a moderator did, as the audit log calls it.
+    """
+    await enqueue(
+        session, NOTIFY, AccountTold(kind, account_id, ids.new(), datetime.now(UTC), text)
+    )

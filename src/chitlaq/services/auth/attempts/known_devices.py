@@ -6,6 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from uuid import UUID
 
+from chitlaq.core.data import notify
 from chitlaq.core.data.postgres import Session
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.local_time import local
@@ -36,13 +37,15 @@ async def tell(
 ) -> None:
     """Tell an owner of a new device, in the transaction that remembers it."""
     await session.execute("forget_devices", account_id)
+    device = named(origin.user_agent)
+    await notify.tell_account(session, account_id, "new_device", device)
     await mails.tell(
         session,
         settings,
         to,
         "new_device",
         "/settings/sessions",
-        device=named(origin.user_agent),
+        device=device,
         address=origin.address or "?",
         time=f"{local(datetime.now(UTC)):%Y-%m-%d %H:%M %Z}",
     )

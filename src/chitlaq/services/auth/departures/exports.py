@@ -17,7 +17,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import msgspec
 
-from chitlaq.core.data import jobs, member_data
+from chitlaq.core.data import jobs, member_data, notify
 from chitlaq.core.data.jobs import Handler, Job, JobKind
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
@@ -121,6 +121,7 @@ async def _pack(settings: Settings, database: Database, job: Job, payload: PackE
         await audit.write(session, owner["account_id"], "export_made")
         to = Recipient(owner["email"], owner["display_name"], owner["language"])
         path = f"/settings/export?id={export_id}"
+        await notify.tell_account(session, owner["account_id"], "export_ready")
         await mails.tell(session, settings, to, "export_ready", path, days=KEPT_DAYS)
     log.info("export made", account_id=owner["account_id"], bytes=size)
 

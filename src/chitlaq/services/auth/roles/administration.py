@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+from chitlaq.core.data import notify
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems, roles
 from chitlaq.core.http.paging import Page, Paging
@@ -126,7 +127,10 @@ async def listed_sessions(database: Database, which: str, paging: Paging) -> Pag
 async def _tell(
     session: Session, settings: Settings, account_id: UUID, kind: audit.Action, **values: str
 ) -> None:
-    """Mail its owner what was done to an account, in the caller's transaction."""
+    """Tell its owner what was done to an account, also by mail, in the caller's transaction."""
+    await notify.tell_account(
+        session, account_id, "moderation", " ".join([kind, values.get("role", "")]).strip()
+    )
     row = await session.row("account_of_owner", account_id)
     assert row is not None
     to = Recipient(row["email"], row["display_name"], row["language"])

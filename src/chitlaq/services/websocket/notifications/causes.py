@@ -8,6 +8,7 @@ from uuid import UUID
 from chitlaq.core.data.jobs import Batch, BatchHandler, Runner, enqueue
 from chitlaq.core.data.notify import (
     NOTIFY,
+    AccountTold,
     ConversationChanged,
     MemberChanged,
     Notify,
@@ -33,17 +34,31 @@ def handler(telling: Telling) -> BatchHandler[Notify]:
             await session.execute("lock_causes")
             deleted = await _deleted(session, batch.payloads)
             looked_at = await _looked_at(session, batch.payloads, deleted)
-            recipients = {cause.recipient_id for cause in looked_at}
+            of_accounts = _of_accounts(batch.payloads)
+            recipients = {cause.recipient_id for cause in (*looked_at, *of_accounts)}
             if deleted:
                 rows = await session.rows("recipients_of_subjects", deleted)
                 recipients.update(row["recipient_id"] for row in rows)
             there = await telling.lock(session, recipients)
             changes = list(await telling.untell(session, deleted))
             causes = [cause for cause in looked_at if cause.recipient_id in there]
-            changes += await telling.tell(session, await _states(session, causes))
+            states = await _states(session, causes)
+            states |= {
+                one: state for one, state in of_accounts.items() if one.recipient_id in there
+            }
+            changes += await telling.tell(session, states)
         await telling.after_commit(changes)
 
     return BatchHandler(NOTIFY, work)
+
+
+def _of_accounts(payloads: Sequence[Notify]) -> dict[Cause, State]:
+    """Return what happened to accounts themselves: nobody needs to be asked whether that is so still."""
+    return {
+        Cause(one.account_id, one.kind, one.event_id, one.account_id): State(one.at, text=one.text)
+        for one in payloads
+        if isinstance(one, AccountTold)
+    }
 
 
 async def _deleted(session: Session, payloads: Sequence[Notify]) -> list[UUID]:

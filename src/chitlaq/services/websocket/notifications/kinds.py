@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from chitlaq.core.data.notify import SecurityKind
+
 Kind = Literal[
     "follow",
     "follow_request",
@@ -27,5 +29,4 @@ ABOUT_POSTS: frozenset[Kind] = frozenset(
 )
 ABOUT_CONVERSATIONS: frozenset[Kind] = frozenset({"message", "group_invitation"})
 OF_FEED: frozenset[Kind] = ABOUT_POSTS | {"follow", "follow_request", "follow_accepted"}
-SECURITY: frozenset[Kind] = frozenset({"new_device", "export_ready", "moderation"})
-"""What happens to the account itself: always told in the application, and at once by mail."""
+SECURITY: frozenset[Kind] = frozenset(get_args(SecurityKind))
