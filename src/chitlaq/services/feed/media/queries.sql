@@ -24,8 +24,9 @@ ON CONFLICT (owner_id, idempotency_key) DO NOTHING
 RETURNING id, name, state;
 
 -- name: media_by_idempotency_key
--- The picture that was uploaded under this key. Index: media's unique index.
-SELECT id, name, state, sha256, purpose FROM feed.media WHERE owner_id = $1 AND idempotency_key = $2;
+-- The picture that was uploaded under this key, unless it is deleted. Index: media's unique index.
+SELECT id, name, state, sha256, purpose FROM feed.media
+WHERE owner_id = $1 AND idempotency_key = $2 AND deleted_at IS NULL;
 
 -- name: media_is_stored
 -- The store has what was uploaded.
