@@ -110,7 +110,7 @@ def _print(found: Explanation) -> None:
             f"\n{number}. {way.why}: {count(way.found, 'member')}{' or more' if way.is_cut else ''}"
         )
         output.print_table(
-            ("word", "romanized", "sound", "keys", "uses", "itself", "beginnings", "less"),
+            ("word", "romanized", "sound", "keys", "uses", "means"),
             [
                 (
                     word.folded,
@@ -118,9 +118,7 @@ def _print(found: Explanation) -> None:
                     word.sound,
                     word.keys,
                     word.uses,
-                    " ".join(word.exact),
-                    " ".join(word.beginnings),
-                    " ".join(word.less),
+                    " ".join(word.means),
                 )
                 for word in way.words
             ],

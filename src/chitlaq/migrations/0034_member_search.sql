@@ -160,51 +160,60 @@ BEGIN
 END
 $$;
 
--- The tokens of a member. Each begins with the kind of what it says: n a word of the name, 1 and 2 its first letter or two,
--- s its sound, d a word of department or bio, i the initials, w the whole name, a the username, p university and
--- department. What many members have is there once more for each step of fame, so that the best known of many are found
--- without looking at all; and names, first letters and first two letters combined with the department (the numbers of
--- both, by exclusive or), so that of many those near the viewer are found.
-CREATE FUNCTION search.tokens_of(
-    username text, display_name text, department text, bio text, university uuid, followers integer
-) RETURNS integer[]
+-- What a member is called, folded, with a space around each word; also as one word.
+CREATE FUNCTION search.called(words text[], names text[]) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ' ' || array_to_string(words, ' ') || ' ' || CASE WHEN cardinality(names) > 1
+    THEN array_to_string(names, '') || ' ' || array_to_string(names[2:], '') || ' ' ELSE '' END;
+
+-- A token that only members of this fame or more have, by the same token of all: exclusive or with one of these numbers.
+CREATE FUNCTION search.steps() RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY[0, 1664525, 1013904223, 1597334677, 974711];
+
+-- The tokens of a member. Each begins with the kind of what it says: n a word of the name, b its beginnings, s its
+-- sound, d a word of department or bio, i the initials. All are there once more for each step of fame, so that the best
+-- known of many are found without looking at all; and the shortest beginnings combined with the department (the numbers
+-- of both, by exclusive or), so that of many those near the viewer are found.
+CREATE FUNCTION search.tokens_of(named text[], names text[], place text, bio text, nearby integer, fame integer)
+RETURNS integer[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
-    names constant text[] := search.split(search.folded(display_name));
-    place constant text := search.folded(department);
-    tokens text[] := ARRAY['a' || username, 'p' || university || place, 'w' || array_to_string(array_sort(names), ' ')];
+    said text[] := '{}';
     near text[] := '{}';
-    many text[] := '{}';
     initials text := 'i';
     word text;
-    step integer;
 BEGIN
-    FOREACH word IN ARRAY search.named(username, display_name) LOOP
-        near := near || ARRAY['n' || word, '1' || left(word, 1), '2' || left(word, 2)];
-        many := many || ('s' || search.sound(word));
+    FOREACH word IN ARRAY ARRAY(SELECT DISTINCT unnest(named)) LOOP
+        said := said || ('n' || word);
+        said := said || ('s' || search.sound(word));
+        FOR n IN 1..length(word) LOOP
+            said := said || ('b' || left(word, n));
+        END LOOP;
+        FOR n IN 1..least(3, length(word)) LOOP
+            near := near || ('b' || left(word, n));
+        END LOOP;
     END LOOP;
     FOREACH word IN ARRAY search.split(place || ' ' || search.folded(bio)) LOOP
-        many := many || ('d' || word);
+        said := said || ('d' || word);
     END LOOP;
     FOREACH word IN ARRAY names LOOP
         initials := initials || left(search.romanized(word), 1);
     END LOOP;
-    many := many || initials;
+    said := said || initials;
     -- Written without its spaces: as a whole, and without the first name.
     IF cardinality(names) > 1 THEN
-        many := many || ARRAY['n' || array_to_string(names, ''), 'n' || array_to_string(names[2:], '')];
-    END IF;
-    FOR step IN 0..search.fame(followers) LOOP
-        FOREACH word IN ARRAY many || near LOOP
-            tokens := tokens || (word || '+' || step);
+        FOREACH word IN ARRAY ARRAY[array_to_string(names, ''), array_to_string(names[2:], '')] LOOP
+            said := said || ('n' || word);
+            said := said || ('b' || word);
         END LOOP;
-    END LOOP;
+    END IF;
     RETURN ARRAY(
-        SELECT (crc32(convert_to(t, 'UTF8')) - 2147483648)::integer FROM unnest(tokens) t
+        SELECT (crc32(convert_to(t, 'UTF8')) - 2147483648)::integer # step
+        FROM unnest(said) t CROSS JOIN unnest((search.steps())[:fame + 1]) step
         UNION
-        SELECT (crc32(convert_to(t || '+0', 'UTF8')) - 2147483648)::integer # search.hashed('p' || university || place)
-        FROM unnest(near) t
+        SELECT (crc32(convert_to(t, 'UTF8')) - 2147483648)::integer # nearby FROM unnest(near) t
     );
 END
 $$;
@@ -212,10 +221,16 @@ $$;
 CREATE TABLE search.members (
     member_id uuid PRIMARY KEY REFERENCES feed.members ON DELETE CASCADE,
     tokens integer[] NOT NULL,
-    -- Those of the tokens by which closeness is judged: the university, and with the department.
+    called text COLLATE "C" NOT NULL,
+    -- The words of the whole name, sorted, and the username; hashed.
+    whole integer NOT NULL,
+    username integer NOT NULL,
+    -- By which closeness is judged: the university, and with the department.
     university integer NOT NULL,
     place integer NOT NULL,
-    fame smallint NOT NULL
+    fame smallint NOT NULL,
+    -- Whether every member may find this one, if neither has blocked the other.
+    is_open boolean NOT NULL
 );
 
 -- Each word that any member has, and about how many have it: one member in 32 is counted, as 32.
@@ -225,37 +240,55 @@ CREATE TABLE search.words (
     keys integer[]
 );
 
--- What is stored of each member.
+-- What is stored of each member. OFFSET 0 lets each text be folded once.
 CREATE VIEW search.indexed AS
 SELECT m.id AS member_id,
-       search.tokens_of(m.username, m.display_name, m.department, m.bio, m.university_id, m.followers_count) AS tokens,
+       search.tokens_of(f.named, f.names, f.department, m.bio, p.place, p.fame) AS tokens,
+       search.called(f.named, f.names) AS called,
+       search.hashed('w' || array_to_string(array_sort(f.names), ' ')) AS whole,
+       search.hashed('a' || m.username) AS username,
        search.hashed('u' || m.university_id) AS university,
-       search.hashed('p' || m.university_id || search.folded(m.department)) AS place,
-       search.fame(m.followers_count)::smallint AS fame
-FROM feed.members m;
+       p.place, p.fame::smallint AS fame,
+       m.hidden_at IS NULL AND m.may_find = 'everyone' AS is_open
+FROM feed.members m
+CROSS JOIN LATERAL (
+    SELECT search.named(m.username, m.display_name) AS named, search.split(search.folded(m.display_name)) AS names,
+           search.folded(m.department) AS department OFFSET 0
+) f
+CROSS JOIN LATERAL (
+    SELECT search.hashed('p' || m.university_id || f.department) AS place, search.fame(m.followers_count) AS fame OFFSET 0
+) p;
 
 CREATE FUNCTION search.index_members(ids uuid[]) RETURNS void
 LANGUAGE sql
 AS $$
-    INSERT INTO search.members AS s (member_id, tokens, university, place, fame)
+    INSERT INTO search.members AS s
     SELECT i.* FROM search.indexed i WHERE i.member_id = ANY (ids)
     ON CONFLICT (member_id) DO UPDATE
-    SET tokens = excluded.tokens, university = excluded.university, place = excluded.place, fame = excluded.fame
+    SET tokens = excluded.tokens, called = excluded.called, whole = excluded.whole, username = excluded.username,
+        university = excluded.university, place = excluded.place, fame = excluded.fame, is_open = excluded.is_open
 $$;
 
--- Words that a member begins to have. A key-share lock keeps a word that is there from being deleted meanwhile. Whatever
--- locks words does so in their order, so nobody waits in a circle.
+-- Words that a member begins to have. A key-share lock keeps a word that is there from being deleted meanwhile, also one
+-- that another transaction has inserted just now. Whatever locks words does so in their order, so nobody waits in a circle.
 CREATE FUNCTION search.add_words(words text[], is_counted boolean) RETURNS void
 LANGUAGE plpgsql
 AS $$
+DECLARE
+    wanted constant text[] := ARRAY(SELECT DISTINCT unnest(words));
+    locked integer;
 BEGIN
-    PERFORM FROM search.words w WHERE w.word = ANY (words) ORDER BY w.word FOR KEY SHARE;
-    INSERT INTO search.words (word, keys)
-    SELECT u.word, search.keys_of(u.word)
-    FROM (SELECT DISTINCT unnest(words) COLLATE "C" AS word) u
-    WHERE NOT EXISTS (SELECT FROM search.words w WHERE w.word = u.word)
-    ORDER BY u.word
-    ON CONFLICT DO NOTHING;
+    LOOP
+        PERFORM FROM search.words w WHERE w.word = ANY (wanted) ORDER BY w.word FOR KEY SHARE;
+        GET DIAGNOSTICS locked = ROW_COUNT;
+        EXIT WHEN locked = cardinality(wanted);
+        INSERT INTO search.words (word, keys)
+        SELECT u.word, search.keys_of(u.word)
+        FROM (SELECT unnest(wanted) COLLATE "C" AS word) u
+        WHERE NOT EXISTS (SELECT FROM search.words w WHERE w.word = u.word)
+        ORDER BY u.word
+        ON CONFLICT DO NOTHING;
+    END LOOP;
     IF is_counted THEN
         PERFORM FROM search.words w WHERE w.word = ANY (words) ORDER BY w.word FOR NO KEY UPDATE;
         UPDATE search.words w SET uses = w.uses + 32 WHERE w.word = ANY (words);
@@ -264,7 +297,7 @@ END
 $$;
 
 -- Words that a member has no longer: one that nobody has is deleted. It is locked before it is looked for, since
--- somebody may be about to have it.
+-- somebody may be about to have it. One stays if another token has the same hash, which does no harm: `recount` removes it.
 CREATE FUNCTION search.remove_words(words text[], is_counted boolean) RETURNS void
 LANGUAGE plpgsql
 AS $$
@@ -277,7 +310,7 @@ BEGIN
     DELETE FROM search.words w
     WHERE w.word = ANY (words) AND w.uses < 320
       AND NOT EXISTS (SELECT FROM search.members m
-                      WHERE m.tokens && ARRAY[search.hashed('n' || w.word || '+0'), search.hashed('d' || w.word || '+0')]);
+                      WHERE m.tokens && ARRAY[search.hashed('n' || w.word), search.hashed('d' || w.word)]);
 END
 $$;
 
@@ -319,12 +352,13 @@ CREATE TRIGGER search_follows_new AFTER INSERT OR DELETE ON feed.members
 FOR EACH ROW EXECUTE FUNCTION search.follow_member();
 -- Followers are counted all the time; few of them make a step of fame.
 CREATE TRIGGER search_follows_changed
-AFTER UPDATE OF username, display_name, department, bio, university_id, followers_count ON feed.members
+AFTER UPDATE OF username, display_name, department, bio, university_id, followers_count, hidden_at, may_find
+ON feed.members
 FOR EACH ROW
-WHEN ((OLD.username, OLD.display_name, OLD.department, OLD.bio, OLD.university_id,
+WHEN ((OLD.username, OLD.display_name, OLD.department, OLD.bio, OLD.university_id, OLD.hidden_at IS NULL, OLD.may_find,
        width_bucket(OLD.followers_count, ARRAY[16, 128, 1024, 8192]))
       IS DISTINCT FROM
-      (NEW.username, NEW.display_name, NEW.department, NEW.bio, NEW.university_id,
+      (NEW.username, NEW.display_name, NEW.department, NEW.bio, NEW.university_id, NEW.hidden_at IS NULL, NEW.may_find,
        width_bucket(NEW.followers_count, ARRAY[16, 128, 1024, 8192])))
 EXECUTE FUNCTION search.follow_member();
 
@@ -361,10 +395,11 @@ DECLARE
     is_counted constant boolean := get_byte(uuid_send(post), 15) % 16 = 0;
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        PERFORM FROM search.tags t WHERE t.tag = changed FOR KEY SHARE;
-        IF NOT FOUND THEN
+        LOOP
+            PERFORM FROM search.tags t WHERE t.tag = changed FOR KEY SHARE;
+            EXIT WHEN FOUND;
             INSERT INTO search.tags (tag, folded) VALUES (changed, search.folded(changed)) ON CONFLICT DO NOTHING;
-        END IF;
+        END LOOP;
         IF is_counted THEN
             UPDATE search.tags t SET uses = t.uses + 16 WHERE t.tag = changed;
         END IF;
@@ -505,6 +540,76 @@ BEGIN
 END
 $$;
 
+-- Members with a token of each of three groups: at most so many, the best known first. If many have one, they are read
+-- by steps of fame, and if there are enough of them, also those whom the viewer follows, and some of the same department.
+-- Of those the name begins as one of the patterns says (null: any), `near` are the first group's shortest beginnings.
+CREATE FUNCTION search.candidates(
+    viewer uuid, a integer[], b integer[], c integer[], are_many boolean, wanted integer,
+    near integer[], begins_a text[], begins_b text[], begins_c text[]
+) RETURNS SETOF search.members
+LANGUAGE plpgsql STABLE ROWS 30 SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    found search.members[] := '{}';
+    steps constant integer[] := search.steps();
+    step integer;
+    own_place integer;
+BEGIN
+    IF NOT are_many THEN
+        RETURN QUERY
+        SELECT s.* FROM search.members s WHERE s.tokens && a AND s.tokens && b AND s.tokens && c
+        ORDER BY s.fame DESC, s.member_id LIMIT wanted;
+        RETURN;
+    END IF;
+    FOR fame_from IN REVERSE 4..0 LOOP
+        step := steps[fame_from + 1];
+        found := found || ARRAY(
+            SELECT s FROM search.members s
+            WHERE s.tokens && ARRAY(SELECT t # step FROM unnest(a) t)
+              AND s.tokens && ARRAY(SELECT t # step FROM unnest(b) t)
+              AND s.tokens && ARRAY(SELECT t # step FROM unnest(c) t)
+              AND s.fame = fame_from
+            LIMIT wanted - cardinality(found)
+        );
+        EXIT WHEN cardinality(found) >= wanted;
+    END LOOP;
+    IF cardinality(found) < wanted THEN
+        RETURN QUERY SELECT f.* FROM unnest(found) f;
+        RETURN;
+    END IF;
+    SELECT s.place INTO own_place FROM search.members s WHERE s.member_id = viewer;
+    RETURN QUERY
+    SELECT DISTINCT ON (f.member_id) f.*
+    FROM unnest(
+        found
+        || ARRAY(
+            SELECT s FROM (SELECT p.followed_id FROM feed.follow_pairs p WHERE p.follower_id = viewer LIMIT 500) p
+            JOIN search.members s ON s.member_id = p.followed_id
+            WHERE s.called LIKE ANY (begins_a)
+              AND (begins_b IS NULL OR s.called LIKE ANY (begins_b))
+              AND (begins_c IS NULL OR s.called LIKE ANY (begins_c))
+        )
+        || ARRAY(
+            SELECT s FROM search.members s
+            WHERE s.tokens && ARRAY(SELECT t # own_place FROM unnest(near) t)
+              AND s.called LIKE ANY (begins_a)
+              AND (begins_b IS NULL OR s.called LIKE ANY (begins_b))
+              AND (begins_c IS NULL OR s.called LIKE ANY (begins_c))
+            LIMIT wanted / 2
+        )
+    ) f;
+END
+$$;
+
+-- Whether somebody may find a member: for those who are not open to all.
+CREATE FUNCTION search.may_find(viewer uuid, member uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM feed.findable_members(viewer) m WHERE m.id = member);
+END
+$$;
+
 -- Index everything from nothing, without a trigger for each row and with indexes that are built at once. Nobody searches
 -- or changes members meanwhile: for a new index, and for demo data.
 CREATE FUNCTION search.index_all() RETURNS void
@@ -513,7 +618,7 @@ AS $$
 BEGIN
     TRUNCATE search.members, search.words, search.tags;
     DROP INDEX IF EXISTS search.members_by_tokens, search.words_by_keys, search.words_by_part;
-    INSERT INTO search.members (member_id, tokens, university, place, fame) SELECT i.* FROM search.indexed i;
+    INSERT INTO search.members SELECT i.* FROM search.indexed i;
     INSERT INTO search.words (word, uses, keys)
     SELECT w.word, w.uses, search.keys_of(w.word)
     FROM (SELECT o.word, 32 * count(*) FILTER (WHERE search.is_counted(o.id)) AS uses

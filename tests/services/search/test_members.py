@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
@@ -49,6 +50,55 @@ async def test_more_followers_are_another_step_of_fame(stack: Stack, join: Join)
         )
         assert (await stack.sql(fame, own.id))[0]["fame"] == step
     await stack.sql("UPDATE feed.members SET followers_count = 0 WHERE id = $1", own.id)
+
+
+NAMESAKES = 230
+STORE = """
+WITH who AS (
+    INSERT INTO auth.accounts (university_id, email, username, display_name, verified_at)
+    SELECT d.university_id, $1 || n || '@example.edu', $1 || n, $2, now()
+    FROM auth.university_domains d, generate_series(1, $3::integer) n
+    WHERE d.domain = 'example.edu' RETURNING id, university_id, username, display_name
+)
+SELECT feed.create_member(id, university_id, username, display_name), id, username FROM who
+"""
+
+
+async def test_list_goes_on_to_the_last_whom_the_viewer_may_find(
+    stack: Stack, client: httpx.AsyncClient, join: Join
+) -> None:
+    viewer, token = await join(), "".join(secrets.choice("bcdfghjklm") for _ in range(9))
+    rows = await stack.sql(STORE, f"own_{token}_", f"Walburga {token}", NAMESAKES)
+    own = {row["username"]: row["id"] for row in rows}
+    try:
+        hidden, blocking, *_ = own.values()
+        await stack.sql("UPDATE feed.members SET may_find = 'nobody' WHERE id = $1", hidden)
+        blocks = "INSERT INTO feed.blocks (blocker_id, blocked_id) VALUES ($1, $2::uuid)"
+        await stack.sql(blocks, blocking, viewer.id)
+        expected = {name for name, one in own.items() if one not in (hidden, blocking)}
+        path, narrow = f"/api/search/users?q=walb%20{token}&limit=", f"{token}%20{NAMESAKES}"
+        for limit in (35, 100):
+            page = (await viewer.get(f"{path}{limit}")).json()
+            assert not page["is_total_exact"]
+            assert 90 < page["total"] < len(expected)
+            found = page["items"]
+            while cursor := page["next_cursor"]:
+                page = (await viewer.get(f"{path}{limit}&cursor={cursor}")).json()
+                found += page["items"]
+            names = [one["username"] for one in found]
+            assert (len(names), set(names)) == (len(expected), expected), limit
+            pages = [(await viewer.get(f"{path}{limit}&page={n}")).json() for n in range(1, 9)]
+            numbered = [one["username"] for page in pages for one in page["items"]]
+            assert numbered == names
+        for text in (narrow, f"own_{token}_{NAMESAKES}"):
+            page = (await viewer.get(f"/api/search/users?q={text}")).json()
+            assert (page["total"], page["is_total_exact"], page["next_cursor"]) == (1, True, None)
+            assert [one["username"] for one in page["items"]] == [f"own_{token}_{NAMESAKES}"]
+            page = (await viewer.get(f"/api/search/users?q={text}&page=3")).json()
+            assert (page["items"], page["total"]) == ([], 1)
+        assert (await client.get(f"{path}5")).json()["next_cursor"] is None
+    finally:
+        await stack.sql("DELETE FROM auth.accounts WHERE id = ANY ($1)", list(own.values()))
 
 
 ODD = [

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote_plus
 
 from litestar.datastructures import Headers, State
 from litestar.types import HTTPScope, Send
@@ -24,7 +25,12 @@ from chitlaq.core.http.service import Context, HotPage
 
 _BEARER = b"Bearer "
 _NUMBER = re.compile(rb"[1-9][0-9]{0,3}")
-_CURSOR = re.compile(rb"[A-Za-z0-9_-]{1,100}")
+_PLAIN = {
+    b"page": _NUMBER,
+    b"limit": _NUMBER,
+    b"cursor": re.compile(rb"[A-Za-z0-9_-]{1,100}"),
+}
+_TEXT = re.compile(rb"[!-~]*")
 
 
 class HotPages:
@@ -40,15 +46,15 @@ class HotPages:
         page = self._pages.get(scope["path"])
         if page is None or scope["method"] != "GET" or not self._guard.lets_in(scope):
             return False
-        paging = _plain(scope["query_string"])
+        asked = _plain(page, scope["query_string"])
         token = _token(scope["headers"])
-        if paging is None or token is None:
+        if asked is None or token is None:
             return False
         context: Context = self._state.context
         try:
             who = await context.verifier.verify(token)
             await context.account_limit.spend(who.account_id.hex)
-            body = await page(self._state, who.account_id, paging)
+            body = await page.made(self._state, who.account_id, *asked)
         except (Problem, PostgresUnavailableError):
             return False
         scope["path_template"] = scope["path"]
@@ -61,26 +67,35 @@ class HotPages:
         return True
 
 
-def _plain(query: bytes) -> Paging | None:
-    """Return the part of a list that a query asks for, if it is one that needs no refusal."""
+def _plain(page: HotPage, query: bytes) -> tuple[Paging, str] | None:
+    """Return the part of a list that a query asks for, and the text, if it is one that needs no refusal."""
     asked: dict[bytes, bytes] = {}
+    wanted = page.text.encode() if page.text else None
     for part in query.split(b"&") if query else ():
         name, _, value = part.partition(b"=")
-        is_plain = _CURSOR if name == b"cursor" else _NUMBER
-        if name in asked or name not in _NAMES or is_plain.fullmatch(value) is None:
+        is_plain = _PLAIN.get(name, _TEXT if name == wanted else None)
+        if name in asked or is_plain is None or is_plain.fullmatch(value) is None:
             return None
         asked[name] = value
+    text = ""
+    if wanted:
+        try:
+            text = unquote_plus(asked.get(wanted, b"").decode(), errors="strict")
+        except UnicodeDecodeError:
+            return None
+        if not 0 < len(text) <= page.max_letters or "\0" in text:
+            return None
     limit = int(asked.get(b"limit", b"20"))
     if limit > MAX_LIMIT:
         return None
     cursor = asked.get(b"cursor")
     try:
-        return Paging.of(int(asked.get(b"page", b"1")), limit, cursor.decode() if cursor else None)
+        paging = Paging.of(
+            int(asked.get(b"page", b"1")), limit, cursor.decode() if cursor else None
+        )
     except Problem:
         return None
-
-
-_NAMES = frozenset((b"page", b"limit", b"cursor"))
+    return paging, text
 
 
 def _token(headers: Any) -> str | None:

@@ -49,8 +49,19 @@ class ServiceState(ImmutableState):
         super().__init__(fields if state is None else state, deep_copy=deep_copy)
 
 
-HotPage = Callable[[Any, UUID, Paging], Awaitable[bytes]]
-"""Makes the response of a page from the service's state, the member who asks, and the part of the list."""
+@dataclass(frozen=True, slots=True)
+class HotPage:
+    """A page of a list that is read often (`core.http.hot_pages`).
+
+    Args:
+        made: the response, from the service's state, the member who asks, the part of the list, and the text.
+        text: the parameter of what is searched for, if the page is one of a search.
+        max_letters: of the text.
+    """
+
+    made: Callable[[Any, UUID, Paging, str], Awaitable[bytes]]
+    text: str | None = None
+    max_letters: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.data import member_data
 from chitlaq.core.http.paging import Paging
-from chitlaq.core.http.service import Context, Service
+from chitlaq.core.http.service import Context, HotPage, Service
 from chitlaq.services.feed import daily
 from chitlaq.services.feed.departures import recounts
 from chitlaq.services.feed.departures.departures import contribution
@@ -79,7 +79,7 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
         yield state
 
 
-async def _home(state: FeedState, member: UUID, paging: Paging) -> bytes:
+async def _home(state: FeedState, member: UUID, paging: Paging, _text: str) -> bytes:
     return await state.home.page_json(member, paging)
 
 
@@ -101,6 +101,6 @@ SERVICE = Service(
         "media",
     ),
     run=run,
-    hot_pages={"/feed/home": _home},
+    hot_pages={"/feed/home": HotPage(_home)},
     query_packages=("chitlaq.services.feed.departures",),
 )

@@ -9,9 +9,12 @@ from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.data import member_data
 from chitlaq.core.data.jobs import Runner
-from chitlaq.core.http.service import Context, Service
+from chitlaq.core.http.service import Context, HotPage, Service
 from chitlaq.services.search.departures.departures import CONTRIBUTION
 from chitlaq.services.search.history.history import History
+from chitlaq.services.search.members import MAX_LETTERS
+from chitlaq.services.search.members.common import Common
+from chitlaq.services.search.members.routes import users_json
 from chitlaq.services.search.state import SearchState
 from chitlaq.services.search.texts.forms import Lexicon
 
@@ -19,13 +22,17 @@ from chitlaq.services.search.texts.forms import Lexicon
 @asynccontextmanager
 async def run(context: Context) -> AsyncIterator[SearchState]:
     history = History(context.database)
+    common = Common(context.database)
     parts = member_data.handlers(context.database, CONTRIBUTION)
     async with (
-        tasks.running(history.write_forever),
+        tasks.running(history.write_forever, common.read_forever),
         Runner(context.database, *parts).running(),
     ):
         yield SearchState(
-            database=context.database, history=history, lexicon=Lexicon(context.database)
+            database=context.database,
+            history=history,
+            common=common,
+            lexicon=Lexicon(context.database),
         )
 
 
@@ -33,5 +40,6 @@ SERVICE = Service(
     inventory.COMPONENTS["search-service"],
     slices=("members", "posts", "tags", "suggest", "history"),
     run=run,
+    hot_pages={"/search/users": HotPage(users_json, text="q", max_letters=MAX_LETTERS)},
     query_packages=("chitlaq.services.search.departures", "chitlaq.services.search.texts"),
 )

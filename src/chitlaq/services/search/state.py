@@ -5,10 +5,12 @@ from __future__ import annotations
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.service import ServiceState
 from chitlaq.services.search.history.history import History
+from chitlaq.services.search.members.common import Common
 from chitlaq.services.search.texts.forms import Lexicon
 
 
 class SearchState(ServiceState):
     database: Database
     history: History
+    common: Common
     lexicon: Lexicon

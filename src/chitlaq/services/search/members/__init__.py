@@ -6,6 +6,9 @@ from uuid import UUID
 
 import msgspec
 
+MAX_LETTERS = 100
+"""Of a text that is searched for."""
+
 
 # Defined here because the API description names a page of these after this module.
 class FoundMember(msgspec.Struct, frozen=True):

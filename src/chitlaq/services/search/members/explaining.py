@@ -11,6 +11,7 @@ import msgspec
 from chitlaq.core.data.postgres import Database, Query
 from chitlaq.core.text import folding
 from chitlaq.services.search.members import members, typed
+from chitlaq.services.search.members.common import Common
 
 SHOWN = 12
 """Tokens of a kind of each word, members, and so on."""
@@ -24,9 +25,7 @@ class ExplainedWord(msgspec.Struct, frozen=True):
     sound: str
     keys: int
     uses: int
-    exact: list[str]
-    beginnings: list[str]
-    less: list[str]
+    means: list[str]
 
 
 class ExplainedMember(msgspec.Struct, frozen=True):
@@ -70,8 +69,10 @@ async def explain(
         text: what is typed.
     """
     words = typed.read(text)
+    common = Common(database)
+    await common.read()
     ways: list[ExplainedWay] = []
-    async for way in members.ways(database, words):
+    async for way in members.ways(database, common, words):
         arguments = way.asked(viewer, text, 0, SHOWN)
         rows = await database.rows("members_matching", *arguments)
         found = members.Found.of(rows)
@@ -105,9 +106,7 @@ def _explained(one: typed.Meaning) -> ExplainedWord:
         folding.sound(roman),
         len(typed.keys(roman)),
         one.uses,
-        one.exact,
-        _few(one.usual),
-        _few(one.weak),
+        _few(one.tokens),
     )
 
 

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from asyncpg import Record
 
 from chitlaq.core.data.postgres import Database
-from chitlaq.core.http.paging import Page, Paging
+from chitlaq.core.http.paging import Paging, cursor_after
 from chitlaq.core.text import folding
 from chitlaq.services.search.members import FoundMember, typed
-from chitlaq.services.search.members.typed import STEPS, Meaning
+from chitlaq.services.search.members.common import MANY, Common
+from chitlaq.services.search.members.typed import Meaning
+from chitlaq.services.search.pages import FoundPage
 
 MIN_LETTERS = 3
 """Who is not signed in finds nobody by less: a few hundred such texts would list all members."""
 CONSIDERED = 100
 """Members that are ranked: of more that match, the best known, and those near the viewer."""
-MANY = 2000
-"""If more than about so many have a word, they are read from the best known on."""
+ALL_CONSIDERED = 1000
+"""Of these, and those near the viewer, there are no more."""
 ENOUGH = 5
 """With fewer members than this, words are also taken for mistyped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Members in their order: those of the page, and how many there are, if not more than are considered."""
+    """Members in their order: those that were asked for, and how many there are, if there are not more."""
 
     members: Sequence[FoundMember]
     count: int
@@ -63,105 +65,157 @@ class Way:
     def is_enough(self, found: Found) -> bool:
         return found.is_cut or found.count >= self.enough
 
+    @property
+    def groups(self) -> list[list[int]]:
+        """Tokens of the three words that decide; the first again and again if there are fewer."""
+        hashes = [one.hashes for one in typed.rarest(self.meanings)]
+        return [*hashes, *hashes[:1] * (3 - len(hashes))]
+
     def asked(self, viewer: UUID | None, text: str, offset: int, limit: int) -> list[object]:
         """Return the arguments of `members_matching`."""
-        groups = typed.rarest(self.meanings)
-        is_many = groups[0].uses > MANY
-        steps = range(STEPS - 1, -1, -1) if is_many else (0,)
-        tokens = {id(one): one.at(steps) for one in groups}
-        compared = [one if groups.index(one) == n else None for n, one in enumerate(groups)]
+        deciding = typed.rarest(self.meanings)
+
+        def patterns(of: Callable[[Meaning], list[str]], pattern: str) -> list[list[str] | None]:
+            all_of = [[pattern % folding.as_pattern(one) for one in of(each)] for each in deciding]
+            return [*(each or None for each in all_of), *[None] * (3 - len(all_of))]
+
         return [
             viewer,
             CONSIDERED,
-            *([_array(at) for at in tokens[id(one)]] for one in groups),
-            [min(step + 1, STEPS) if is_many else STEPS for step in steps],
-            # The last step is the first: that of everybody.
-            tokens[id(groups[0])][-1],
-            *(one and [typed.hashed(token + "+0") for token in one.exact] for one in compared),
-            *(one and [typed.hashed(token + "+0") for token in one.usual[:8]] for one in compared),
-            typed.whole(self.words, text),
+            *self.groups,
+            deciding[0].uses > MANY,
+            deciding[0].near,
+            *patterns(lambda one: one.forms, "%% %s%%"),
+            *patterns(lambda one: one.forms, "%% %s %%"),
+            *patterns(lambda one: one.close, "%% %s %%"),
+            *typed.whole(self.words, text),
             offset,
             limit,
         ]
 
 
 async def find(
-    database: Database, viewer: UUID | None, text: str, paging: Paging
-) -> Page[FoundMember]:
+    database: Database, common: Common, viewer: UUID | None, text: str, paging: Paging
+) -> FoundPage[FoundMember]:
     """Return the members that the viewer may find by this text, the best match first.
 
     Raises:
         Problem: 401 for a page beyond what is shown to those who are not signed in.
     """
     paging = paging.of_members(viewer)
-    found = await search(database, viewer, text, paging.offset, paging.limit)
-    return Page(found.members, paging.page, paging.limit, None)
+    if paging.before is None:
+        way, found = await _search(database, common, viewer, text, paging.offset, paging.limit)
+        items = list(found.members)
+        is_last = paging.offset + len(items) >= found.count and not found.is_cut
+    else:
+        way, found = await _search(database, common, viewer, text, 0, ALL_CONSIDERED)
+        ids = [one.id for one in found.members]
+        at = ids.index(paging.before) + 1 if paging.before in ids else len(ids)
+        items = list(found.members[at : at + paging.limit])
+        is_last = at + len(items) >= len(ids) and not found.is_cut
+    if way is not None and found.is_cut and len(items) < paging.limit and paging.goes_on:
+        items += await _beyond(database, viewer, way, text, paging, paging.limit - len(items))
+        is_last = len(items) < paging.limit
+    after = cursor_after(items[-1].id) if items and not is_last and paging.goes_on else None
+    return FoundPage(items, paging.page, paging.limit, after, found.count, not found.is_cut)
 
 
 async def search(
-    database: Database, viewer: UUID | None, text: str, offset: int, limit: int
-) -> Found:
+    database: Database, common: Common, viewer: UUID | None, text: str, limit: int
+) -> Sequence[FoundMember]:
     """Find members by what is typed; if there are not enough, by what it may have been meant to be."""
+    _, found = await _search(database, common, viewer, text, 0, limit)
+    return found.members
+
+
+async def _search(
+    database: Database, common: Common, viewer: UUID | None, text: str, offset: int, limit: int
+) -> tuple[Way | None, Found]:
     words = typed.read(text)
     if viewer is None and sum(map(len, words)) < MIN_LETTERS:
-        return NOBODY
-    found = NOBODY
-    async for way in ways(database, words):
-        rows = await database.rows("members_matching", *way.asked(viewer, text, offset, limit))
-        found = Found.of(rows)
+        return None, NOBODY
+    way, found = None, NOBODY
+    async for way in ways(database, common, words):
+        found = Found.of(
+            await database.rows("members_matching", *way.asked(viewer, text, offset, limit))
+        )
+        if offset and not found.members:
+            # The page is beyond the last one, or nobody is found: the first row says.
+            rows = await database.rows("members_matching", *way.asked(viewer, text, 0, 1))
+            first = Found.of(rows)
+            found = Found((), first.count, first.is_cut)
         if way.is_enough(found):
             break
-    return found
+    return way, found
 
 
-async def ways(database: Database, words: Sequence[str]) -> AsyncIterator[Way]:
-    """Give what the words may mean: as they are, if mistyped, if parted elsewhere, if one is wrong."""
+async def _beyond(
+    database: Database, viewer: UUID | None, way: Way, text: str, paging: Paging, wanted: int
+) -> list[FoundMember]:
+    """Return more members than are ranked, after those of the page."""
+    rows = await database.rows("members_matching", *way.asked(viewer, text, 0, ALL_CONSIDERED))
+    ranked = [row["id"] for row in rows]
+    after = paging.before if paging.before not in ranked else None
+    skipped = max(0, paging.offset - len(ranked))
+    more = await database.rows(
+        "members_beyond", viewer, *way.groups, ranked, after, skipped, wanted
+    )
+    return [FoundMember(*row) for row in more]
+
+
+async def ways(database: Database, common: Common, words: Sequence[str]) -> AsyncIterator[Way]:
+    """Give what the words may mean: as they are, begun, mistyped, parted elsewhere, or one is wrong."""
     if not words:
         return
     # One word has many neighbours, of whom one may be meant; several words together have few.
     enough = ENOUGH if len(words) == 1 else 1
-    yield Way("as typed", words, await _meanings(database, words, is_guessing=False), enough)
-    guessed = await _meanings(database, words, is_guessing=True)
-    yield Way("mistyped, or parts of words", words, guessed, 1)
+    last = len(words) - 1
+    meanings = [typed.meaning(word, is_ended=n < last) for n, word in enumerate(words)]
+    yield Way("as typed", words, _counted(meanings, common), enough)
+    if last:
+        begun = [typed.meaning(word) for word in words]
+        yield Way("words begun", words, _counted(begun, common), 1)
+    guessed = await _guessed(database, words)
+    yield Way("mistyped", words, guessed, 1)
+    await _add_parts(database, guessed)
+    yield Way("parts of words", words, guessed, 1)
     for reading in _readings(words):
-        meanings = await _meanings(database, reading, is_guessing=True)
+        meanings = await _guessed(database, reading)
         yield Way("words joined or parted", words, meanings, 1)
     for fewer in _fewer(guessed):
         yield Way("without a word", words, fewer, 1)
 
 
-async def _meanings(
-    database: Database, words: Sequence[str], *, is_guessing: bool
-) -> list[Meaning]:
-    """Return what each word may mean, by the words that members have."""
+def _counted(meanings: list[Meaning], common: Common) -> list[Meaning]:
+    for one in meanings:
+        one.uses = common.uses(one.tokens)
+    return meanings
+
+
+async def _guessed(database: Database, words: Sequence[str]) -> list[Meaning]:
+    """Return what each word may mean if it is mistyped, by the words that members have."""
     made = [typed.meaning(word) for word in words]
-    asked: list[tuple[Meaning, str]] = []
+    asked = [(one, form) for one in made for form in one.forms if len(one.typed) > typed.SHORT]
     for one in made:
-        if len(one.typed) > 2:
-            asked += [
-                (one, form) for form in dict.fromkeys((one.typed, folding.romanized(one.typed)))
-            ]
+        one.uses = typed.MANY if len(one.typed) <= typed.SHORT else 0
     if not asked:
         return made
     forms = [form for _, form in asked]
-    keys = [_array(typed.keys(form)) if len(form) >= typed.MIN_GUESSED else None for form in forms]
-    rows = await database.rows("words_like", forms, keys, is_guessing)
-    for number, word, uses, is_beginning in rows:
+    keys = [_array(typed.keys(form)) for form in forms]
+    for number, word, uses, is_beginning in await database.rows("words_like", forms, keys):
         one, form = asked[number - 1]
-        if is_beginning:
-            one.add(word, uses, is_weak=False)
-        elif typed.edits(form, word) is not None:
-            one.add(word, uses, is_weak=True)
-    ended = {one.typed: one for one in made[:-1]}
-    for number, word, uses, _ in () if is_guessing else rows:
-        if word == forms[number - 1] and word in ended:
-            ended[word].settle(uses)
-    if is_guessing:
-        for number, word, uses in await database.rows(
-            "words_containing", [folding.as_pattern(form) for form in forms]
-        ):
-            asked[number - 1][0].add(word, uses, is_weak=True)
+        edits = 0 if is_beginning else typed.edits(form, word)
+        if is_beginning or edits:
+            one.add(word, uses, edits=edits or 0)
     return made
+
+
+async def _add_parts(database: Database, meanings: Sequence[Meaning]) -> None:
+    """Let words also mean what contains them."""
+    long = [one for one in meanings if len(one.typed) > typed.SHORT]
+    patterns = [folding.as_pattern(one.typed) for one in long]
+    for number, word, uses in await database.rows("words_containing", patterns):
+        long[number - 1].add(word, uses, edits=2)
 
 
 def _readings(words: Sequence[str]) -> list[list[str]]:
@@ -181,7 +235,7 @@ def _fewer(meanings: Sequence[Meaning]) -> list[list[Meaning]]:
 
     The rarest one is always meant, numbers are meant as they are, and nobody is meant by a letter or two.
     """
-    known = sorted((one for one in meanings if one.is_known), key=lambda one: -one.uses)
+    known = sorted((one for one in meanings if one.uses), key=lambda one: -one.uses)
     if len(known) < len(meanings):
         fewer = [known]
     else:

@@ -1,6 +1,6 @@
 -- name: words_like (prepared)
--- For each of the typed words $1: words that begin with it; and those that share a key with it ($2, an array as text, or
--- null), if none begins so, or if $3 asks for them in any case. The most used first.
+-- For each of the typed words $1: words that begin with it, and those that share a key with it ($2, an array as text, or
+-- null); the most used first.
 SELECT t.number, w.word, w.uses, w.is_beginning
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY t (typed, keys, number)
 CROSS JOIN LATERAL (
@@ -12,8 +12,6 @@ CROSS JOIN LATERAL (
     (SELECT w.word, w.uses, false
      FROM search.words w
      WHERE w.keys && t.keys::integer[]
-       AND ($3 OR NOT EXISTS (SELECT FROM search.words b
-                              WHERE b.word >= t.typed AND b.word < t.typed || U&'\+10FFFF'))
      ORDER BY w.uses DESC, w.word LIMIT 60)
 ) w;
 
@@ -25,65 +23,61 @@ CROSS JOIN LATERAL (
     SELECT w.word, w.uses FROM search.words w WHERE w.word LIKE '_%' || t.typed || '%' ORDER BY w.uses DESC, w.word LIMIT 24
 ) w;
 
+-- name: common_beginnings
+-- Words and their beginnings that more than $1 members have, as tokens.
+SELECT 'n' || w.word AS token, w.uses FROM search.words w WHERE w.uses > $1
+UNION ALL
+SELECT 'b' || left(w.word, n), sum(w.uses)
+FROM search.words w CROSS JOIN LATERAL generate_series(1, length(w.word)) n
+WHERE w.uses > 0 GROUP BY 1 HAVING sum(w.uses) > $1;
+
 -- name: members_matching (prepared)
--- Members that have a token of each of three groups ($3 to $5: for each step of fame, from the best known to all, an
--- array as text; $6 is the fame that others of a step have found already), at most $2; if there are so many, also
--- those whom the viewer $1 follows, and some of the same department ($7: the first group without steps). Of these,
--- whom the viewer may find, the best match first: for each group, whether it is the word itself ($8 to $10), or a
--- usual beginning of it ($11 to $13); the whole name or username ($14); then closeness and fame. Groups that repeat
--- one have nulls there. The arrays that are compared row by row are short: each of their numbers is compared with each
--- of a member's.
-WITH own AS MATERIALIZED (SELECT s.university, s.place FROM search.members s WHERE s.member_id = $1),
-hits AS MATERIALIZED (
-    SELECT h.*
-    FROM unnest($3::text[], $4::text[], $5::text[], $6::integer[]) step (a, b, c, below)
-    CROSS JOIN LATERAL (
-        SELECT s.*
-        FROM search.members s
-        WHERE s.tokens && step.a::integer[] AND s.tokens && step.b::integer[] AND s.tokens && step.c::integer[]
-          AND s.fame < step.below
-    ) h
-    LIMIT $2
-),
--- OFFSET 0 keeps each of these parts a loop of look-ups, which is what few rows want; the planner expects other numbers.
-near AS MATERIALIZED (
-    (SELECT s.*
-     FROM (SELECT f.followed_id FROM feed.follow_pairs f WHERE f.follower_id = $1 LIMIT 500) f
-     CROSS JOIN LATERAL (SELECT s.* FROM search.members s WHERE s.member_id = f.followed_id OFFSET 0) s
-     WHERE (SELECT count(*) FROM hits) >= $2
-       AND (s.tokens && $8::integer[] OR s.tokens && $11::integer[])
-       AND ($9::integer[] IS NULL OR s.tokens && $9::integer[] OR s.tokens && $12::integer[])
-       AND ($10::integer[] IS NULL OR s.tokens && $10::integer[] OR s.tokens && $13::integer[]))
-    UNION
-    (SELECT s.*
-     FROM (SELECT s.* FROM search.members s
-           WHERE s.tokens && ARRAY(SELECT t # o.place FROM own o CROSS JOIN unnest($7::integer[]) t) OFFSET 0) s
-     WHERE (SELECT count(*) FROM hits) >= $2
-       AND (s.tokens && $8::integer[] OR s.tokens && $11::integer[])
-       AND ($9::integer[] IS NULL OR s.tokens && $9::integer[] OR s.tokens && $12::integer[])
-       AND ($10::integer[] IS NULL OR s.tokens && $10::integer[] OR s.tokens && $13::integer[])
-     LIMIT $2 / 2)
-),
-candidates AS (
-    SELECT * FROM hits
-    UNION ALL
-    SELECT n.* FROM near n WHERE n.member_id NOT IN (SELECT h.member_id FROM hits h)
-),
-ranked AS (
-    SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university,
-           CASE WHEN c.tokens && $8::integer[] THEN 6 WHEN c.tokens && $11::integer[] THEN 4 ELSE 2 END
-           + CASE WHEN c.tokens && $9::integer[] THEN 6 WHEN c.tokens && $12::integer[] THEN 4 ELSE 2 END
-           + CASE WHEN c.tokens && $10::integer[] THEN 6 WHEN c.tokens && $13::integer[] THEN 4 ELSE 2 END
-           + CASE WHEN c.tokens && $14::integer[] THEN 4 ELSE 0 END
-           + CASE WHEN (SELECT true FROM feed.follow_pairs f WHERE f.follower_id = $1 AND f.followed_id = m.id)
-                  THEN 5 ELSE 0 END
-           + CASE WHEN c.place = (SELECT o.place FROM own o) THEN 2 ELSE 0 END
-           + CASE WHEN c.university = (SELECT o.university FROM own o) THEN 1 ELSE 0 END
-           + c.fame AS score
-    FROM candidates c
-    CROSS JOIN LATERAL (SELECT m.* FROM feed.findable_members($1) m WHERE m.id = c.member_id OFFSET 0) m
-)
-SELECT r.*, count(*) OVER () AS found, (SELECT count(*) FROM hits) >= $2 AS is_cut
-FROM ranked r
-ORDER BY r.score DESC, r.id
-OFFSET $15 LIMIT $16;
+-- Members that have a token of each of three groups ($3 to $5), at most $2, as `search.candidates` finds them; of these,
+-- whom the viewer $1 may find, the best match first: for each group, whether it is the word itself ($11 to $13: patterns
+-- of the name), begins with it ($8 to $10), or is an edit apart ($14 to $16); the whole name or username ($17, $18); then
+-- closeness and fame. Groups that repeat one have nulls there.
+SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university, r.score, r.found, r.is_cut
+FROM (
+    SELECT c.member_id, c.score, c.is_findable,
+           count(*) FILTER (WHERE c.is_findable) OVER () AS found, count(*) OVER () >= $2 AS is_cut
+    FROM (
+        SELECT c.member_id,
+               CASE WHEN c.called LIKE ANY ($11::text[]) THEN 6 WHEN c.called LIKE ANY ($8::text[]) THEN 4
+                    WHEN c.called LIKE ANY ($14::text[]) THEN 3 ELSE 2 END
+               + CASE WHEN c.called LIKE ANY ($12::text[]) THEN 6 WHEN c.called LIKE ANY ($9::text[]) THEN 4
+                      WHEN c.called LIKE ANY ($15::text[]) THEN 3 ELSE 2 END
+               + CASE WHEN c.called LIKE ANY ($13::text[]) THEN 6 WHEN c.called LIKE ANY ($10::text[]) THEN 4
+                      WHEN c.called LIKE ANY ($16::text[]) THEN 3 ELSE 2 END
+               + CASE WHEN c.whole = $17 OR c.username = $18 THEN 4 ELSE 0 END
+               + CASE WHEN f.followed_id IS NULL THEN 0 ELSE 5 END
+               + CASE WHEN c.place = (SELECT o.place FROM search.members o WHERE o.member_id = $1) THEN 2 ELSE 0 END
+               + CASE WHEN c.university = (SELECT o.university FROM search.members o WHERE o.member_id = $1)
+                      THEN 1 ELSE 0 END
+               + c.fame AS score,
+               -- As `feed.findable_members` has it, without asking that of each.
+               CASE WHEN c.is_open AND $1 IS NOT NULL
+                    THEN c.member_id <> ALL (ARRAY(
+                        SELECT b.blocked_id FROM feed.block_pairs b WHERE b.blocker_id = $1
+                        UNION ALL SELECT b.blocker_id FROM feed.block_pairs b WHERE b.blocked_id = $1))
+                    ELSE search.may_find($1, c.member_id) END AS is_findable
+        FROM search.candidates($1, $3, $4, $5, $6, $2, $7, $8, $9, $10) c
+        LEFT JOIN feed.follow_pairs f ON f.follower_id = $1 AND f.followed_id = c.member_id
+        OFFSET 0
+    ) c
+    ORDER BY c.is_findable DESC, c.score DESC, c.member_id
+    OFFSET $19 LIMIT $20
+) r
+JOIN feed.listed_members m ON m.id = r.member_id
+WHERE r.is_findable
+ORDER BY r.score DESC, r.member_id;
+
+-- name: members_beyond
+-- Beyond those that are ranked ($5): more members with a token of each of three groups ($2 to $4), whom the viewer $1 may
+-- find, after the one of the id $6, in the order in which they joined.
+SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university
+FROM (SELECT s.member_id FROM search.members s
+      WHERE s.tokens && $2::integer[] AND s.tokens && $3::integer[] AND s.tokens && $4::integer[]
+        AND ($6::uuid IS NULL OR s.member_id > $6) AND s.member_id <> ALL ($5::uuid[])
+      OFFSET 0) s
+CROSS JOIN LATERAL (SELECT f.* FROM feed.findable_members($1) f WHERE f.id = s.member_id OFFSET 0) m
+ORDER BY m.id OFFSET $7 LIMIT $8;

@@ -10,8 +10,10 @@ from chitlaq.core.text import folding
 from chitlaq.services.search.members.nicknames import NICKNAMES
 
 MAX_WORDS = 8
-STEPS = 5
-"""Of fame, as `search.fame` counts them."""
+SHORT = 2
+"""Letters of a word that always means what begins with it."""
+NEAR = 3
+"""Letters of a beginning by which members of one department are found (`search.tokens_of`)."""
 MIN_GUESSED = 4
 """Letters of a word that may have an edit."""
 MIN_GUESSED_TWICE = 8
@@ -26,48 +28,43 @@ def hashed(token: str) -> int:
 
 @dataclass(slots=True)
 class Meaning:
-    """What one typed word may mean: tokens without their step, by how well they match.
+    """What one typed word may mean.
 
     Args:
         typed: the folded word.
-        exact: the word itself, as a name.
-        usual: beginnings of names.
-        weak: what it sounds or looks like, is short for, or means in a department or bio.
+        forms: it, and it in Latin letters.
+        tokens: of members whom it may mean.
+        close: words an edit apart, if others are meant that are two apart.
         uses: of how many members that is, about.
     """
 
     typed: str
-    exact: list[str]
-    usual: list[str] = field(default_factory=list)
-    weak: list[str] = field(default_factory=list)
+    forms: list[str]
+    tokens: list[str]
+    close: list[str] = field(default_factory=list)
     uses: int = 0
-
-    @property
-    def is_known(self) -> bool:
-        """Whether any member has something that it may mean."""
-        return self.uses > 0 or bool(self.usual)
 
     @property
     def has_digits(self) -> bool:
         return any(one.isdigit() for one in self.typed)
 
-    def add(self, word: str, uses: int, *, is_weak: bool) -> None:
-        """Add a word of the vocabulary that it may mean."""
-        (self.weak if is_weak else self.usual).append("n" + word)
-        self.weak.append("d" + word)
+    @property
+    def hashes(self) -> list[int]:
+        return [hashed(token) for token in self.tokens]
+
+    @property
+    def near(self) -> list[int]:
+        return [hashed(f"b{form[:NEAR]}") for form in self.forms]
+
+    def add(self, word: str, uses: int, *, edits: int) -> None:
+        """Add a word of the vocabulary that it may mean: one that it begins, or so many edits apart."""
+        if edits:
+            self.tokens.append("n" + word)
+            if edits == 1 and len(self.typed) >= MIN_GUESSED_TWICE:
+                self.close.append(word)
+        self.tokens.append("d" + word)
         # What is there is of one member at least; what is counted is of many.
         self.uses += uses + 1
-
-    def settle(self, uses: int) -> None:
-        """Mean the word itself and not what begins with it: it is one, and was typed to its end."""
-        self.usual = [one for one in self.usual if not one.startswith("n")]
-        self.weak = [one for one in self.weak if one[0] != "d" or one == f"d{self.typed}"]
-        self.uses = uses + 1
-
-    def at(self, steps: Sequence[int]) -> list[list[int]]:
-        """Return all that it may mean, for each step: of members of that fame or more."""
-        begun = [crc32(one.encode()) for one in (*self.exact, *self.usual, *self.weak)]
-        return [[crc32(b"+%d" % step, one) - 2**31 for one in begun] for step in steps]
 
 
 def read(text: str) -> list[str]:
@@ -75,27 +72,30 @@ def read(text: str) -> list[str]:
     return list(dict.fromkeys(folding.split(folding.folded(text))))[:MAX_WORDS]
 
 
-def meaning(word: str) -> Meaning:
-    """Return what a word means by itself, without a look at which words there are."""
+def meaning(word: str, *, is_ended: bool = False) -> Meaning:
+    """Return what a word means by itself, without a look at which words there are.
+
+    Args:
+        word: that was typed.
+        is_ended: it means a word, not what begins with it, unless it is very short.
+    """
     roman = folding.romanized(word)
-    forms = list(dict.fromkeys((word, roman)))
-    made = Meaning(word, [f"n{form}" for form in forms])
-    if len(word) <= 2:
-        made.usual.append(f"{len(word)}{word}")
-        made.uses = MANY
-    made.weak += ["d" + word, "s" + folding.sound(roman)]
+    forms = [word] if roman == word else [word, roman]
+    kind = "n" if is_ended and len(word) > SHORT else "b"
+    tokens = [kind + form for form in forms]
+    tokens += ["d" + word, "s" + folding.sound(roman)]
     if 2 <= len(roman) <= 4:
-        made.weak.append("i" + roman)
-    made.weak += [f"n{name}" for form in forms for name in NICKNAMES.get(form, ())]
-    return made
+        tokens.append("i" + roman)
+    tokens += [f"n{name}" for form in forms for name in NICKNAMES.get(form, ())]
+    return Meaning(word, forms, tokens)
 
 
-def whole(words: Sequence[str], text: str) -> list[int]:
-    """Return the tokens of who has all of it as the name, or as the username."""
-    return [
+def whole(words: Sequence[str], text: str) -> tuple[int, int]:
+    """Return what is stored of who has all of it as the name, and as the username."""
+    return (
         hashed("w" + " ".join(sorted(words))),
         hashed("a" + text.strip().removeprefix("@").lower()),
-    ]
+    )
 
 
 def keys(word: str) -> list[int]:
@@ -120,39 +120,41 @@ def edits(typed: str, word: str) -> int | None:
     """
     # A word of four letters has so many neighbours that only whole ones are meant.
     is_whole = len(typed) == MIN_GUESSED
-    for allowed in range(3 if len(typed) >= MIN_GUESSED_TWICE else 2):
-        if _within(typed, word, allowed, is_whole=is_whole):
-            return allowed
-    return None
+    most = 2 if len(typed) >= MIN_GUESSED_TWICE else 1
+    fewest = _distance(typed, word if is_whole else word[: len(typed) + most], is_whole=is_whole)
+    return fewest if fewest <= most else None
 
 
-def _within(typed: str, word: str, allowed: int, *, is_whole: bool) -> bool:
-    same = 0
-    for one, other in zip(typed, word, strict=False):
-        if one != other:
-            break
-        same += 1
-    if same == len(typed):
-        return not is_whole or len(word) - same <= allowed
-    if allowed == 0:
-        return False
-    rest, other_rest = typed[same:], word[same:]
-    if not other_rest:
-        return len(rest) <= allowed
-    left = allowed - 1
-    return (
-        _within(rest[1:], other_rest[1:], left, is_whole=is_whole)
-        or _within(rest[1:], other_rest, left, is_whole=is_whole)
-        or _within(rest, other_rest[1:], left, is_whole=is_whole)
-        or (
-            rest[1:2] == other_rest[:1]
-            and rest[:1] == other_rest[1:2]
-            and _within(rest[2:], other_rest[2:], left, is_whole=is_whole)
-        )
-    )
+def _distance(typed: str, word: str, *, is_whole: bool) -> int:
+    """Return the distance from a word, or from the nearest of its beginnings.
+
+    A column of the table of distances is two integers, a bit for each letter that was typed (Hyyrö, A
+    Bit-Vector Algorithm for Computing Levenshtein and Damerau Edit Distances, 2003): half of what comparing
+    letters takes.
+    """
+    places: dict[str, int] = {}
+    for at, letter in enumerate(typed):
+        places[letter] = places.get(letter, 0) | 1 << at
+    every, last = (1 << len(typed)) - 1, 1 << len(typed) - 1
+    more, less, diagonal, before = every, 0, 0, 0
+    distance = nearest = len(typed)
+    for letter in word:
+        same = places.get(letter, 0)
+        swapped = ((every & ~diagonal & same) << 1) & before
+        diagonal = (((same & more) + more) ^ more) | same | less | swapped
+        right, left = less | (every & ~(diagonal | more)), diagonal & more
+        if right & last:
+            distance += 1
+        elif left & last:
+            distance -= 1
+            nearest = min(nearest, distance)
+        right = right << 1 | 1
+        more = (left << 1 | ~(diagonal | right)) & every
+        less = right & diagonal & every
+        before = same
+    return distance if is_whole else nearest
 
 
 def rarest(meanings: Iterable[Meaning]) -> list[Meaning]:
-    """Return the three meanings of the fewest members; the rarest again and again if there are fewer."""
-    ordered = sorted(meanings, key=lambda one: one.uses)[:3]
-    return [*ordered, *[ordered[0]] * (3 - len(ordered))]
+    """Return the three meanings of the fewest members, or else of the longest words."""
+    return sorted(meanings, key=lambda one: (one.uses, -len(one.typed)))[:3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -20,7 +21,7 @@ class FoundGroup(msgspec.Struct, frozen=True):
 class Suggestions(msgspec.Struct, frozen=True):
     """A few of each kind, the best match first."""
 
-    members: list[FoundMember]
+    members: Sequence[FoundMember]
     tags: list[FoundTag]
     conversations: list[FoundGroup]
     searches: list[str]

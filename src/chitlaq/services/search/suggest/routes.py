@@ -26,4 +26,6 @@ FewMembers = Annotated[int, Parameter(ge=1, le=20, description="Members, at most
 async def suggestions(
     q: Typed, viewer: Identity | None, state: SearchState, limit: FewMembers = 5
 ) -> Suggestions:
-    return await suggest.suggest(state.database, account_id(viewer), without_nul("q", q), limit)
+    return await suggest.suggest(
+        state.database, state.common, account_id(viewer), without_nul("q", q), limit
+    )

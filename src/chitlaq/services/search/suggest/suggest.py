@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from uuid import UUID
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.paging import Paging
 from chitlaq.core.text import folding
 from chitlaq.services.search.members import FoundMember, members
+from chitlaq.services.search.members.common import Common
 from chitlaq.services.search.suggest import FoundGroup, Suggestions
 from chitlaq.services.search.tags import FoundTag, tags
 
@@ -18,7 +20,9 @@ COUNTED = 20
 """Posts of a suggested tag that are counted."""
 
 
-async def suggest(database: Database, viewer: UUID | None, text: str, limit: int) -> Suggestions:
+async def suggest(
+    database: Database, common: Common, viewer: UUID | None, text: str, limit: int
+) -> Suggestions:
     """Return what the text may be the beginning of: up to ``limit`` members, and three of each other kind.
 
     A text that begins with ``@`` means members, one with ``#`` tags.
@@ -26,11 +30,8 @@ async def suggest(database: Database, viewer: UUID | None, text: str, limit: int
     folded = folding.folded(text.strip())
     is_tag, is_member = folded.startswith("#"), folded.startswith("@")
 
-    async def people() -> list[FoundMember]:
-        if is_tag:
-            return []
-        found = await members.search(database, viewer, text, 0, limit)
-        return list(found.members)
+    async def people() -> Sequence[FoundMember]:
+        return [] if is_tag else await members.search(database, common, viewer, text, limit)
 
     async def topics() -> list[FoundTag]:
         if is_member:
