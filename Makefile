@@ -45,7 +45,7 @@ docs: $(VENV)/.run  ## regenerate the generated pages
 	@$(BIN)/chitlaq metrics >$(DOCS)/metrics.md
 	@$(BIN)/chitlaq ops runbook >$(DOCS)/runbook.md
 
-vendor: $(VENV)/.run  ## fetch what browsers get of others' (uPlot, axe), with npm
+vendor: $(VENV)/.run  ## fetch what browsers get of others' (Preact, uPlot, icons, axe), with npm
 	@$(BIN)/python -m chitlaq.web.vendor .
 
 check: $(VENV)/.dev  ## format, lint, types, import walls

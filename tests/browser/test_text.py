@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 MODULE = "data:text/javascript;base64," + b64encode(BROWSERS.encode()).decode()
 PARSED = "async ([module, texts]) => texts.map((await import(module)).parsed)"
-JOINED = """async ([module, texts]) => {
+PIECES = """async ([module, texts]) => {
     const {pieces} = await import(module);
-    return texts.map((text) => pieces(text).map((piece) => piece.text).join(""));
+    return texts.map((text) => pieces(text).map(({kind, text, folded, username}) =>
+        [kind, text, folded ?? username ?? (kind === "link" ? text : "")]));
 }"""
 FOLDED = "async ([module, texts]) => texts.map((await import(module)).folded)"
 LENGTHS = "async ([module, texts]) => texts.map((await import(module)).graphemes)"
@@ -81,7 +82,9 @@ async def test_browser_and_server_agree_on_any_text(browser: Browser, count: int
         if ours(text) != one
     ]
     assert not different, different[0]
-    assert await asked(browser, JOINED, anything) == anything
+    cut = [[list(piece) for piece in tokens.pieces(text)] for text in anything]
+    assert await asked(browser, PIECES, anything) == cut
+    assert ["".join(text for _, text, _ in one) for one in cut] == anything
 
 
 async def test_browser_and_server_fold_each_character_alike(browser: Browser) -> None:

@@ -11,7 +11,7 @@ import re
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,17 +23,36 @@ FETCH_SECONDS = 120.0
 MANIFEST = "vendor.json"
 # Browsers would ask for the map, which is not there.
 SOURCE_MAP = re.compile(rb"\n?(?://[#@] sourceMappingURL=\S+|/\*[#@] sourceMappingURL=[^*]*\*/)")
+MODULES = {
+    b"preact": b"./preact.js",
+    b"preact/hooks": b"./hooks.js",
+    b"@preact/signals-core": b"./signals-core.js",
+}
+"""What modules name each other by, and where they are here: browsers follow addresses, not names."""
+BARE_IMPORT = re.compile(rb"""(?<=from)\s*["'](%s)["']""" % b"|".join(MODULES))
+SHAPE = re.compile(r"<(?:path|circle|rect|line|polyline|polygon|ellipse)\b[^>]*/>")
+SITE = "src/chitlaq/web/site/static/vendor"
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package, the folder that it is for, and which of its files are taken under which names."""
+    """A package, the folder that it is for, and which of its files are taken under which names.
+
+    Args:
+        icons: of its `icons/NAME.svg`, which become one file, `icons.svg`, with a symbol for each.
+    """
 
     name: str
     version: str
     licence: str
     folder: str
     files: dict[str, str]
+    icons: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> set[str]:
+        """What its files are called here."""
+        return {*self.files.values(), *(["icons.svg"] if self.icons else [])}
 
 
 PACKAGES = (
@@ -47,6 +66,69 @@ PACKAGES = (
             "dist/uPlot.min.css": "uplot.css",
             "LICENSE": "uplot.LICENSE.txt",
         },
+    ),
+    Package(
+        "preact",
+        "11.2.0",
+        "MIT",
+        SITE,
+        {
+            "dist/preact.mjs": "preact.js",
+            "hooks/dist/hooks.mjs": "hooks.js",
+            "LICENSE": "preact.LICENSE.txt",
+        },
+    ),
+    Package(
+        "htm",
+        "3.1.1",
+        "Apache-2.0",
+        SITE,
+        {"dist/htm.mjs": "htm.js", "LICENSE": "htm.LICENSE.txt"},
+    ),
+    Package(
+        "@preact/signals-core",
+        "1.14.5",
+        "MIT",
+        SITE,
+        {"dist/signals-core.mjs": "signals-core.js", "LICENSE": "signals-core.LICENSE.txt"},
+    ),
+    Package(
+        "@preact/signals",
+        "2.11.4",
+        "MIT",
+        SITE,
+        {"dist/signals.mjs": "signals.js", "LICENSE": "signals.LICENSE.txt"},
+    ),
+    Package(
+        "lucide-static",
+        "1.62.0",
+        "ISC",
+        SITE,
+        {"LICENSE": "icons.LICENSE.txt"},
+        (
+            "arrow-left",
+            "bell",
+            "bookmark",
+            "chart-no-axes-column",
+            "compass",
+            "globe",
+            "graduation-cap",
+            "heart",
+            "house",
+            "lock",
+            "log-out",
+            "mail",
+            "message-circle",
+            "message-square",
+            "pencil",
+            "repeat-2",
+            "search",
+            "settings",
+            "triangle-alert",
+            "user",
+            "users",
+            "x",
+        ),
     ),
     Package(
         "axe-core",
@@ -108,10 +190,32 @@ def _contents(package: Package) -> Iterator[tuple[str, bytes]]:
         ).checked()
         (archive,) = Path(folder).iterdir()
         with tarfile.open(archive) as packed:
-            for path, name in package.files.items():
+
+            def read(path: str) -> bytes:
                 member = packed.extractfile(f"package/{path}")
                 assert member is not None, path
-                yield name, SOURCE_MAP.sub(b"", member.read())
+                return member.read()
+
+            for path, name in package.files.items():
+                yield name, _for_browsers(read(path))
+            if package.icons:
+                icons = {name: read(f"icons/{name}.svg").decode() for name in package.icons}
+                yield "icons.svg", _sprite(package, icons).encode()
+
+
+def _for_browsers(content: bytes) -> bytes:
+    """Return a file without the address of its source map, and with those of the modules it imports."""
+    return BARE_IMPORT.sub(lambda found: b'"%s"' % MODULES[found[1]], SOURCE_MAP.sub(b"", content))
+
+
+def _sprite(package: Package, icons: Mapping[str, str]) -> str:
+    """Return one image of all icons; a page shows one by the name of its symbol."""
+    symbols = [
+        f'<symbol id="{name}" viewBox="0 0 24 24">{"".join(SHAPE.findall(icon))}</symbol>'
+        for name, icon in icons.items()
+    ]
+    origin = f"<!-- {package.name} {package.version}, {package.licence} -->"
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg">{origin}', *symbols, "</svg>\n"])
 
 
 if __name__ == "__main__":

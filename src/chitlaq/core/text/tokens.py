@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import regex
 
@@ -62,6 +62,14 @@ class Parsed(NamedTuple):
 NOTHING = Parsed((), (), ())
 
 
+class Piece(NamedTuple):
+    """A part of a text. ``target``: a tag's folded form, a mention's username; of a link, the address."""
+
+    kind: Literal["text", "tag", "mention", "link"]
+    text: str
+    target: str = ""
+
+
 def parsed(text: str) -> Parsed:
     """Return a text's first `MAX_TAGS` tags and `MAX_MENTIONS` usernames, and all its links."""
     if not _may_have_tokens(text):
@@ -78,6 +86,31 @@ def parsed(text: str) -> Parsed:
         elif (link := _link(found["address"])) is not None:
             links[link] = None
     return Parsed(tuple(tags.values())[:MAX_TAGS], tuple(mentions)[:MAX_MENTIONS], tuple(links))
+
+
+def pieces(text: str) -> Iterator[Piece]:
+    """Yield a text in pieces, as it is shown; their texts joined are the text."""
+    start = 0
+    for found in _PIECE.finditer(text) if _may_have_tokens(text) else ():
+        piece = _piece(found)
+        if piece is None:
+            continue
+        if found.start() > start:
+            yield Piece("text", text[start : found.start()])
+        yield piece
+        start = found.start() + len(piece.text)
+    if start < len(text):
+        yield Piece("text", text[start:])
+
+
+def _piece(found: regex.Match[str]) -> Piece | None:
+    if body := found["tag"]:
+        tag = _tag(body)
+        return None if tag is None else Piece("tag", found[0], tag.folded)
+    if name := found["mention"]:
+        return Piece("mention", found[0], name.lower())
+    link = _link(found["address"])
+    return None if link is None else Piece("link", link, link)
 
 
 def folded(text: str) -> str:
