@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 from string import Formatter
 
 import pytest
@@ -15,9 +16,15 @@ from chitlaq.web.words import PageWords, texts
 SITE = "chitlaq.web.site"
 
 
-def used_by_templates() -> Iterator[str]:
-    for file in resources.files(SITE).joinpath("templates").iterdir():
-        yield from re.findall(r'\bt\("([^"]+)"[,)]', file.read_text())
+def used(folder: str, ending: str) -> Iterator[str]:
+    for file in Path(str(resources.files(SITE))).joinpath(folder).rglob(f"*{ending}"):
+        for kind, key in re.findall(r'\b(t|(?:t\.)?count)\("([^"]+)"[,)]', file.read_text()):
+            yield from [key] if kind == "t" else [f"{key}.one", f"{key}.other"]
+
+
+def known(language: str) -> dict[str, str]:
+    """What pages say, of which browsers get the second part."""
+    return texts(SITE, "words", language) | texts(SITE, "static/words/app", language)
 
 
 def values_of(text: str) -> set[str]:
@@ -26,9 +33,10 @@ def values_of(text: str) -> set[str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_says_what_the_templates_ask_for(language: str) -> None:
-    said, first = texts(SITE, "words", language), texts(SITE, "words", LANGUAGES[0])
+    said, first = known(language), known(LANGUAGES[0])
     assert said.keys() == first.keys()
-    assert set(used_by_templates()) <= said.keys()
+    assert set(used("templates", ".html")) <= said.keys()
+    assert set(used("static/app", ".js")) <= texts(SITE, "static/words/app", language).keys()
     for key, text in said.items():
         assert text.strip(), key
         assert values_of(text) == values_of(first[key]), key

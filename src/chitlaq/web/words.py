@@ -28,6 +28,14 @@ class Words:
         """
         return self._texts[key].format_map(values)
 
+    def count(self, key: str, number: int) -> str:
+        """Return the text for a number of things: of the key's two forms, the one for this number."""
+        return self(f"{key}.{'one' if number == 1 else 'other'}", n=self.number(number))
+
+    def number(self, number: int) -> str:
+        """Return a whole number as people write it."""
+        return f"{number:,}".replace(",", self._texts["number.group"])
+
 
 class PageWords(Words):
     """The same for a template: what others wrote is escaped, hides nothing and reorders nothing."""

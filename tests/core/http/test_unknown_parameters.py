@@ -25,6 +25,17 @@ pytestmark = pytest.mark.filterwarnings(
 
 PAGES = {
     "/",
+    "/compose",
+    "/dev/mail",
+    "/explore",
+    "/home",
+    "/join",
+    "/login",
+    "/logout",
+    "/settings/appearance",
+    "/tags/{tag}",
+    "/@{handle}",
+    "/@{handle}/p/{post_id}",
     "/auth/sso/{provider}",
     "/auth/sso/{provider}/callback",
     "/auth/sso/{provider}/code",

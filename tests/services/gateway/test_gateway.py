@@ -98,7 +98,7 @@ async def test_gateway_answers_the_runbook(stack: Stack, client: httpx.AsyncClie
     async with httpx.AsyncClient(base_url=stack.edge) as edge:
         page = await edge.get("/")
         assert page.status_code == 200
-        assert "Everything is running" in page.text
+        assert "The social network of your university" in page.text
         assert "/api/docs" in page.text
         docs = await edge.get("/api/docs", headers={"Accept": "text/html"})
         assert "/api/feed/home" in docs.text

@@ -20,6 +20,8 @@ UNMATCHED = "unmatched"
 """The route label of a request that matches no declared route."""
 
 _PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
+HANDLE = "handle"
+"""The parameter that is a username after an ``@``; the framework knows no part of a segment by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Route:
 
     A WebSocket has no methods; its handler, with ``is_socket`` in its ``opt``, answers what is no upgrade.
     ``pattern`` is a regular expression of its paths: ``/posts/[^/]+``. A WebSocket and a page of the web site
-    (``is_site=True``) are at the root: members request them without ``/api``. A route that receives a file
+    (``is_site=True``) are at the root: members request them without ``/api``. The parameter ``{handle:str}``
+    is written ``/@{handle}`` and forwarded with its ``@`` alone. A route that receives a file
     (``takes_file=True``) has a limit of its own for bodies.
     """
 
@@ -60,7 +63,7 @@ def declared(service: Service) -> Sequence[Route]:
         takes_file = "takes_file" in handler.opt
         routes += [
             Route(
-                _PARAMETER.sub(r"{\1}", path),
+                _template(path),
                 _pattern(path),
                 methods,
                 status,
@@ -93,15 +96,23 @@ def for_members(service: Service) -> Sequence[Route]:
     hidden = {path for one in handlers if not is_public(one) for path in one.paths}
     if public & hidden:
         raise ValueError(f"{service.name}: {sorted(public & hidden)} is public and is not")
-    templates = {_PARAMETER.sub(r"{\1}", path) for path in public}
+    templates = {_template(path) for path in public}
     return [route for route in declared(service) if route.template in templates]
+
+
+def _template(path: str) -> str:
+    return _PARAMETER.sub(lambda found: f"{_sign(found[1])}{{{found[1]}}}", path)
+
+
+def _sign(name: str) -> str:
+    return "@" if name == HANDLE else ""
 
 
 def _pattern(path: str) -> str:
     """Return the regular expression of a path with parameters: only ``{…:path}`` may span slashes."""
     parts = _PARAMETER.split(path)
-    literals, kinds = parts[::3], parts[2::3]
+    literals, names, kinds = parts[::3], parts[1::3], parts[2::3]
     pattern = re.escape(literals[0])
-    for kind, literal in zip(kinds, literals[1:], strict=True):
-        pattern += (".+" if kind == "path" else "[^/]+") + re.escape(literal)
+    for name, kind, literal in zip(names, kinds, literals[1:], strict=True):
+        pattern += _sign(name) + (".+" if kind == "path" else "[^/]+") + re.escape(literal)
     return pattern

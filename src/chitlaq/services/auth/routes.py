@@ -69,6 +69,7 @@ SERVICE = Service(
         "audit",
         "departures",
         "factors",
+        "pages",
         "passwords",
         "roles",
         "sessions",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -14,17 +14,12 @@ from litestar.openapi.datastructures import ResponseSpec
 from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.http.health import Health
-from chitlaq.core.http.service import Context, Service, ServiceState
-from chitlaq.core.installation.settings import Settings
+from chitlaq.core.http.service import Context, Service
 from chitlaq.services.gateway.access_log_metrics import AccessLog
 from chitlaq.services.gateway.aggregate import Aggregate, chapters
+from chitlaq.services.gateway.pages.screens import Screens
+from chitlaq.services.gateway.state import GatewayState
 from chitlaq.web.site.pages import SITE
-
-
-class GatewayState(ServiceState):
-    settings: Settings
-    aggregate: Aggregate
-    before_scrape: Callable[[], None]
 
 
 @get(
@@ -51,11 +46,6 @@ async def docs(request: Request[Any, Any, State], state: GatewayState) -> Respon
     return Response(document)
 
 
-@get("/", is_page=True, summary="Status page")
-async def landing(state: GatewayState) -> Response[str]:
-    return SITE.html("landing.html", health=await state.aggregate.health(), settings=state.settings)
-
-
 @get(
     "/static/{version:str}/{name:path}",
     is_page=True,
@@ -72,10 +62,13 @@ async def run(context: Context) -> AsyncIterator[GatewayState]:
     aggregate = Aggregate(context)
     async with tasks.running(access_log.read_forever):
         yield GatewayState(
-            settings=context.settings, aggregate=aggregate, before_scrape=access_log.read
+            settings=context.settings,
+            aggregate=aggregate,
+            screens=Screens(context),
+            before_scrape=access_log.read,
         )
     access_log.read()
     access_log.close()
 
 
-SERVICE = Service(inventory.COMPONENTS["api-gateway"], run=run)
+SERVICE = Service(inventory.COMPONENTS["api-gateway"], slices=("pages",), run=run)

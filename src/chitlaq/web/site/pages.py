@@ -2,35 +2,75 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
+from jinja2.ext import Extension
 from litestar import Request, Response
 from litestar.datastructures import Cookie
+from markupsafe import Markup
 
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.translations import in_language
 from chitlaq.core.languages import LANGUAGES, preferred
 from chitlaq.web.pages import Pages, policy
+from chitlaq.web.site import modules, posts
 from chitlaq.web.words import PageWords, texts
 
 PARAMETER = "lang"
 """Of a page's address, and the cookie that keeps what was chosen with it."""
 
-_YEAR_SECONDS = 365 * 24 * 3600
+YEAR_SECONDS = 365 * 24 * 3600
+THEME = "theme"
+"""The cookie that keeps the chosen colours."""
+THEMES = ("auto", "light", "dark", "contrast")
+_POLICY = policy(
+    img_src="'self' blob: data:",
+    manifest_src="'self'",
+    worker_src="'self'",
+    require_trusted_types_for="'script'",
+    trusted_types="chitlaq-sw",
+)
+_CLOSE_TO_MARKUP = re.compile(r"(?<=[>}])\s*\n\s*|\s*\n\s*(?=[<{])")
+
+
+class _Tight(Extension):
+    """Takes the line breaks beside markup out of the application's templates, as htm does with its own."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        return _CLOSE_TO_MARKUP.sub("", source) if name and name.startswith("app/") else source
 
 
 class SitePages(Pages):
     """Pages that speak their reader's language."""
 
     def __init__(self) -> None:
-        headers = {"Content-Security-Policy": policy(), "Referrer-Policy": "no-referrer"}
+        headers = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
         super().__init__("chitlaq.web.site", headers)
-        self._words = {one: PageWords(one, texts(__package__, "words", one)) for one in LANGUAGES}
+        self.environment.add_extension(_Tight)
+        self._shared = {one: texts(__package__, "static/words/app", one) for one in LANGUAGES}
+        self._words = {
+            one: PageWords(one, texts(__package__, "words", one) | self._shared[one])
+            for one in LANGUAGES
+        }
         # For pages about the API, which is in English.
+        self.environment.filters |= {
+            "written": posts.written,
+            "plain": posts.plain,
+            "encoded": posts.encoded,
+            "hue": posts.hue,
+        }
+        self.environment.tests["long"] = posts.is_long
         self.environment.globals |= {
             "t": self._words[LANGUAGES[0]],
             "other_languages": (),
+            "theme": "auto",
+            "themes": THEMES,
+            "languages": LANGUAGES,
             "static": lambda name: f"/static/{self.static_version}/{name}",
         }
 
@@ -63,15 +103,83 @@ class SitePages(Pages):
             status,
             refused=refused and in_language(refused, language),
             t=self._words[language],
+            theme=chosen_theme(request),
             other_languages=others,
             **values,
         )
         page.headers["Vary"] = "Accept-Language, Cookie"
         if request.query_params.get(PARAMETER) == language:
             page.cookies.append(
-                Cookie(PARAMETER, value=language, max_age=_YEAR_SECONDS, samesite="lax")
+                Cookie(PARAMETER, value=language, max_age=YEAR_SECONDS, samesite="lax")
             )
         return page
+
+    def screen(
+        self,
+        request: Request[Any, Any, Any],
+        template: str,
+        status: int = 200,
+        *,
+        is_member: bool,
+        me: Mapping[str, Any] | None,
+        view: str,
+        parameters: Mapping[str, str],
+        data: Mapping[str, Any],
+        now: datetime,
+        address: str,
+    ) -> Response[str]:
+        """Render a screen of the application: as HTML for everybody, and as data for a member's browser.
+
+        Args:
+            request: who asks, for their language and colours.
+            template: of the screen.
+            status: of the page.
+            is_member: whether scripts shall take over.
+            me: the member's own profile, as far as it is known.
+            view: the module that takes over.
+            parameters: of the page's address.
+            data: the screen's parts by name; None for those that the browser must ask for.
+            now: what "3 min" is counted from.
+            address: the page's own, for what links to it.
+        """
+        language = spoken(request)
+        words = self._words[language]
+        first = {
+            "view": view,
+            "parameters": parameters,
+            "data": data,
+            "me": me,
+            "now": now,
+            "words": self._shared[language],
+        }
+        page = self.localized(
+            request,
+            template,
+            status,
+            is_member=is_member,
+            me=me,
+            view=view,
+            parameters=parameters,
+            **data,
+            address=address,
+            when=lambda moment: posts.when(moment, now, words),
+            first=_embedded(first) if is_member else "",
+            modules=modules.of_view(view) if is_member else (),
+        )
+        page.headers["Cache-Control"] = "no-store" if is_member else "no-cache"
+        return page
+
+
+def _embedded(value: object) -> Markup:
+    """Return JSON that may stand in a script element: nothing in it can end the element."""
+    text = msgspec.json.encode(value).decode()
+    return Markup(text.replace("<", "\\u003c"))  # noqa: S704 - JSON, in which no markup is left
+
+
+def chosen_theme(request: Request[Any, Any, Any]) -> str:
+    """Return the colours that were chosen in this browser."""
+    chosen = request.cookies.get(THEME, "")
+    return chosen if chosen in THEMES else THEMES[0]
 
 
 def spoken(request: Request[Any, Any, Any]) -> str:

@@ -1,0 +1,141 @@
+"""Joining, signing in, signing out and the mailbox, as pages."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Annotated, Any
+
+from litestar import Request, Response, get, post
+from litestar.datastructures import State
+from litestar.params import Parameter
+from litestar.response import Redirect
+
+from chitlaq.core.http import app, bodies, problems
+from chitlaq.core.http.client_address import limited_address
+from chitlaq.core.http.limits import ATTEMPT_UNITS
+from chitlaq.core.http.problems import Problem
+from chitlaq.services.auth import origin
+from chitlaq.services.auth.accounts import registrations
+from chitlaq.services.auth.accounts.schemas import Registration
+from chitlaq.services.auth.pages import mailbox
+from chitlaq.services.auth.sessions import cookies, sessions
+from chitlaq.services.auth.sessions import login as signing_in
+from chitlaq.services.auth.sessions.schemas import Login
+from chitlaq.services.auth.sso import providers
+from chitlaq.services.auth.sso.sso import checked_path
+from chitlaq.services.auth.state import AuthState
+from chitlaq.web.site.pages import SITE, spoken
+
+HOME = "/home"
+
+ReturnTo = Annotated[str, Parameter(description="A path of this site to go on at.")]
+
+
+@get("/join", is_page=True, is_site=True, include_in_schema=False)
+async def join_page(request: Request[Any, Any, State], state: AuthState) -> Response[str]:
+    return SITE.localized(request, "join.html", state="ask", typed={})
+
+
+@post(
+    "/join",
+    is_page=True,
+    is_site=True,
+    include_in_schema=False,
+    status_code=200,
+    request_max_body_size=bodies.MOST_FORM_BYTES,
+)
+async def join(request: Request[Any, Any, State], state: AuthState) -> Response[str]:
+    form = await request.form()
+    typed = {
+        name: str(form.get(name, "")) for name in ("email", "username", "display_name", "password")
+    }
+    try:
+        cookies.require_own_page(request, state)
+        wanted = bodies.of_form({**typed, "language": spoken(request)}, Registration)
+        await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
+        await registrations.register(state, wanted, origin.of(request))
+    except Problem as problem:
+        return SITE.localized(request, "join.html", refused=problem, state="ask", typed=typed)
+    shown = mailbox.PATH if mailbox.is_open(request, state.settings) else ""
+    return SITE.localized(request, "join.html", state="sent", email=wanted.email, mailbox=shown)
+
+
+@get("/login", is_page=True, is_site=True, include_in_schema=False)
+async def login_page(
+    request: Request[Any, Any, State], state: AuthState, return_to: ReturnTo = HOME
+) -> Response[str]:
+    return await _login_page(request, state, return_to)
+
+
+@post(
+    "/login",
+    is_page=True,
+    is_site=True,
+    include_in_schema=False,
+    status_code=200,
+    request_max_body_size=bodies.MOST_FORM_BYTES,
+)
+async def login(request: Request[Any, Any, State], state: AuthState) -> Response[Any]:
+    form = await request.form()
+    typed = {name: str(form.get(name, "")) for name in ("login", "password", "code")}
+    return_to = str(form.get("return_to", HOME))
+    try:
+        cookies.require_own_page(request, state)
+        given = {name: one for name, one in typed.items() if one or name != "code"}
+        wanted = bodies.of_form(given, Login)
+        asking, device = cookies.browser(request)
+        signed_in = await signing_in.login(state, wanted, asking)
+    except Problem as problem:
+        return await _login_page(request, state, return_to, problem, typed["login"])
+    return Redirect(
+        _own_path(return_to), status_code=303, cookies=[*cookies.kept(state, signed_in), device]
+    )
+
+
+@post("/logout", is_page=True, is_site=True, include_in_schema=False, status_code=303)
+async def logout(request: Request[Any, Any, State], state: AuthState) -> Redirect:
+    """Sign this browser out; where its session has ended already, it only forgets it."""
+    cookies.require_own_page(request, state)
+    with suppress(Problem):
+        member = await app.viewer(request)
+        if member is not None:
+            asking = origin.of(request, member.session_id)
+            await sessions.end(state.database, member, member.session_id, asking)
+    return Redirect("/", status_code=303, cookies=cookies.forgotten())
+
+
+@get(mailbox.PATH, is_page=True, is_site=True, include_in_schema=False)
+async def show_mailbox(request: Request[Any, Any, State], state: AuthState) -> Response[str]:
+    if not mailbox.is_open(request, state.settings):
+        raise problems.not_found("page")
+    mails = await state.database.rows("newest_mails")
+    page = SITE.localized(request, "mailbox.html", mails=mails)
+    page.headers["Cache-Control"] = "no-store"
+    return page
+
+
+async def _login_page(
+    request: Request[Any, Any, State],
+    state: AuthState,
+    return_to: str,
+    refused: Problem | None = None,
+    typed: str = "",
+) -> Response[str]:
+    needs_code = refused is not None and refused.kind == "second-factor-required"
+    return SITE.localized(
+        request,
+        "login.html",
+        refused=refused,
+        login=typed,
+        return_to=_own_path(return_to),
+        needs_code=needs_code,
+        providers=await providers.choices(state.database),
+    )
+
+
+def _own_path(return_to: str) -> str:
+    """Where somebody goes on: never another site, whatever a link says."""
+    try:
+        return checked_path(return_to)
+    except Problem:
+        return HOME

@@ -1,0 +1,93 @@
+"""The pages of the site over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, get, post
+from litestar.datastructures import Cookie, State
+from litestar.response import Redirect
+
+from chitlaq.core.http import bodies, cookies
+from chitlaq.core.languages import LANGUAGES
+from chitlaq.services.gateway.pages import screens
+from chitlaq.services.gateway.state import GatewayState
+from chitlaq.web.site.pages import PARAMETER, THEME, THEMES, YEAR_SECONDS
+
+Asked = Request[Any, Any, State]
+
+
+@get("/", is_page=True, is_site=True, include_in_schema=False)
+async def landing(request: Asked, state: GatewayState) -> Response[Any]:
+    if cookies.value(request.headers, cookies.ACCESS) is not None:
+        return Redirect("/home", status_code=303)
+    return await state.screens.show(request, screens.LANDING)
+
+
+@get("/home", is_page=True, include_in_schema=False)
+async def home(request: Asked, state: GatewayState) -> Response[Any]:
+    return await state.screens.show(request, screens.HOME)
+
+
+@get("/compose", is_page=True, include_in_schema=False)
+async def compose(request: Asked, state: GatewayState) -> Response[Any]:
+    return await state.screens.show(request, screens.COMPOSE)
+
+
+@get("/explore", is_page=True, is_site=True, include_in_schema=False)
+async def explore(request: Asked, state: GatewayState) -> Response[Any]:
+    return await state.screens.show(request, screens.EXPLORE)
+
+
+@get("/tags/{tag:str}", is_page=True, is_site=True, include_in_schema=False)
+async def tagged(tag: str, request: Asked, state: GatewayState) -> Response[Any]:
+    if "\x00" in tag:
+        return await state.screens.nothing(request)
+    return await state.screens.show(request, screens.TAG, tag=tag)
+
+
+@get("/{handle:str}", is_page=True, is_site=True, include_in_schema=False)
+async def profile(handle: str, request: Asked, state: GatewayState) -> Response[Any]:
+    if not handle.startswith("@"):
+        return await state.screens.nothing(request)
+    return await state.screens.show(request, screens.PROFILE, handle=handle[1:])
+
+
+@get("/{handle:str}/p/{post_id:str}", is_page=True, is_site=True, include_in_schema=False)
+async def thread(handle: str, post_id: str, request: Asked, state: GatewayState) -> Response[Any]:
+    try:
+        wanted = UUID(post_id)
+    except ValueError:
+        return await state.screens.nothing(request)
+    return await state.screens.show(
+        request, screens.THREAD, handle=handle.removeprefix("@"), post=str(wanted)
+    )
+
+
+@get("/settings/appearance", is_page=True, include_in_schema=False)
+async def appearance(request: Asked, state: GatewayState) -> Response[Any]:
+    return await state.screens.show(request, screens.APPEARANCE)
+
+
+@post(
+    "/settings/appearance",
+    is_page=True,
+    include_in_schema=False,
+    status_code=303,
+    request_max_body_size=bodies.MOST_FORM_BYTES,
+)
+async def choose_appearance(request: Asked, state: GatewayState) -> Redirect:
+    """Keep the chosen colours and language in this browser."""
+    cookies.require_own_page(request.headers, state.settings.base_url)
+    form = await request.form()
+    chosen = {
+        THEME: (str(form.get(THEME, "")), THEMES),
+        PARAMETER: (str(form.get(PARAMETER, "")), LANGUAGES),
+    }
+    kept = [
+        Cookie(name, path="/", value=one, max_age=YEAR_SECONDS, samesite="lax")
+        for name, (one, known) in chosen.items()
+        if one in known
+    ]
+    return Redirect("/settings/appearance", status_code=303, cookies=kept)

@@ -1,0 +1,121 @@
+"""The screens of the members' application, and of what is public in it: of which parts each is made.
+
+`static/app/views/NAME.js` names the same parts by the same names, and its markup is that of `app/NAME.html`:
+a browser goes on with what it got, and asks itself for what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Request, Response
+from litestar.response import Redirect
+
+from chitlaq.core.http import cookies
+from chitlaq.core.http.service import Context
+from chitlaq.services.gateway.pages.reading import Part, Read, Reader
+from chitlaq.web.site.pages import SITE
+from chitlaq.web.site.posts import encoded
+
+FEED = "feed-service"
+ME = Read(FEED, "/users/me")
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A page of several parts.
+
+    Args:
+        name: of its template and of its view.
+        parts: what it reads, by name.
+        subject: the part without which there is no such page.
+        is_for_members: whether who is not signed in is asked to sign in.
+    """
+
+    name: str
+    parts: Mapping[str, Read] = field(default_factory=dict)
+    subject: str = ""
+    is_for_members: bool = False
+
+
+LANDING = Screen("landing", {"posts": Read(FEED, "/feed/explore?limit=5")})
+HOME = Screen("home", {"posts": Read(FEED, "/feed/home?limit=20")}, is_for_members=True)
+COMPOSE = Screen("compose", is_for_members=True)
+EXPLORE = Screen(
+    "explore",
+    {"posts": Read(FEED, "/feed/explore?limit=20"), "trending": Read(FEED, "/feed/trending")},
+)
+TAG = Screen("tag", {"posts": Read(FEED, "/feed/tags/{tag}?limit=20")})
+PROFILE = Screen(
+    "profile",
+    {
+        "profile": Read(FEED, "/users/{handle}"),
+        "posts": Read(FEED, "/users/{handle}/posts?limit=20"),
+    },
+    subject="profile",
+)
+APPEARANCE = Screen("appearance")
+THREAD = Screen("thread", {"thread": Read(FEED, "/posts/{post}/thread?limit=20")}, subject="thread")
+
+
+class Screens:
+    """Shows screens, with what the services have for whoever asks."""
+
+    def __init__(self, context: Context) -> None:
+        self._reader = Reader(context)
+        self._base_url = context.settings.base_url
+
+    async def show(
+        self, request: Request[Any, Any, Any], screen: Screen, **parameters: str
+    ) -> Response[Any]:
+        """Return a screen; 404 if its subject is not there, or not for whoever asks: nothing tells which."""
+        is_member = cookies.value(request.headers, cookies.ACCESS) is not None
+        if screen.is_for_members and not is_member:
+            return Redirect(f"/login?return_to={encoded(request.url.path)}", status_code=303)
+        wanted = {"me": ME, **screen.parts} if is_member else screen.parts
+        quoted = {name: encoded(one) for name, one in parameters.items()}
+        parts = await self._reader.read(request, wanted, quoted)
+        me = parts.pop("me", None)
+        # Its token has expired: the browser gets a new one, and the parts with it.
+        is_stale = me is not None and me.status == HTTPStatus.UNAUTHORIZED
+        if is_stale:
+            parts = dict.fromkeys(parts, Part(0, None))
+        subject = parts.get(screen.subject)
+        if subject is not None and 400 <= subject.status < 500:
+            return self._nothing(request, me)
+        return SITE.screen(
+            request,
+            f"app/{screen.name}.html",
+            is_member=is_member,
+            me=me.body if me is not None and me.is_there else None,
+            view=screen.name,
+            parameters=parameters,
+            data={name: one.body if one.is_there else None for name, one in parts.items()},
+            now=datetime.now(UTC),
+            address=f"{self._base_url}{request.url.path}",
+        )
+
+    async def nothing(self, request: Request[Any, Any, Any]) -> Response[Any]:
+        """Say that there is no such page."""
+        me = None
+        if cookies.value(request.headers, cookies.ACCESS) is not None:
+            me = (await self._reader.read(request, {"me": ME}, {}))["me"]
+        return self._nothing(request, me)
+
+    def _nothing(self, request: Request[Any, Any, Any], me: Part | None) -> Response[Any]:
+        return SITE.screen(
+            request,
+            "app/nothing.html",
+            HTTPStatus.NOT_FOUND,
+            is_member=me is not None,
+            me=me.body if me is not None and me.is_there else None,
+            view="nothing",
+            parameters={},
+            data={},
+            now=datetime.now(UTC),
+            address="",
+        )

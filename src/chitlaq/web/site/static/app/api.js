@@ -1,0 +1,84 @@
+/**
+ * The public API, as a page uses it: cookies say who asks, refusals are problem documents (RFC 9457).
+ *
+ * An access token that has expired is renewed once. If the session is over, whoever is here signs in again in a
+ * dialog, and what they were doing goes on.
+ */
+
+/** A refusal, or no answer at all (`status` 0). */
+export class Problem extends Error {
+  /** @param {number} status @param {{detail?: string, request_id?: string, errors?: Record<string, string>}} body @param {number} retryAfter */
+  constructor(status, body, retryAfter = 0) {
+    super(body.detail ?? "");
+    this.status = status;
+    this.errors = body.errors ?? {};
+    this.requestId = body.request_id ?? "";
+    this.retryAfter = retryAfter;
+  }
+}
+
+const REFRESHED = "refreshed";
+
+/** @type {() => Promise<boolean>} Lets somebody sign in again; set by main.js. */
+let signIn = async () => false;
+
+/** @param {() => Promise<boolean>} dialog */
+export function onSessionEnd(dialog) {
+  signIn = dialog;
+}
+
+/** @param {string} path */
+export const read = (path) => ask("GET", path);
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @param {Record<string, string>} [headers]
+ * @returns {Promise<any>} The answer's body; null if it has none.
+ */
+export async function ask(method, path, body, headers = {}) {
+  const sent = { method, body, headers };
+  let began = Date.now();
+  let answer = await send(path, sent);
+  if (answer.status === 401 && (await renewed(began))) {
+    began = Date.now();
+    answer = await send(path, sent);
+  }
+  if (answer.status === 401 && (await signIn())) answer = await send(path, sent);
+  if (answer.ok) return answer.status === 204 ? null : answer.json().catch(() => null);
+  throw new Problem(
+    answer.status, await answer.json().catch(() => ({})), Number(answer.headers.get("Retry-After")),
+  );
+}
+
+/** Ask without a second try. @param {string} path @param {{method: string, body?: unknown, headers?: Record<string, string>}} asked */
+export async function send(path, { method, body, headers = {} }) {
+  const isJson = body !== undefined;
+  try {
+    return await fetch(path, {
+      method,
+      headers: {
+        "Accept-Language": document.documentElement.lang,
+        ...(isJson ? { "Content-Type": "application/json" } : {}),
+        ...headers,
+      },
+      body: isJson ? JSON.stringify(body) : undefined,
+    });
+  } catch {
+    throw new Problem(0, {});
+  }
+}
+
+/**
+ * Renew the session's tokens, once for all tabs: a refresh token is good for one use.
+ * @param {number} since When the request began that was refused: a renewal after that was somebody else's.
+ */
+function renewed(since) {
+  return navigator.locks.request("refresh", async () => {
+    if (Number(localStorage.getItem(REFRESHED)) > since) return true;
+    const answer = await send("/api/auth/refresh", { method: "POST", body: {} });
+    if (answer.ok) localStorage.setItem(REFRESHED, String(Date.now()));
+    return answer.ok;
+  });
+}

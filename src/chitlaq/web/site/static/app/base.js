@@ -1,0 +1,43 @@
+/** What everything here stands on: what the server sent with the page, its words, and markup. */
+
+import htm from "../vendor/htm.js";
+import { h } from "../vendor/preact.js";
+
+/**
+ * @typedef {{username: string, display_name: string, avatar_url: string | null}} Card
+ * @typedef {{view: string, parameters: Record<string, string>, data: Record<string, any>, me: Card | null,
+ *   now: string, words: Record<string, string>}} First
+ */
+
+/** The first screen's data, so that it needs no request. @type {First} */
+export const first = JSON.parse(document.getElementById("first")?.textContent ?? "{}");
+
+/** Where static files are, by their version. */
+export const files = document.documentElement.dataset.static ?? "/static/";
+
+/** Markup as templates of nodes: htm over Preact. Texts in it are texts, whatever they say. */
+export const html = htm.bind(h);
+
+const language = document.documentElement.lang || "en";
+const format = new Intl.NumberFormat(language);
+
+/**
+ * A text with its values, as `web/words.py` on the server makes it. A missing one is an error, as on the server.
+ * @param {string} key
+ * @param {Record<string, string | number>} [values]
+ */
+export function t(key, values = {}) {
+  const text = first.words[key];
+  if (text === undefined) throw new Error(`no words for ${key}`);
+  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+}
+
+/** The text for a number of things. @param {string} key @param {number} n */
+export function count(key, n) {
+  return t(`${key}.${n === 1 ? "one" : "other"}`, { n: number(n) });
+}
+
+/** @param {number} n */
+export function number(n) {
+  return format.format(n);
+}

@@ -1,0 +1,86 @@
+/** The members' application: takes over the page that the server rendered. */
+
+import { hydrate, render } from "../vendor/preact.js";
+import { effect, signal } from "../vendor/signals.js";
+import { onSessionEnd } from "./api.js";
+import { html, t } from "./base.js";
+import { begin, isBusy, retry, shown } from "./router.js";
+import { now, reason, said } from "./store.js";
+
+const MINUTE_MS = 60_000;
+
+const dialog = signal(/** @type {any} */ (null));
+
+/** The screen that is shown. */
+function Screen() {
+  const screen = shown.value;
+  if (screen === null) return null;
+  if (screen.problem) return html`<${Refusal} problem=${screen.problem} />`;
+  return html`<${screen.view.View} key=${screen.path} ...${screen} />`;
+}
+
+/** Why there is nothing to show, and what to do. @param {{problem: any}} properties */
+function Refusal({ problem }) {
+  if (problem.status === 404) {
+    return html`<h1 class="title" tabindex="-1">${t("nothing.title")}</h1><p class="note">${t("nothing.text")}</p>`;
+  }
+  return html`
+    <h1 class="title" tabindex="-1">${t("problem.title")}</h1>
+    <p class="note">${reason(problem)}</p>
+    ${problem.requestId && html`<p class="request-id">${t("problem.id", { id: problem.requestId })}</p>`}
+    <p class="more"><button type="button" onClick=${retry}>${t("problem.again")}</button></p>
+  `;
+}
+
+/** What lies over the screen: what was said, and dialogs. */
+function Over() {
+  return html`<p class="toast" role="status">${said.value}</p>${dialog.value}`;
+}
+
+/** @type {Promise<boolean> | null} */
+let asking = null;
+
+onSessionEnd(() => {
+  asking ??= import("./components/sign_in.js").then(
+    ({ SignIn }) =>
+      new Promise((resolve) => {
+        const onDone = (/** @type {boolean} */ isSignedIn) => {
+          asking = null;
+          dialog.value = null;
+          resolve(isSignedIn);
+        };
+        dialog.value = html`<${SignIn} onDone=${onDone} />`;
+      }),
+  );
+  return asking;
+});
+
+// Whoever uses this browser next is somebody else.
+addEventListener("submit", ({ target }) => {
+  if (target instanceof HTMLFormElement && target.action.endsWith("/logout")) localStorage.clear();
+});
+
+const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+render(html`<${Over} />`, /** @type {HTMLElement} */ (document.getElementById("over")));
+let isMounted = await begin();
+if (isMounted) hydrate(html`<${Screen} />`, main);
+effect(() => {
+  if (shown.value === null || isMounted) return;
+  isMounted = true;
+  main.replaceChildren();
+  render(html`<${Screen} />`, main);
+});
+document.documentElement.dataset.ready = "";
+
+effect(() => {
+  if (isBusy.value) main.setAttribute("aria-busy", "true");
+  else main.removeAttribute("aria-busy");
+});
+effect(() => {
+  const path = shown.value?.path;
+  for (const link of document.querySelectorAll("nav.bar > a")) {
+    if (link.getAttribute("href") === path) link.setAttribute("aria-current", "page");
+    else if (path) link.removeAttribute("aria-current");
+  }
+});
+setInterval(() => (now.value = Date.now()), MINUTE_MS);

@@ -1,0 +1,143 @@
+/**
+ * Which view an address shows. Links stay links: those to our own views are followed without a new page, all
+ * others by the browser. Back shows what was there, where it was.
+ */
+
+import { signal } from "../vendor/signals.js";
+import { Problem, read } from "./api.js";
+import { first } from "./base.js";
+import { learn } from "./store.js";
+
+/**
+ * @typedef {{reads: (parameters: Record<string, string>) => Record<string, string>, title: (shown: Shown) => string,
+ *   View: (properties: Shown) => any}} ViewModule
+ * @typedef {{name: string, parameters: Record<string, string>, data: Record<string, any>, view: ViewModule,
+ *   change: (some: Record<string, any>) => void, problem?: unknown, path: string}} Shown
+ */
+
+/** Each view's addresses; a view is the module of its name. @type {[string, RegExp][]} */
+const ROUTES = [
+  ["home", /^\/home$/],
+  ["explore", /^\/explore$/],
+  ["compose", /^\/compose$/],
+  ["tag", /^\/tags\/(?<tag>[^/]+)$/],
+  ["profile", /^\/@(?<handle>[^/]+)$/],
+  ["thread", /^\/@(?<handle>[^/]+)\/p\/(?<post>[^/]+)$/],
+];
+const BUSY_MS = 200;
+
+/** What is on the screen. @type {import("../vendor/signals.js").Signal<Shown | null>} */
+export const shown = signal(null);
+/** Whether the next screen keeps somebody waiting. */
+export const isBusy = signal(false);
+
+/** @type {Map<string, {screen: Shown, top: number}>} What history's entries showed. */
+const entries = new Map();
+let key = "";
+let latest = 0;
+
+/** Whether one of our views shows an address. @param {string} path */
+export function match(path) {
+  for (const [name, pattern] of ROUTES) {
+    const found = pattern.exec(path);
+    if (found) {
+      const named = Object.entries(found.groups ?? {});
+      return { name, parameters: Object.fromEntries(named.map(([one, value]) => [one, decodeURIComponent(value)])) };
+    }
+  }
+  return null;
+}
+
+/** Go on with what the server rendered; what it had not, is read now. */
+export async function begin() {
+  history.scrollRestoration = "manual";
+  key = history.state?.key ?? crypto.randomUUID();
+  history.replaceState({ key }, "");
+  addEventListener("popstate", back);
+  addEventListener("click", follow);
+  const known = match(location.pathname);
+  if (known === null || known.name !== first.view) return false;
+  const view = await import(`./views/${known.name}.js`);
+  const missing = Object.keys(view.reads(known.parameters)).some((name) => !first.data[name]);
+  if (missing) await show(location.pathname, false);
+  else present({ ...known, data: first.data, view, path: location.pathname });
+  return !missing;
+}
+
+/** Show an address as a link does. @param {string} path */
+export async function go(path) {
+  const url = new URL(path, location.href);
+  if (match(url.pathname) === null || url.search || url.hash) return location.assign(url);
+  if (shown.value) entries.set(key, { screen: shown.value, top: scrollY });
+  await show(url.pathname, true);
+}
+
+/** @param {string} path @param {boolean} isNew */
+async function show(path, isNew) {
+  const known = match(path);
+  if (known === null) return location.replace(path);
+  const turn = ++latest;
+  const waiting = setTimeout(() => (isBusy.value = true), BUSY_MS);
+  const screen = await load(known, path);
+  clearTimeout(waiting);
+  if (turn !== latest) return;
+  isBusy.value = false;
+  if (isNew) {
+    key = crypto.randomUUID();
+    history.pushState({ key }, "", path);
+  }
+  present(screen);
+  scrollTo(0, 0);
+  if (isNew) requestAnimationFrame(() => document.querySelector("main h1")?.focus({ preventScroll: true }));
+}
+
+/** @param {{name: string, parameters: Record<string, string>}} known @param {string} path */
+async function load(known, path) {
+  /** @type {ViewModule} */
+  const view = await import(`./views/${known.name}.js`);
+  const wanted = Object.entries(view.reads(known.parameters));
+  try {
+    const parts = await Promise.all(wanted.map(async ([name, from]) => [name, learn(await read(from))]));
+    return { ...known, data: Object.fromEntries(parts), view, path };
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    return { ...known, data: {}, view, path, problem };
+  }
+}
+
+/** Try again what was refused. */
+export function retry() {
+  return show(location.pathname, false);
+}
+
+/** @param {Omit<Shown, "change">} screen */
+function present(screen) {
+  const change = (/** @type {Record<string, any>} */ some) => {
+    const current = shown.value;
+    if (current?.path === screen.path) shown.value = { ...current, data: { ...current.data, ...some } };
+  };
+  shown.value = { ...screen, change };
+  if (!screen.problem) document.title = `${screen.view.title(shown.value)} – ChitLaq`;
+}
+
+async function back() {
+  if (shown.value) entries.set(key, { screen: shown.value, top: scrollY });
+  key = history.state?.key ?? crypto.randomUUID();
+  const entry = entries.get(key);
+  if (entry === undefined) return show(location.pathname, false);
+  latest++;
+  isBusy.value = false;
+  present(entry.screen);
+  requestAnimationFrame(() => scrollTo(0, entry.top));
+}
+
+/** @param {MouseEvent} event */
+function follow(event) {
+  const link = /** @type {Element} */ (event.target).closest?.("a[href]");
+  if (!(link instanceof HTMLAnchorElement) || event.defaultPrevented || event.button !== 0) return;
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || link.target || link.download) return;
+  const url = new URL(link.href);
+  if (url.origin !== location.origin || url.search || url.hash || match(url.pathname) === null) return;
+  event.preventDefault();
+  go(url.pathname);
+}

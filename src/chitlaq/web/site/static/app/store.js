@@ -1,0 +1,81 @@
+/** What this page knows, as signals: whoever shows it is told when it changes. */
+
+import { signal } from "../vendor/signals.js";
+import { Problem, ask } from "./api.js";
+import { first, t } from "./base.js";
+
+/** @typedef {import("../vendor/signals.js").Signal<any>} Known */
+
+/** Who is signed in. */
+export const me = signal(first.me);
+/** What times are counted from: the server's clock until the page is ours, so that both write the same. */
+export const now = signal(Date.parse(first.now));
+/** What is said at the edge of the screen for a moment. */
+export const said = signal("");
+
+/** @type {Map<string, Known>} */
+const posts = new Map();
+
+/** The one post of this id, however often it is on the screen. @param {any} post @returns {Known} */
+export function known(post) {
+  let found = posts.get(post.id);
+  if (found === undefined) posts.set(post.id, (found = signal(post)));
+  return found;
+}
+
+/** Take in what was just read: it is newer than what was known. @param {any} value @returns {any} */
+export function learn(value) {
+  if (Array.isArray(value)) value.forEach(learn);
+  else if (value !== null && typeof value === "object") {
+    if ("author" in value && "visibility" in value) {
+      const found = posts.get(value.id);
+      if (found) found.value = value;
+    } else Object.values(value).forEach(learn);
+  }
+  return value;
+}
+
+/** @type {Record<string, string>} What an action is called, and which number of the post it changes. */
+const NUMBERS = { like: "likes", repost: "reposts", bookmark: "" };
+/** @type {Record<string, string>} */
+const FLAGS = { like: "liked", repost: "reposted", bookmark: "bookmarked" };
+
+/**
+ * Do or undo something with a post: shown at once, and taken back if it is refused.
+ * @param {any} post
+ * @param {"like" | "repost" | "bookmark"} action
+ */
+export async function toggle(post, action) {
+  const one = known(post);
+  const isDone = one.value[FLAGS[action]];
+  one.value = toggled(one.value, action, !isDone);
+  try {
+    await ask(isDone ? "DELETE" : "PUT", `/api/posts/${post.id}/${action}`);
+  } catch (problem) {
+    one.value = toggled(one.value, action, isDone);
+    say(problem);
+  }
+}
+
+/** @param {any} post @param {string} action @param {boolean} isDone */
+function toggled(post, action, isDone) {
+  const number = NUMBERS[action];
+  const changed = { ...post, [FLAGS[action]]: isDone };
+  if (number) changed[number] = post[number] + (isDone ? 1 : -1);
+  return changed;
+}
+
+let silence = 0;
+
+/** Say something for a moment; of a refusal, why. @param {unknown} what */
+export function say(what) {
+  said.value = what instanceof Error ? reason(what) : String(what);
+  clearTimeout(silence);
+  silence = setTimeout(() => (said.value = ""), 6000);
+}
+
+/** Why something was refused, in the words of who refused it. @param {unknown} error */
+export function reason(error) {
+  if (!(error instanceof Problem)) return t("problem.fault");
+  return error.message || (error.status === 0 ? t("problem.offline") : t("problem.away"));
+}
