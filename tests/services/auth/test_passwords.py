@@ -240,17 +240,17 @@ async def test_pages_and_refusals_speak_the_language_of_their_reader(
 ) -> None:
     turkish = {"Accept-Language": "tr-TR,tr;q=0.9,en;q=0.8"}
     page = await client.get("/reset", headers=turkish)
-    assert '<html lang="tr">' in page.text
+    assert '<html lang="tr"' in page.text
     assert "Accept-Language" in page.headers["Vary"]
     refused = await client.post("/reset", data={"email": "nobody"}, headers=turkish)
     assert refused.status_code == 422
-    assert '<html lang="tr">' in refused.text
+    assert '<html lang="tr"' in refused.text
     # What was chosen on a page is kept, and comes before what the browser prefers.
     chosen = await client.get("/verify", params={"token": "x", "lang": "en"}, headers=turkish)
-    assert '<html lang="en">' in chosen.text
+    assert '<html lang="en"' in chosen.text
     assert 'href="?lang=tr&amp;token=' not in chosen.text, "the link is over: it has no token"
     kept = {"Cookie": f"lang={chosen.cookies['lang']}", **turkish}
-    assert '<html lang="en">' in (await client.get("/reset", headers=kept)).text
+    assert '<html lang="en"' in (await client.get("/reset", headers=kept)).text
     body = {"login": "nobody", "password": "x" * 12}
     answer = await client.post("/api/auth/login", json=body, headers=turkish)
     assert answer.json()["detail"].startswith("Ad veya parola yanlış")

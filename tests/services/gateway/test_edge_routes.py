@@ -102,7 +102,7 @@ async def test_every_declared_route_reaches_its_service(stack: Stack) -> None:
             is_api = not is_at_root and not service.component.is_gateway
             (template,) = handler.paths
             path = re.sub(r"\{\w+:uuid\}", str(uuid4()), template)
-            path = re.sub(r"\{\w+:int\}", "1", path)
+            path = re.sub(r"\{\w+:int\}", "1", path).replace("{handle:str}", "@handle")
             path = ("/api" if is_api else "") + re.sub(r"\{(\w+):\w+\}", r"\1", path)
             for method in sorted(handler.http_methods):
                 answer = await ask(stack.ports["edge"], path, "Content-Length: 0", method=method)

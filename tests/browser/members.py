@@ -1,0 +1,28 @@
+"""Members in a browser: signed in as after the sign-in page, without its password hash."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chitlaq.core.http import cookies
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Visit
+    from tests.conftest import Member
+
+
+async def sign_in(visit: Visit, member: Member) -> None:
+    """Give the browser a member's session, in the cookies of the web application."""
+    for name, value, path, site in (
+        (cookies.ACCESS, member.token, "/", "Lax"),
+        (cookies.REFRESH, member.refresh_token, cookies.REFRESH_PATH, "Strict"),
+    ):
+        cookie: Any = {"name": name, "value": value, "path": path, "sameSite": site}
+        cookie |= {"domain": "localhost", "secure": True, "httpOnly": True}
+        await visit.page.context.add_cookies([cookie])
+
+
+async def open_ready(visit: Visit, path: str) -> None:
+    """Open a page, and wait until scripts have taken over."""
+    await visit.open(path)
+    await visit.page.wait_for_selector("html[data-ready]")

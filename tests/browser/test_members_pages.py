@@ -1,0 +1,187 @@
+"""The members' pages in a browser: what they are made of, how much it is, and who can use it."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+from collections.abc import Awaitable, Callable
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chitlaq.core.languages import LANGUAGES
+from chitlaq.web.site import modules
+from tests.browser.conftest import Theme, Width, visiting
+from tests.browser.members import open_ready, sign_in
+from tests.conftest import Member, Stack
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+Join = Callable[[], Awaitable[Member]]
+
+STATIC = Path(str(resources.files("chitlaq.web.site"))) / "static"
+KIB = 1000
+TREE = """() => {
+    const tree = node => {
+        if (node.nodeType === Node.TEXT_NODE) return node.data;
+        const own = [...node.attributes].map(one => `${one.name}=${one.value}`).sort();
+        const inner = [];
+        for (const child of [...node.childNodes].map(tree)) {
+            const isText = typeof child === "string" && typeof inner.at(-1) === "string";
+            if (isText) inner[inner.length - 1] += child;
+            else if (child !== "") inner.push(child);
+        }
+        return [node.localName, ...own, inner];
+    };
+    return tree(document.querySelector("main"));
+}"""
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</script><!--",
+    "<!-- <script>",
+    "&lt;b&gt; &amp;",
+    'javascript:alert(1) https://example.edu/"onmouseover=alert(1)',
+    "{{ 7 * 7 }} ${7 * 7} {% raw %}",
+    "\u200f\u05e9\u05dc\u05d5\u05dd @ada, #\u0623\u0645\u0633\n\n\u05d0",
+    "e" + "\u0301" * 300,
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467 1\ufe0f\u20e3 #a",
+    "\u0130I\u0131i #\u0130stanbul @Ada_1 #\u00df",
+    "https://example.edu/a?b=c&d=<e> (https://example.edu/(x)).",
+    "line\n  indented\n\n\nlast",
+    "x" * 900,
+    "a\n" * 14 + "b",
+)
+
+
+@pytest.fixture
+async def ada(join: Join) -> Member:
+    """A member who wrote some of everything."""
+    ada = await join()
+    first = await ada.write("The first #post, see https://example.edu/")
+    await ada.write("hidden", content_warning='<b>"&')
+    await ada.write("only mine", visibility="self")
+    await ada.write("as said", quote_of=first["id"])
+    await ada.write(
+        "which?", poll={"options": ["<i>", "b"], "expires_in_seconds": 3600, "multiple": False}
+    )
+    reply = await ada.write("an answer", reply_to=first["id"])
+    await ada.write("an answer to that", reply_to=reply["id"])
+    await ada.put(f"/api/posts/{reply['id']}/repost")
+    await ada.put(f"/api/posts/{first['id']}/like")
+    await ada.patch(
+        "/api/users/me", {"bio": "I read <i>#logic</i> & write @ada", "department": "Maths"}
+    )
+    return ada
+
+
+async def first_post(ada: Member) -> str:
+    page = (await ada.get(f"/api/users/{ada.username}/posts?limit=100")).json()
+    return str(page["items"][-1]["id"])
+
+
+async def test_scripts_take_over_the_very_nodes_that_the_server_wrote(
+    browser: Browser, stack: Stack, ada: Member
+) -> None:
+    from playwright.async_api import expect
+
+    thread = f"/@{ada.username}/p/{await first_post(ada)}"
+    for text in HOSTILE:
+        await ada.write(text)
+    paths = ["/home", "/explore", "/compose", "/tags/post", f"/@{ada.username}", thread]
+    async with (
+        visiting(browser, stack.issuer, 1400, "light", java_script_enabled=False) as read,
+        visiting(browser, stack.issuer, 1400, "light") as used,
+    ):
+        for visit in (read, used):
+            await sign_in(visit, ada)
+        for path in paths:
+            await read.open(path)
+            await open_ready(used, path)
+            trees = [await one.page.evaluate(TREE) for one in (read, used)]
+            assert _without_moments(trees[0]) == _without_moments(trees[1]), path
+        text = await used.page.locator("main").inner_text()
+        assert "The first #post" in text
+        await open_ready(used, f"/@{ada.username}")
+        await used.page.get_by_role("button", name="Show more").click()
+        await expect(used.page.get_by_role("feed")).to_contain_text("The first #post")
+        shown = await used.page.locator("main").inner_text()
+        for text in HOSTILE[:7]:
+            assert text in shown
+        scripted = (
+            "document.querySelectorAll('main script, main img[onerror], main [onmouseover]').length"
+        )
+        assert await used.page.evaluate(scripted) == 0
+        hrefs = await used.page.evaluate("[...document.links].map(one => one.protocol)")
+        assert set(hrefs) <= {"http:", "https:"}
+
+
+def _without_moments(tree: Any) -> Any:
+    """How long ago something was may change between two looks."""
+    if isinstance(tree, list):
+        return ["time"] if tree[:1] == ["time"] else [_without_moments(one) for one in tree]
+    return tree
+
+
+LOOKS: list[tuple[str, Theme, Width]] = [
+    *itertools.product(LANGUAGES, ("light", "dark"), (360, 1400))  # type: ignore[list-item]
+]
+SHORT: list[tuple[str, Theme, Width]] = [("en", "light", 360), ("tr", "dark", 1400)]
+
+
+@pytest.mark.parametrize("is_long", [False, pytest.param(True, marks=pytest.mark.long)])
+async def test_members_pages_are_accessible_in_every_language_and_colour(
+    browser: Browser, stack: Stack, ada: Member, is_long: bool
+) -> None:
+    """In the short form each page in one of two looks, in turn."""
+    thread = f"/@{ada.username}/p/{await first_post(ada)}"
+    paths = ["/home", thread, "/settings/appearance", f"/@{ada.username}"]
+    paths += ["/explore", "/compose", "/tags/post"] if is_long else []
+    async with visiting(browser, stack.issuer) as visit:
+        await sign_in(visit, ada)
+        for place, path in enumerate(paths):
+            for language, theme, width in LOOKS if is_long else [SHORT[place % 2]]:
+                await visit.look(theme, width)
+                await visit.page.context.add_cookies(
+                    [{"name": "lang", "value": language, "url": stack.issuer}]
+                )
+                await open_ready(visit, path)
+                await visit.require_accessible()
+                await visit.keep(f"members-{place}-{language}-{theme}-{width}")
+    async with visiting(browser, stack.issuer, 360, "light") as visit:
+        for path in (
+            ("/", "/join", "/login", "/explore", "/dev/mail") if is_long else ("/", "/login")
+        ):
+            await visit.open(path)
+            await visit.require_accessible()
+
+
+async def test_first_screen_is_small_and_needs_few_requests(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    member = await join()
+    async with visiting(browser, stack.issuer) as visit:
+        await sign_in(visit, member)
+        asked: list[str] = []
+        visit.page.on("request", lambda request: asked.append(request.url))
+        await open_ready(visit, "/home")
+        preloaded = await visit.page.evaluate(
+            "[...document.querySelectorAll('link[rel=modulepreload]')].map(one => one.href)"
+        )
+    scripts = [url for url in asked if url.endswith(".js")]
+    assert sorted(scripts) == sorted(preloaded), "each module is preloaded, and asked for once"
+    assert len(asked) <= 20, asked
+    assert not [url for url in asked if "/api/" in url], "what is shown needs no request"
+    entry = sum(packed(name) for name in modules.needed(modules.ENTRY))
+    first = sum(packed(name) for name in modules.of_view("home"))
+    assert entry <= 35 * KIB
+    assert first <= 60 * KIB
+    assert packed("app.css") + packed("tokens.css") <= 12 * KIB
+
+
+def packed(name: str) -> int:
+    """How large a file is as nginx sends it."""
+    return len(gzip.compress((STATIC / name).read_bytes(), 4))
