@@ -93,7 +93,7 @@ async def run(members: int, say: Callable[[str], None]) -> Report:
         many, tokens = await _read(installation, members, say)
         half = many.per_second / 2
         say("the home feed at half of that rate")
-        feed = _feed(installation, tokens, half)
+        feed = home_feed(installation, tokens, half)
         half_p95 = successful(await measure(feed)).p95
         timeline_bytes = await _timeline_bytes(installation)
         say("posts")
@@ -134,7 +134,7 @@ async def _read(
     (other,) = free_ports(1)
     rates, p95s, best, spent, spent_there = [], [], [], [], []
     async with baseline.running(folder, sorted(bodies, key=len)[len(bodies) // 2], other):
-        feed = _feed(installation, tokens)
+        feed = home_feed(installation, tokens)
         same = msgspec.structs.replace(feed, port=other)
         for load in (feed, same):
             successful(await measure(msgspec.structs.replace(load, seconds=WARM_UP_SECONDS)))
@@ -145,7 +145,7 @@ async def _read(
             after = await installation.cpu()
             rates.append(outcome.per_second)
             p95s.append(outcome.p95)
-            spent.append(_each(before, after, outcome.requests))
+            spent.append(each_request(before, after, outcome.requests))
             own = _cpu_of_children()
             there = successful(await measure(same))
             best.append(there.per_second)
@@ -164,9 +164,10 @@ async def _read(
     ), tokens
 
 
-def _feed(
+def home_feed(
     installation: Installation, tokens: Sequence[str], per_second: float | None = None
 ) -> Load:
+    """Return what reads the home feeds of members through the gateway."""
     requests = [get(baseline.TARGET, token) for token in tokens]
     port = installation.settings.port_of("api-gateway")
     return Load(HOST, port, requests, CONNECTIONS, SECONDS, per_second)
@@ -186,7 +187,7 @@ async def _write(
     before = await installation.cpu()
     outcome = successful(await measure(load), "201")
     after = await installation.cpu()
-    return outcome.per_second, outcome.p95, _each(before, after, outcome.requests)
+    return outcome.per_second, outcome.p95, each_request(before, after, outcome.requests)
 
 
 async def _reach_many(
@@ -288,7 +289,9 @@ async def _counts(installation: Installation) -> tuple[int, int]:
     return row["posts"], row["follows"]
 
 
-def _each(before: dict[str, float], after: dict[str, float], requests: int) -> dict[str, int]:
+def each_request(
+    before: dict[str, float], after: dict[str, float], requests: int
+) -> dict[str, int]:
     """Return the microseconds of a request, of the components that take part in it."""
     return {name: round(1e6 * (after[name] - before[name]) / requests) for name in TAKING_PART}
 

@@ -30,6 +30,7 @@ GRACE_SECONDS = 15.0
 START_SECONDS = 30.0
 
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked\r\n", re.IGNORECASE)
+_NO_CONTENT = b"204"
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
@@ -153,6 +154,8 @@ class _Connection(asyncio.Protocol):
             length = _LENGTH.search(data, 0, end + 2)
             if length is not None:
                 self._missing = end + 4 + int(length[1]) - len(data)
+            elif data[9:12] == _NO_CONTENT:
+                self._missing = end + 4 - len(data)
             elif _CHUNKED.search(data, 0, end + 2) is None:
                 self._fail()
                 return

@@ -51,6 +51,12 @@ def bench(
     feed: Annotated[
         bool, typer.Option("--feed", help="Measure reading and writing the feed on many members.")
     ] = False,
+    notifications: Annotated[
+        bool,
+        typer.Option(
+            "--notifications", help="Measure likes, the list, and an announcement to all members."
+        ),
+    ] = False,
     search: Annotated[
         bool, typer.Option("--search", help="Measure search on many members and posts.")
     ] = False,
@@ -69,7 +75,7 @@ def bench(
         typer.Option(
             min=10,
             max=1_000_000,
-            help="With --backups, --feed and --search: the number of members.",
+            help="With --backups, --feed, --notifications and --search: the number of members.",
         ),
     ] = 100_000,
     operator: history_db.Operator = None,
@@ -82,26 +88,28 @@ def bench(
     benchmark. Exit code 3 if it became slower.
 
     Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups · chitlaq bench --chat
-    · chitlaq bench --accounts · chitlaq bench --feed · chitlaq bench --search --members 1000000
+    · chitlaq bench --accounts · chitlaq bench --feed · chitlaq bench --notifications --members 50000
+    · chitlaq bench --search --members 1000000
     """
     if here:
         _here(history_db.operator(operator), seconds, as_json=as_json, production=production)
-        return
-    if backups:
+    elif backups:
         _backups(members, as_json=as_json)
-        return
-    if chat:
+    elif chat:
         _chat(as_json=as_json, beside_ejabberd=ejabberd)
-        return
-    if accounts:
+    elif accounts:
         _accounts(as_json=as_json)
-        return
-    if feed:
+    elif feed:
         _feed(members, as_json=as_json)
-        return
-    if search:
+    elif notifications:
+        _notifications(members, as_json=as_json)
+    elif search:
         _search(members, typesense, as_json=as_json)
-        return
+    else:
+        _whole(as_json=as_json)
+
+
+def _whole(*, as_json: bool) -> None:
     from chitlaq.bench import benchmark, report
 
     result = asyncio.run(benchmark.run(_say))
@@ -149,6 +157,16 @@ def _feed(members: int, *, as_json: bool) -> None:
         output.print_json(result)
     else:
         output.console_for_output().print(report.feed(result))
+
+
+def _notifications(members: int, *, as_json: bool) -> None:
+    from chitlaq.bench import notifications, notifications_report
+
+    result = asyncio.run(notifications.run(members, _say))
+    if as_json:
+        output.print_json(result)
+    else:
+        output.console_for_output().print(notifications_report.rendered(result))
 
 
 def _search(members: int, typesense: str | None, *, as_json: bool) -> None:
