@@ -13,13 +13,14 @@ from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.data import member_data
 from chitlaq.core.data.jobs import Runner
+from chitlaq.core.http.limits import Limiter
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.websocket import asyncapi
 from chitlaq.services.websocket.chat import renewals
 from chitlaq.services.websocket.chat.changes import Changes
 from chitlaq.services.websocket.chat.exchange import Exchange
-from chitlaq.services.websocket.chat.groups import Groups
+from chitlaq.services.websocket.chat.groups import MAX_BROUGHT_PER_MINUTE, Groups
 from chitlaq.services.websocket.chat.messages import Messages
 from chitlaq.services.websocket.chat.on_socket import ChatOnSocket
 from chitlaq.services.websocket.chat.people import People
@@ -63,7 +64,10 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
     exchange = Exchange(context.valkey, streams, changes, presences, live)
     context.verifier.revoked = lambda: hub.close_those(context.verifier.is_revoked)
     people = People(context.database)
-    groups = Groups(context.database, people, streams, changes)
+    brought = Limiter(
+        context.valkey, context.service, "conversation_members", MAX_BROUGHT_PER_MINUTE
+    )
+    groups = Groups(context.database, people, streams, changes, brought)
     sending = Sending(context.database, people, streams, groups)
     channels = Channels.opened(context.database, context.settings, Secrets(context.home.secrets))
     telling = Telling(channels.pushes.enqueue, live)

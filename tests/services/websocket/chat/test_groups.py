@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
+
+from httpx import Response
 
 from tests.conftest import Member, Stack
 from tests.services.websocket.chat.talking import (
@@ -50,6 +53,27 @@ async def test_followers_take_part_at_once_and_strangers_are_invited(join: Join)
     assert [(one["event"], one["text"]) for one in await history(eve, found["id"])] == [
         ("joined", ""), (None, "after"),
     ]  # fmt: skip
+
+
+async def test_one_member_brings_a_bounded_number_of_people_into_conversations(
+    join: Join, name: Callable[[], str]
+) -> None:
+    """Each of them is told, and what is told to others waits for that."""
+    ada, ben = await join(), await join()
+
+    async def until_refused() -> Response:
+        while True:
+            body = {"kind": "group", "members": [name() for _ in range(400)]}
+            answer = await ada.post("/api/conversations", body)
+            if answer.status_code != 422:
+                return answer
+
+    # The clock's minute may end meanwhile: then it takes as many again.
+    async with asyncio.timeout(60):
+        answer = await until_refused()
+    assert answer.status_code == 429
+    assert 0 < int(answer.headers["Retry-After"]) <= 61
+    assert (await conversation(ben, ada))["id"]
 
 
 async def test_declined_invitation_is_gone(join: Join) -> None:

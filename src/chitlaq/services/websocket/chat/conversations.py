@@ -29,9 +29,10 @@ async def begin(
     Who follows the member takes part at once. For everybody else it is a request, or an invitation.
 
     Raises:
-        Problem: 422 for people whom the member may not write to, without saying why.
+        Problem: 422 for people whom the member may not write to, without saying why; 429 for too many people.
     """
     names = sorted({name.lower() for name in new.members})
+    await groups.count_brought(member, len(names))
     rows = await database.rows("reachable", member, names)
     if len(rows) != len(names):
         missing = ", ".join(sorted(set(names) - {row["username"] for row in rows}))

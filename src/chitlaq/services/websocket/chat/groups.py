@@ -15,6 +15,7 @@ import msgspec
 
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
 from chitlaq.core.http import problems
+from chitlaq.core.http.limits import Limiter
 from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket.chat.changes import Changes
 from chitlaq.services.websocket.chat.frames import ConversationChanged
@@ -30,6 +31,8 @@ from chitlaq.services.websocket.chat.stored import Stored
 from chitlaq.services.websocket.chat.streams import Delivery, Streams
 
 UNAVAILABLE = "This person is not available."
+MAX_BROUGHT_PER_MINUTE = 1000
+"""People whom somebody may name for their conversations in a minute: each of them is told."""
 _RANKS = {"member": 0, "admin": 1, "owner": 2}
 
 
@@ -78,12 +81,26 @@ class _Change:
 
 class Groups:
     def __init__(
-        self, database: Database, people: People, streams: Streams, changes: Changes
+        self,
+        database: Database,
+        people: People,
+        streams: Streams,
+        changes: Changes,
+        brought: Limiter,
     ) -> None:
         self._database = database
         self._people = people
         self._streams = streams
         self._changes = changes
+        self._brought = brought
+
+    async def count_brought(self, actor: UUID, people: int) -> None:
+        """Count people whom somebody wants in a conversation, whether they come or not.
+
+        Raises:
+            Problem: 429 for too many within a minute.
+        """
+        await self._brought.spend(str(actor), people)
 
     async def put(
         self, actor: UUID, conversation_id: UUID, username: str, role: Role | None
@@ -91,8 +108,9 @@ class Groups:
         """Add or invite a member, accept an invitation or a request, or give a member another role.
 
         Raises:
-            Problem: 404, 403, 409 or 422, as the rules say; nothing has changed.
+            Problem: 404, 403, 409, 422 or 429, as the rules say; nothing has changed.
         """
+        await self.count_brought(actor, 1)
         async with self._changing(actor, conversation_id) as change:
             target = await change.session.row("participant_named", conversation_id, username)
             if target is not None and target["id"] == actor and change.state != "joined":
