@@ -51,7 +51,7 @@ class Edge:
             return False  # refused, or closed without an answer
 
     async def is_alive(self) -> bool:
-        return await probes.edge(self.home.nginx_probe)(0)
+        return await probes.edge(self.home.nginx_probe)(0) is not None
 
     def refused(self) -> list[tuple[str, str]]:
         lines = map(json.loads, self.home.access_log.read_text().splitlines())

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.1
 COLOURS = {
     "healthy": "green", "done": "green", "starting": "yellow", "waiting": "dim", "stopped": "dim",
-    "stopping": "yellow", "backoff": "red", "unresponsive": "red",
+    "stopping": "yellow", "backoff": "red", "unresponsive": "red", "unable": "red",
     "missing": "yellow",
 }  # fmt: skip
 
@@ -290,7 +290,7 @@ def _trouble(home: Home, statuses: list[Status]) -> str:
     """Name the component at fault and its last log lines."""
     from chitlaq.logs import rotation
 
-    order = ("backoff", "unresponsive", "starting", "waiting")
+    order = ("backoff", "unresponsive", "unable", "starting", "waiting")
     bad = [status for status in statuses if status.is_needed and not status.is_well]
     worst = min(bad, key=lambda status: order.index(status.state) if status.state in order else 9)
     said = rotation.last_lines(home.logs / f"{worst.service}.log", 5)

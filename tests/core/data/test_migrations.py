@@ -195,6 +195,7 @@ STORED = {
         INSERT INTO websocket.message_media
         SELECT conversation_id, seq, 0, (SELECT id FROM feed.media LIMIT 1) FROM websocket.messages LIMIT 1
         """,
+    "0040_heartbeats": "INSERT INTO health.heartbeats (process) VALUES (7);",
 }
 """What an installation stored in the tables that a migration made, before the next one came."""
 

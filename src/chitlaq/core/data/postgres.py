@@ -156,6 +156,10 @@ class Session:
         count = status.rpartition(" ")[2]
         return int(count) if count.isdecimal() else 0
 
+    async def script(self, sql: str) -> None:
+        """Run several statements without parameters, in one round trip."""
+        await _translated(self._connection.execute(sql))
+
     async def _timed(
         self, name: str, method: Callable[..., Awaitable[T]], args: Sequence[object]
     ) -> T:

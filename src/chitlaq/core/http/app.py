@@ -23,6 +23,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from chitlaq import __version__
 from chitlaq.core import languages, tasks
 from chitlaq.core.data import postgres, valkey
+from chitlaq.core.data.heartbeat import Heartbeat
 from chitlaq.core.http import (
     bodies,
     client_address,
@@ -60,6 +61,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
             service.run(context) as made,
             tasks.running(
                 lambda: runtime_metrics.watch(context),
+                context.heartbeat.beat_forever,
                 *([context.verifier.watch_forever] if _asks_who(app) else []),
             ),
         ):
@@ -115,6 +117,7 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
     database = postgres.Database(
         postgres.dsn(settings, home, service.component.role), service.name, queries
     )
+    heartbeat = Heartbeat(database, service.name, service.written)
     client = valkey.connect(settings, home)
     account_limit = limits.Limiter(
         client, service.name, "account", settings.limits.account_requests_per_minute
@@ -128,9 +131,11 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
     verifier = identity.Verifier(database, settings.base_url)
     try:
         yield Context(
-            service.name, settings, home, database, client, verifier, account_limit, address_limit
-        )
+            service.name, settings, home, database, heartbeat, client, verifier, account_limit,
+            address_limit,
+        )  # fmt: skip
     finally:
+        heartbeat.close()
         await client.close()
         await database.close()
 
@@ -256,14 +261,15 @@ def _refuse_undeclared(request: Request[Any, Any, State]) -> None:
 )
 async def _health(state: State) -> Response[health.Health]:
     context: Context = state.context
-    report = await health.report(context.service, context.database, context.valkey)
+    report = await health.report(context)
     status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "unhealthy" else HTTPStatus.OK
     return Response(report, status_code=status)
 
 
-@get("/live", summary="Whether the process is alive")
-async def _live() -> health.Alive:
-    return health.alive()
+@get("/live", summary="Whether the process is alive, and can do its work")
+async def _live(state: State) -> health.Alive:
+    context: Context = state.context
+    return health.alive(fault=context.heartbeat.fault)
 
 
 @get(

@@ -12,8 +12,10 @@ import msgspec
 
 from chitlaq import __version__
 from chitlaq.core.data import valkey
+from chitlaq.core.data.heartbeat import Heartbeat
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.data.valkey import Valkey
+from chitlaq.core.http.service import Context
 
 CHECK_SECONDS = 0.7
 
@@ -42,20 +44,27 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Alive(msgspec.Struct, frozen=True):
-    """The answer of ``GET /live`` and ``GET /ready``."""
+    """The answer of ``GET /live`` and ``GET /ready``; ``fault``: why the process cannot do its work."""
 
     status: str
     pid: int
+    fault: str = ""
 
 
-def alive(status: str = "alive") -> Alive:
-    return Alive(status, os.getpid())
+def alive(status: str = "alive", fault: str = "") -> Alive:
+    return Alive(status, os.getpid(), fault)
 
 
-async def report(service: str, database: Database, client: Valkey) -> Health:
-    """Check the service's dependencies. It is unhealthy without PostgreSQL, degraded without Valkey."""
-    postgres, redis = await asyncio.gather(_postgres(database), _redis(client))
-    return summary(service, {"postgres": postgres, "redis": redis})
+async def report(context: Context) -> Health:
+    """Check what the service depends on, and whether it can do its work.
+
+    It is unhealthy if it cannot, or without PostgreSQL, and degraded without Valkey.
+    """
+    asked = {"postgres": _postgres(context.database), "redis": _redis(context.valkey)}
+    if context.heartbeat.is_wanted:
+        asked["work"] = _work(context.heartbeat)
+    answers = await asyncio.gather(*asked.values())
+    return summary(context.service, dict(zip(asked, answers, strict=True)))
 
 
 def summary(service: str, checks: dict[str, DependencyHealth]) -> Health:
@@ -75,6 +84,14 @@ async def _postgres(database: Database) -> DependencyHealth:
     except PostgresUnavailableError as error:
         return DependencyHealth("unhealthy", str(error), _since(started))
     return DependencyHealth("healthy", "answers", _since(started))
+
+
+async def _work(heartbeat: Heartbeat) -> DependencyHealth:
+    started = time.perf_counter()
+    fault = await heartbeat.ask(CHECK_SECONDS)
+    if fault:
+        return DependencyHealth("unhealthy", fault, _since(started))
+    return DependencyHealth("healthy", "can be done", _since(started))
 
 
 async def _redis(client: Valkey) -> DependencyHealth:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from litestar.datastructures.state import ImmutableState
 
+from chitlaq.core.data.heartbeat import Heartbeat
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.http.identity import Verifier
@@ -28,6 +29,7 @@ class Context:
     settings: Settings
     home: Home
     database: Database
+    heartbeat: Heartbeat
     valkey: Valkey
     verifier: Verifier
     account_limit: Limiter
@@ -74,6 +76,7 @@ class Service:
             the first request until after the last.
         slices: folders of the package with ``routes.py`` and ``queries.sql`` of their own, beside
             those of the package. The gateway's configuration is generated from the paths of all.
+        written: the tables that its work writes to: whoever locks them stops it (`core.data.heartbeat`).
         query_packages: more packages whose ``queries.sql`` its pool loads.
         hot_pages: by path, what answers the plain requests of members for it (`core.http.hot_pages`).
     """
@@ -81,6 +84,7 @@ class Service:
     component: Component
     run: Callable[[Context], AbstractAsyncContextManager[Mapping[str, Any]]]
     slices: Sequence[str] = ()
+    written: Sequence[str] = ()
     query_packages: Sequence[str] = ()
     hot_pages: Mapping[str, HotPage] = field(default_factory=dict)
 

@@ -65,6 +65,12 @@ POSTGRESQL_POOL_WAITING = Gauge(
     ["service"],
     multiprocess_mode="livesum",
 )
+SERVICE_PROCESSES_UNABLE = Gauge(
+    "service_processes_unable",
+    "Processes that cannot do their work: lock their tables, write a row, and use the disk.",
+    ["service"],
+    multiprocess_mode="livesum",
+)
 EVENT_LOOP_LAG = Histogram(
     "event_loop_lag_seconds",
     "Event-loop lag: how much later than due a task ran; measured each second.",

@@ -110,8 +110,10 @@ def inhibit_rules() -> list[dict[str, Any]]:
         _inhibit('alertname="EdgeDown"', _OBJECTIVES, "service"),
         _inhibit('alertname=~"DatabaseDown|EdgeDown"', _UNDELIVERED),
         _inhibit('alertname="ServiceDown",service="websocket"', _UNDELIVERED),
+        _inhibit('alertname="ServiceUnable"', f'{_OBJECTIVES},severity!="P0"', "service"),
         # Without PostgreSQL every service misses its objectives.
         _inhibit('alertname="DatabaseDown"', _OBJECTIVES),
+        _inhibit('alertname="DatabaseDown"', 'alertname="ServiceUnable"'),
         *_explained_absence(),
     ]
 

@@ -76,6 +76,8 @@ _REFUSED_MEMBERS = (
 )
 _REPAIRED = "sum(increase(websocket_messages_repaired_total[10m]))"
 _FAILED = 'sum(increase(auth_attempts_total{result=~"failure|limited"}[10m]))'
+_WORKING = ("auth-service", "feed-service", "search-service", "websocket")
+_UNABLE = f'service_processes_unable{{service="{_SERVICE}"}}'
 _WAITING = f'postgresql_pool_waiting{{service="{_SERVICE}"}}'
 
 ALERTS = (
@@ -199,6 +201,20 @@ ALERTS = (
         " time: `chitlaq jobs list --state dead` says why; retry or discard them.",
         procedure="Application Logs",
         cases=above('jobs_dead{kind="send_mail"}', 0, "1", kind="send_mail"),
+    ),
+    Alert(
+        name="ServiceUnable",
+        expr="service_processes_unable > 0",
+        for_="1m",
+        severity="P1",
+        summary="{{ $value | humanize }} processes of {{ $labels.service }} answer but cannot do their work:"
+        " `chitlaq ps` says why; a lock (`chitlaq ops check database.locks`) or a full disk.",
+        procedure="Service Outage Response",
+        cases=above(_UNABLE, 0, "1", service=_SERVICE),
+        absence=absent(
+            *(f'service_processes_unable{{service="{name}"}}' for name in _WORKING),
+            through="prometheus",
+        ),
     ),
     Alert(
         name="PoolWaiting",

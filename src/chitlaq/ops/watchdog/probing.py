@@ -163,8 +163,8 @@ async def watch_forever(
 async def _look(probing: Mapping[str, Probe], watch: Watch) -> None:
     answers = await asyncio.gather(*(probe(0) for probe in probing.values()))
     at = monotonic()
-    for name, is_up in zip(probing, answers, strict=True):
-        watch.saw(name, at, is_up=is_up)
+    for name, answer in zip(probing, answers, strict=True):
+        watch.saw(name, at, is_up=answer is not None)
 
 
 async def _raise(database: OpsDatabase, watch: Watch, *, alerts_arrive: bool) -> bool:

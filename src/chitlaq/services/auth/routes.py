@@ -64,6 +64,7 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
 
 SERVICE = Service(
     inventory.COMPONENTS["auth-service"],
+    written=("auth.accounts", "auth.sessions"),
     slices=(
         "accounts",
         "audit",

@@ -41,9 +41,7 @@ class Aggregate:
     async def health(self) -> Health:
         """Summarise every component; unhealthy if one that members need cannot work."""
         others = asyncio.gather(*(self._health_of(row) for row in OTHERS))
-        own = await health.report(
-            self._context.service, self._context.database, self._context.valkey
-        )
+        own = await health.report(self._context)
         checks = {row.name: check for row, check in zip(OTHERS, await others, strict=True)}
         return health.summary(self._context.service, {**own.checks, **checks})
 

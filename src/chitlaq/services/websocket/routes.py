@@ -115,6 +115,7 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
 
 SERVICE = Service(
     inventory.COMPONENTS["websocket"],
+    written=("websocket.conversations", "websocket.messages"),
     slices=(
         "sockets",
         "chat",

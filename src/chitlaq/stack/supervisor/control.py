@@ -26,6 +26,7 @@ State = Literal[
     "starting",
     "healthy",
     "unresponsive",
+    "unable",
     "backoff",
     "stopping",
     "stopped",

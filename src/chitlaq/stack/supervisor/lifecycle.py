@@ -218,7 +218,7 @@ class Lifecycle:
             return code == 0
         await self._wait_for_needs_quietly(instance, process)
         while not process.exited.done():
-            if spec.ready is None or await spec.ready(process.pid):
+            if spec.ready is None or await spec.ready(process.pid) is not None:
                 instance.change("healthy")
                 instance.became_ready.set()
                 return True
@@ -251,17 +251,21 @@ class Lifecycle:
             if instance.is_being_replaced:
                 missed = 0  # its successor takes over the socket
                 continue
-            missed = 0 if await instance.spec.alive(process.pid) else missed + 1
+            answer = await instance.spec.alive(process.pid)
+            missed = missed + 1 if answer is None else 0
             if instance.process is process and not process.exited.done():
-                self._judge(instance, missed)
+                self._judge(instance, missed, answer or "")
             if missed >= probes.MAX_MISSED_PROBES:
                 self._note(f"{instance.spec.name} is killed after {missed} missed probes")
                 process.send(signal.SIGKILL)
 
-    def _judge(self, instance: Instance, missed: int) -> None:
+    def _judge(self, instance: Instance, missed: int, fault: str) -> None:
         if missed:
             instance.change("unresponsive", count(missed, "missed probe"))
-        elif instance.state == "unresponsive":
+        elif fault:
+            # Another process could not work either, so this one stays.
+            instance.change("unable", fault)
+        elif instance.state in {"unresponsive", "unable"}:
             instance.change("healthy")
 
     async def _pause(self, instance: Instance) -> None:

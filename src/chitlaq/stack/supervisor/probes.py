@@ -20,8 +20,8 @@ PROBE_SECONDS = 1.0
 WATCH_SECONDS = 2.0
 MAX_MISSED_PROBES = 5
 
-Probe = Callable[[int], Awaitable[bool]]
-"""Asks whether the process with this id answers."""
+Probe = Callable[[int], Awaitable[str | None]]
+"""Asks whether the process with this id answers: None if it does not, else why it cannot work, or nothing."""
 
 
 def postgres(socket_folder: Path, port: int) -> Probe:
@@ -68,17 +68,18 @@ def file(folder: Path, pattern: str) -> Probe:
     async def probe(_pid: int) -> bool:
         return await asyncio.to_thread(lambda: any(folder.glob(pattern)))
 
-    return probe
+    return bounded(probe)
 
 
 def service(socket: Path, target: str) -> Probe:
     """Ready if this very process answers: during a restart its predecessor may answer."""
 
-    async def probe(pid: int) -> bool:
+    async def probe(pid: int) -> bool | str:
         answer = await http_client.get(
             f"http://localhost{target}", socket=socket, timeout_seconds=PROBE_SECONDS
         )
-        return answer.status == 200 and json.loads(answer.body).get("pid") == pid
+        said = json.loads(answer.body) if answer.status == HTTPStatus.OK else {}
+        return said.get("pid") == pid and str(said.get("fault", ""))
 
     return bounded(probe)
 
@@ -125,14 +126,17 @@ def observer(home: Home, settings: Settings, name: str, target: str) -> Probe:
     return bounded(probe)
 
 
-def bounded(probe: Probe) -> Probe:
+def bounded(probe: Callable[[int], Awaitable[bool | str]]) -> Probe:
     """Return a probe that takes no longer than `PROBE_SECONDS`, and for which no answer is an answer."""
 
-    async def asked(pid: int) -> bool:
+    async def asked(pid: int) -> str | None:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                return await probe(pid)
+                answer = await probe(pid)
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, OperatorError):
-            return False
+            return None
+        if isinstance(answer, str):
+            return answer
+        return "" if answer else None
 
     return asked
