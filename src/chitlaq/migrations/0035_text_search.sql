@@ -1,5 +1,5 @@
--- Posts are found by what they say (docs/search.md): each has a tsvector of its words as they are written, folded, and of
--- their stems, with one GIN index. It changes in the transaction that changes the post.
+-- Posts are found by what they say (docs/search.md): each has a tsvector of its words as they are written, folded, and
+-- of their stems, with one GIN index. It changes in the transaction that changes the post.
 
 -- Folded text is split into what is searched for: runs of letters and digits; in scripts that set no spaces, and of emoji,
 -- each character, so that a part of a run is a phrase. `services/search/texts/words.py` splits in the same way.
@@ -90,13 +90,24 @@ BEGIN
 END
 $$;
 
+-- Marks of what is in a text itself: # tags, @n who is named, @link.
+CREATE FUNCTION search.text_marks(folded text) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN folded !~ '[#@]|://' THEN '{}' ELSE
+    ARRAY(SELECT DISTINCT '@n' || r[1] FROM regexp_matches(folded, '(?<![[:alnum:]_])@([a-z0-9_]{3,30})', 'g') r)
+    || ARRAY(SELECT DISTINCT '#' || r[1]
+             FROM regexp_matches(folded COLLATE pg_c_utf8,
+                                 '(?<![[:alnum:]_])#((?:[^[:space:][:punct:][:cntrl:]]|_)+)', 'g') r)
+    || CASE WHEN folded ~ 'https?://' THEN ARRAY['@link'] ELSE '{}' END
+END;
+
 CREATE TABLE feed.post_words (
     post_id uuid PRIMARY KEY REFERENCES feed.posts ON DELETE CASCADE,
     words tsvector NOT NULL
 );
 GRANT SELECT, INSERT, UPDATE, DELETE ON feed.post_words TO chitlaq_feed;
 
--- What is stored of a post. Marks begin with a sign: @f the author, @t whom it answers, @n whom it names, # its tags.
+-- What is stored of a post. Of its marks, @f is the author, @t whom it answers.
 CREATE FUNCTION search.post_vector(p feed.posts) RETURNS tsvector
 LANGUAGE sql STABLE
 RETURN (
@@ -105,13 +116,9 @@ RETURN (
         search.blocks_of(search.hour_of(p.id, p.created_at))
         || ('@f' || p.author_id)
         || ARRAY(SELECT '@t' || o.author_id FROM feed.posts o WHERE o.id = p.reply_to AND o.author_id IS NOT NULL)
-        || ARRAY(SELECT DISTINCT '@n' || r[1] FROM regexp_matches(f.folded, '(?<![[:alnum:]_])@([a-z0-9_]{3,30})', 'g') r)
-        || ARRAY(SELECT DISTINCT '#' || r[1]
-                 FROM regexp_matches(f.folded COLLATE pg_c_utf8,
-                                     '(?<![[:alnum:]_])#((?:[^[:space:][:punct:][:cntrl:]]|_)+)', 'g') r)
+        || search.text_marks(f.folded)
         || CASE WHEN p.has_media THEN ARRAY['@picture'] ELSE '{}' END
         || CASE WHEN p.has_poll THEN ARRAY['@poll'] ELSE '{}' END
-        || CASE WHEN p.text ~* 'https?://' THEN ARRAY['@link'] ELSE '{}' END
     )
     FROM (SELECT search.folded(concat_ws(
               E'\n', p.text, p.content_warning,
@@ -144,8 +151,8 @@ WHEN ((OLD.text, OLD.content_warning, OLD.deleted_at, OLD.author_id, OLD.has_med
       IS DISTINCT FROM (NEW.text, NEW.content_warning, NEW.deleted_at, NEW.author_id, NEW.has_media, NEW.has_poll))
 EXECUTE FUNCTION search.follow_post();
 
--- Index everything from nothing, with an index that is built at once. Nobody writes meanwhile.
-CREATE FUNCTION search.index_texts() RETURNS void
+-- Index all posts from nothing, with an index that is built at once. Nobody writes meanwhile.
+CREATE FUNCTION search.index_posts() RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
@@ -156,7 +163,7 @@ BEGIN
     CREATE INDEX post_words_by_word ON feed.post_words USING gin (words) WITH (fastupdate = off);
 END
 $$;
-SELECT search.index_texts();
+SELECT search.index_posts();
 
 -- The blocks in which something of these bounds may have been written, since the first.
 CREATE FUNCTION search.blocks_within(oldest uuid, newest uuid, first uuid) RETURNS text[]
@@ -251,20 +258,5 @@ BEGIN
 END
 $$;
 
--- How many posts a query finds by the index, up to a bound: how common a word is, whoever may read them.
-CREATE FUNCTION feed.posts_counted(wanted tsquery, bound integer) RETURNS integer
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = '' SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
-AS $$
-BEGIN
-    RETURN (
-        SELECT count(*)
-        FROM (SELECT FROM unnest(search.blocks_within(
-                         NULL, NULL, (SELECT w.post_id FROM feed.post_words w ORDER BY w.post_id LIMIT 1))) block
-              CROSS JOIN LATERAL (SELECT FROM feed.post_words w WHERE w.words @@ (wanted && quote_literal(block)::tsquery)) h
-              LIMIT bound) x
-    );
-END
-$$;
-REVOKE ALL ON FUNCTION feed.posts_found, feed.posts_counted FROM public;
-GRANT EXECUTE ON FUNCTION feed.posts_found, feed.posts_counted TO chitlaq_search;
+REVOKE ALL ON FUNCTION feed.posts_found FROM public;
+GRANT EXECUTE ON FUNCTION feed.posts_found TO chitlaq_search;

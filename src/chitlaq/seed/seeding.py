@@ -57,6 +57,7 @@ _ANALYZED = (
     "websocket.conversations",
     "websocket.participants",
     "websocket.messages",
+    "websocket.message_words",
 )
 
 
@@ -218,12 +219,13 @@ async def _write(
         await _write_people(connection, who, graph, written, universities, seed, password, progress)
     await relations.write(connection, who, graph, until, chance(seed, "relations"))
     progress("search", 0, 1)
-    await connection.execute("SELECT search.index_all(), search.index_texts()")
+    await connection.execute("SELECT search.index_all(), search.index_posts()")
     progress("search", 1, 1)
     for table in _SEARCHED:
         await connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
     talk = Conversations(who, until, chance(seed, "conversations"))
     await talk.write(connection)
+    await connection.execute("SELECT search.index_messages()")
     return SeedReport(
         universities=len(universities),
         members=members,

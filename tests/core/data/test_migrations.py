@@ -196,6 +196,10 @@ STORED = {
         SELECT conversation_id, seq, 0, (SELECT id FROM feed.media LIMIT 1) FROM websocket.messages LIMIT 1
         """,
     "0040_heartbeats": "INSERT INTO health.heartbeats (process) VALUES (7);",
+    "0040_message_search": """
+        INSERT INTO websocket.indexed_messages (conversation_id, seq)
+        SELECT id, 1 FROM websocket.conversations LIMIT 1
+        """,
 }
 """What an installation stored in the tables that a migration made, before the next one came."""
 

@@ -92,9 +92,11 @@ BORROWED = {
     "chitlaq_feed": [*PARTS, "websocket.set_message_audience"],
     "chitlaq_search": [
         *PARTS,
-        "feed.posts_counted",
         "feed.posts_found",
         "feed.tags_beginning",
+        "websocket.conversations_named",
+        "websocket.index_messages",
+        "websocket.messages_found",
     ],
     "chitlaq_ops": ["feed.counter_faults", "websocket.numbering_faults"],
     "chitlaq_websocket": [

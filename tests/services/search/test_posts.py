@@ -14,8 +14,8 @@ from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.paging import Paging
 from chitlaq.core.text import folding
-from chitlaq.services.search.posts import posts
-from chitlaq.services.search.texts import words
+from chitlaq.services.search.posts.posts import POSTS
+from chitlaq.services.search.texts import finding, words
 from chitlaq.services.search.texts.cursors import Place
 from chitlaq.services.search.texts.forms import Lexicon
 from tests.conftest import Member, Stack
@@ -123,21 +123,21 @@ async def database(stack: Stack) -> AsyncIterator[Database]:
 
 @pytest.mark.parametrize("sort", ["relevance", "time"])
 async def test_cursor_goes_on_without_gaps_and_repeats(
-    database: Database, join: Join, sort: posts.Sort, monkeypatch: pytest.MonkeyPatch
+    database: Database, join: Join, sort: finding.Sort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many, the latest are ranked, and the others follow."""
-    monkeypatch.setattr(posts, "CONSIDERED", 5)
+    monkeypatch.setattr(finding, "CONSIDERED", 5)
     author = await join()
     written = [
         (await author.write(f"{'Ponies' if n % 3 else 'Pony'} {author.username} {n}"))["id"]
         for n in range(13)
     ]
-    lexicon, viewer = Lexicon(database), UUID(author.id)
     text = f"pony {author.username}"
+    search = finding.search(POSTS, database, Lexicon(database), UUID(author.id), text, sort)
     read: list[str] = []
     place: Place | None = None
     while True:
-        page = await posts.find(database, lexicon, viewer, text, sort, Paging.of(1, 4), place)
+        page = await search.page(Paging.of(1, 4), place)
         assert (page.total, page.is_total_exact) == (5, False)
         read += [str(item.id) for item in page.items]
         if page.next_cursor is None:
@@ -154,9 +154,7 @@ async def test_cursor_goes_on_without_gaps_and_repeats(
     paged = [
         str(item.id)
         for number in (1, 2, 3, 4)
-        for item in (
-            await posts.find(database, lexicon, viewer, text, sort, Paging.of(number, 4), None)
-        ).items
+        for item in (await search.page(Paging.of(number, 4), None)).items
     ]
     assert paged == read
 

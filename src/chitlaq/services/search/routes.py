@@ -15,6 +15,7 @@ from chitlaq.services.search.history.history import History
 from chitlaq.services.search.members import MAX_LETTERS
 from chitlaq.services.search.members.common import Common
 from chitlaq.services.search.members.routes import users_json
+from chitlaq.services.search.messages import indexing
 from chitlaq.services.search.state import SearchState
 from chitlaq.services.search.texts.forms import Lexicon
 
@@ -25,7 +26,11 @@ async def run(context: Context) -> AsyncIterator[SearchState]:
     common = Common(context.database)
     parts = member_data.handlers(context.database, CONTRIBUTION)
     async with (
-        tasks.running(history.write_forever, common.read_forever),
+        tasks.running(
+            history.write_forever,
+            common.read_forever,
+            lambda: indexing.index_forever(context.database),
+        ),
         Runner(context.database, *parts).running(),
     ):
         yield SearchState(
@@ -39,7 +44,7 @@ async def run(context: Context) -> AsyncIterator[SearchState]:
 SERVICE = Service(
     inventory.COMPONENTS["search-service"],
     written=("search.history",),
-    slices=("members", "posts", "tags", "suggest", "history"),
+    slices=("members", "posts", "messages", "tags", "suggest", "history"),
     run=run,
     hot_pages={"/search/users": HotPage(users_json, text="q", max_letters=MAX_LETTERS)},
     query_packages=("chitlaq.services.search.departures", "chitlaq.services.search.texts"),

@@ -5,6 +5,9 @@ SELECT p.* FROM feed.posts_found(
     $7, $8, $9, $10, $11, $12, $13, $14
 ) p;
 
--- name: posts_counted
--- How many posts each of these tsqueries finds, up to $2.
-SELECT feed.posts_counted(q::tsquery, $2) FROM unnest($1::text[]) WITH ORDINALITY t (q, place) ORDER BY place;
+-- name: posts_counted (prepared)
+-- How many posts that the viewer $1 may read have each of these, up to $3.
+SELECT coalesce((SELECT p.found FROM feed.posts_found(
+    $1, t.wanted::tsquery, NULL, '{}', '{}', NULL, NULL, NULL, true, $3, $4, NULL, 0, 1
+) p), 0)
+FROM unnest($2::text[]) WITH ORDINALITY t (wanted, place) ORDER BY t.place;

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from litestar import get
-from litestar.params import Parameter
 
 from chitlaq.core.http.identity import Identity, account_id
 from chitlaq.core.http.paging import Cursor, PageLimit, PageNumber, Paging
 from chitlaq.core.http.schemas import without_nul
-from chitlaq.services.search.posts import FoundPost, posts
+from chitlaq.services.search.posts import FoundPost
+from chitlaq.services.search.posts.posts import POSTS
 from chitlaq.services.search.state import SearchState
-from chitlaq.services.search.texts import FoundTextPage
+from chitlaq.services.search.texts import FoundTextPage, finding
 from chitlaq.services.search.texts.cursors import Place
-
-QueryText = Annotated[
-    str,
-    Parameter(
-        min_length=1,
-        max_length=500,
-        description='Words, "phrases", OR, -without, and from: to: tag: has: before: after:.',
-    ),
-]
-SortOrder = Annotated[
-    posts.Sort, Parameter(description="The most relevant of the latest first, or just the latest.")
-]
+from chitlaq.services.search.texts.parameters import QueryText, SortOrder
 
 
 @get("/search/posts", is_expensive=True, summary="Posts by what they say")
@@ -38,12 +25,10 @@ async def find_posts(
     limit: PageLimit = 20,
     cursor: Cursor = None,
 ) -> FoundTextPage[FoundPost]:
-    who = account_id(viewer)
+    who, text = account_id(viewer), without_nul("q", q)
     place = Place.of(cursor) if cursor else None
-    text = without_nul("q", q)
-    found = await posts.find(
-        state.database, state.lexicon, who, text, sort, Paging.of(page, limit), place
-    )
+    search = finding.search(POSTS, state.database, state.lexicon, who, text, sort)
+    found = await search.page(Paging.of(page, limit), place)
     if page == 1 and place is None:
         state.history.remember(who, q)
     return found

@@ -51,6 +51,7 @@ class Reading:
     Args:
         forms: of its words.
         named: the members that it names, by what was typed.
+        places: the ids of the conversations that it names, by what was typed.
         is_begun: whether words are also found by their beginning.
         left_out: groups that are not searched for.
     """
@@ -58,6 +59,7 @@ class Reading:
     typed: Typed
     forms: Mapping[str, Forms]
     named: Mapping[str, Named]
+    places: Mapping[str, Sequence[str]]
     is_begun: bool = False
     left_out: Collection[int] = ()
 
@@ -154,6 +156,8 @@ class Reading:
                 return _any((_quoted(f"@t{named.id}"), _quoted(f"@n{named.username}")))
             case "naming":
                 return _quoted(f"@n{value}")
+            case "in":
+                return _any(_quoted(f"@c{place}") for place in self.places.get(value, ("",)))
             case "tag":
                 return _quoted(f"#{value}")
             case _:

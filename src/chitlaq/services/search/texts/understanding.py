@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.services.search.texts.compiling import Named, Reading
-from chitlaq.services.search.texts.forms import Lexicon
 from chitlaq.services.search.texts.language import Typed
 
 Count = Callable[[Sequence[str]], Awaitable[Sequence[int]]]
@@ -24,7 +23,7 @@ class Way:
     reading: Reading
 
 
-async def named(database: Database, typed: Typed, viewer: UUID | None) -> Mapping[str, Named]:
+async def named(database: Database, typed: Typed, viewer: UUID | None) -> dict[str, Named]:
     """Return the members that a query names, by what was typed; ``me`` is the viewer."""
     values = {term.value for term in typed.terms if term.operator in ("from", "to")}
     if not values:
@@ -35,12 +34,9 @@ async def named(database: Database, typed: Typed, viewer: UUID | None) -> Mappin
     return found | {"me": own} if own else found
 
 
-async def ways(
-    lexicon: Lexicon, typed: Typed, members: Mapping[str, Named], count: Count, first: int = 0
-) -> AsyncIterator[Way]:
+async def ways(reading: Reading, count: Count, first: int = 0) -> AsyncIterator[Way]:
     """Give the ways from a number on: as typed, by beginnings, without a word, the most common first."""
-    forms = await lexicon.of(word for term in typed.terms for word in term.words)
-    reading = Reading(typed, forms, members)
+    typed, forms = reading.typed, reading.forms
     if first <= 0:
         yield Way(0, "as typed", reading)
     begun = replace(reading, is_begun=True)

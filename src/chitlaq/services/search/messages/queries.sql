@@ -1,0 +1,21 @@
+-- name: messages_found (prepared)
+-- Messages that the member $1 may read and that match. Index: message_words_by_word.
+SELECT m.* FROM websocket.messages_found(
+    $1, $2::text::tsquery, $3::text::tsquery, $4::text[]::tsquery[], $5::text[]::tsquery[], $6::text::tsquery,
+    $7, $8, $9, $10, $11, $12, $13, $14
+) m;
+
+-- name: messages_counted (prepared)
+-- How many messages that the member $1 may read have each of these, up to $3.
+SELECT coalesce((SELECT m.found FROM websocket.messages_found(
+    $1, t.wanted::tsquery, NULL, '{}', '{}', NULL, NULL, NULL, true, $3, $4, NULL, 0, 1
+) m), 0)
+FROM unnest($2::text[]) WITH ORDINALITY t (wanted, place) ORDER BY t.place;
+
+-- name: conversations_named
+-- The conversations of the member $1 that each of these texts names.
+SELECT c.named, c.id FROM websocket.conversations_named($1, $2) c;
+
+-- name: index_messages
+-- Index the next messages, $2 at most, of conversations that were written in for $1 seconds, or of all.
+SELECT websocket.index_messages(now() - make_interval(secs => $1), $2);

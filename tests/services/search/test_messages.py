@@ -1,0 +1,138 @@
+"""Messages are found by those who may read them, at once, before and after they are indexed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import httpx
+
+from chitlaq.services.search.messages import indexing
+from tests.conftest import Member, Stack, eventually
+from tests.services.websocket.chat.talking import Join, conversation, history, say
+
+
+async def found(by: Member, text: str, **params: Any) -> list[dict[str, Any]]:
+    answer = await by.get("/api/search/messages", params={"q": text, **params})
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+async def places(by: Member, text: str, **params: Any) -> set[tuple[str, int]]:
+    return {(one["conversation_id"], one["seq"]) for one in await found(by, text, **params)}
+
+
+async def test_each_finds_what_they_may_read_and_nothing_else(
+    stack: Stack, client: httpx.AsyncClient, join: Join
+) -> None:
+    owner, member, late, former = [await join() for _ in range(4)]
+    invited, blocker, stranger, asked = [await join() for _ in range(4)]
+    group = await conversation(
+        owner, member, former, blocker, kind="group", name=f"Schachklub {owner.username}"
+    )
+    base = f"/api/conversations/{group['id']}"
+    word = f"marzipan{owner.username}"
+
+    async def talk() -> list[int]:
+        said = [
+            (await say(who, group["id"], text))["seq"]
+            for who, text in (
+                (owner, f"The {word} lighthouses"),
+                (member, f"{word} of the blocker's friend"),
+                (owner, f"{word} that is edited"),
+                (owner, f"{word} that is deleted"),
+            )
+        ]
+        await owner.delete(f"{base}/messages/{said[3]}")
+        return said
+
+    first = await talk()
+    await owner.delete(f"{base}/members/{former.username}")
+    edited = {"text": f"{word} was replaced by nougat"}
+    assert (await owner.patch(f"{base}/messages/{first[2]}", edited)).status_code == 200
+    await late.put(f"/api/users/{owner.username}/follow")
+    for whom in (late, invited):
+        await owner.put(f"{base}/members/{whom.username}")
+    await blocker.put(f"/api/users/{owner.username}/block")
+    second = await talk()
+    request = await conversation(owner, asked, strangers=True)
+    await say(owner, request["id"], f"{word} for a stranger")
+    readers = (owner, member, late, former, invited, blocker, stranger, asked)
+    # Nobody indexes until the lock is released.
+    connection = await asyncpg.connect(stack.dsn())
+    await connection.execute(
+        "SELECT pg_advisory_lock(hashtextextended('websocket.index_messages', 0))"
+    )
+    for is_indexed in (False, True):
+        if is_indexed:
+            await connection.close()
+            await eventually(lambda: _is_indexed(stack, group["id"]))
+        for number, reader in enumerate(readers):
+            wanted = set()
+            for one in (group, request):
+                if (
+                    await reader.get(f"/api/conversations/{one['id']}/messages")
+                ).status_code == 200:
+                    wanted |= {
+                        (one["id"], message["seq"])
+                        for message in await history(reader, one["id"], limit=100)
+                        if word in message["text"] and not message.get("folded")
+                    }
+            if reader is former:
+                # It was edited since, and what it said is no longer kept for searching.
+                wanted.remove((group["id"], first[2]))
+            assert await places(reader, word) == wanted, number
+            assert await places(reader, word, sort="time") == wanted, number
+        assert await places(former, "nougat") == set()
+        assert len(await places(owner, word)) == 7
+        assert await places(member, f"lighthouse in:schachklub in:{group['id']}") == {
+            (group["id"], first[0]), (group["id"], second[0]),
+        }  # fmt: skip
+        assert await places(member, f"{word} from:me") == await places(
+            owner, f"{word} from:{member.username}"
+        )
+        assert await places(asked, f"in:{owner.username} -nothing") == {(request["id"], 1)}
+    (item,) = await found(asked, word)
+    assert (item["kind"], item["other"]["username"]) == ("direct", owner.username)
+    assert item["snippet"][0] == {"text": word, "is_match": True}
+    at = (await history(asked, item["conversation_id"], at=item["sent_at"]))[0]
+    assert at["seq"] == item["seq"]
+    assert (await client.get("/api/search/messages?q=a")).status_code == 401
+
+
+async def _is_indexed(stack: Stack, conversation_id: str) -> bool:
+    rows = await stack.sql(
+        "SELECT c.last_seq = i.seq AS is_all FROM websocket.conversations c"
+        " JOIN websocket.indexed_messages i ON i.conversation_id = c.id WHERE c.id = $1",
+        conversation_id,
+    )
+    return bool(rows and rows[0]["is_all"])
+
+
+async def test_edited_and_deleted_messages_leave_nothing_in_the_index(
+    stack: Stack, join: Join
+) -> None:
+    one, other = await join(), await join()
+    talk = await conversation(one, other)
+    base = f"/api/conversations/{talk['id']}/messages"
+    word = f"quark{one.username}"
+    seqs = [(await say(one, talk["id"], f"{word} {n}"))["seq"] for n in range(4)]
+    stored = (
+        "SELECT seq FROM websocket.message_words"
+        " WHERE conversation_id = $1 AND words @@ quote_literal($2)::tsquery ORDER BY seq"
+    )
+
+    async def indexed() -> list[int]:
+        return [row["seq"] for row in await stack.sql(stored, talk["id"], word)]
+
+    for seq in seqs[:2]:
+        await one.delete(f"{base}/{seq}")
+    await eventually(lambda: _is_indexed(stack, talk["id"]))
+    assert await indexed() == seqs[2:]
+    await one.delete(f"{base}/{seqs[2]}")
+    await one.patch(f"{base}/{seqs[3]}", {"text": "curd"})
+    assert await indexed() == []
+    assert await places(other, word) == set()
+    assert await places(other, "curds") == {(talk["id"], seqs[3])}
+    assert indexing.BATCH == 200, "so many are looked at without the index, by the migration"
