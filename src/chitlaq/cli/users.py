@@ -22,6 +22,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A username, an addres
 Role = Literal["moderator", "admin", "operator"]
 RoleName = Annotated[Role, typer.Argument(help="The role.")]
 Reason = Annotated[str, typer.Option(help="Why, for those who look it up.")]
+IdentifiedBy = Annotated[str, typer.Option(help="How you know that it is the owner who asks.")]
 
 users = typer.Typer(no_args_is_help=True, help="Accounts: roles, devices, and who may not sign in.")
 
@@ -127,23 +128,27 @@ def reset_password(
 @users.command("reset-factors")
 def reset_factors(
     name: Name,
+    identified_by: IdentifiedBy,
     operator: history_db.Operator = None,
     yes: output.Yes = False,
     as_json: output.AsJson = False,
 ) -> None:
     """Remove the codes and passkeys of an account whose owner has lost them: the password alone opens it.
 
-    Make sure that it is the owner who asks. They get a mail. The account is shown first, and you are asked.
-    Without a terminal and without --yes, nothing changes.
+    Make sure that it is the owner who asks, by no less than what made the account theirs: in person with the
+    university's card, or by a link to the university's address and a call back. How you did goes into the
+    audit log. The owner gets a mail. The account is shown first, and you are asked. Without a terminal and
+    without --yes, nothing changes.
 
-    Example: chitlaq users reset-factors ada --yes
+    Example: chitlaq users reset-factors ada --identified-by "student card, in person" --yes
     """
     account = _account(name)
     if not yes:
         _print(account, as_json=False)
     question = f"Let the password alone open the account {account.username}?"
     if output.is_wanted(question, yes=yes, nothing="Nothing has changed."):
-        _print(_change(account, "reset-factors", operator), as_json=as_json)
+        changed = _change(account, "reset-factors", operator, identified_by=identified_by)
+        _print(changed, as_json=as_json)
 
 
 @users.command()

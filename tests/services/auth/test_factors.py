@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import time
@@ -227,6 +228,8 @@ def test_what_is_dangerous_is_guarded() -> None:
         "DELETE /auth/account",
         "DELETE /auth/accounts/{username:str}/roles/{role:str}",
         "DELETE /auth/passkeys/{passkey_id:uuid}",
+        "DELETE /auth/sessions",
+        "DELETE /auth/sessions/{session_id:uuid}",
         "POST /auth/email/change",
         "POST /auth/passkeys",
         "POST /auth/recovery-codes",
@@ -247,9 +250,10 @@ async def test_every_dangerous_route_refuses_a_session_that_is_not_fresh(
     for route in dangerous():
         method, path = route.split()
         path = path.replace("{role:str}", "moderator").replace("{username:str}", "somebody")
+        path = re.sub(r"\{\w+:uuid\}", str(UUID(int=0)), path)
         answer = await member.client.request(
             method,
-            f"/api{path.replace('{passkey_id:uuid}', str(UUID(int=0)))}",
+            f"/api{path}",
             headers={"Authorization": f"Bearer {token}"},
             json={},
         )
@@ -326,13 +330,15 @@ async def test_one_session_that_is_fresh_does_not_make_another_so(stack: Stack, 
 async def test_operator_removes_what_the_owner_has_lost(stack: Stack, join: Join) -> None:
     member = await join()
     await enroll(member)
-    asked = stack.command("users", "reset-factors", member.username)
+    reset = ["users", "reset-factors", member.username, "--identified-by", "student card"]
+    asked = stack.command(*reset)
     assert "Nothing has changed" in asked.stderr
-    stack.json("users", "reset-factors", member.username, "--as", "ada", "--yes")
+    stack.json(*reset, "--as", "ada", "--yes")
     assert (await sign_in(member)).status_code == 200
     assert "were removed" in subjects(stack, member)
     entries = (await member.get("/api/auth/audit")).json()["items"]
-    assert [one["operator"] for one in entries if one["action"] == "factors_reset"] == ["ada"]
+    (entry,) = [one for one in entries if one["action"] == "factors_reset"]
+    assert (entry["operator"], entry["detail"]) == ("ada", {"identified_by": "student card"})
 
 
 async def test_owner_who_takes_the_account_back_is_rid_of_the_factors_of_the_thief(

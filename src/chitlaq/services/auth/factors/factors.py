@@ -42,14 +42,27 @@ async def renew_codes(state: AuthState, who: Identity, origin: Origin) -> list[s
         return await recovery.renew(session, account_id)
 
 
-async def reset(state: AuthState, account_id: UUID, operator: str) -> None:
-    """Let the owner of an account who has lost their second factors sign in with the password alone."""
+async def reset(state: AuthState, account_id: UUID, operator: str, identified_by: str) -> None:
+    """Let the owner of an account who has lost their second factors sign in with the password alone.
+
+    Args:
+        state: the service's.
+        account_id: the account.
+        operator: who decides it.
+        identified_by: how they know that it is the owner who asks.
+    """
     async with state.database.transaction() as session:
         await session.execute("lock_account", account_id)
         if await session.value("second_factors", account_id):
             await session.execute("remove_factors", account_id, None)
             await owner.tell_of_change(
-                session, state.settings, account_id, "factors_reset", None, operator
+                session,
+                state.settings,
+                account_id,
+                "factors_reset",
+                None,
+                operator,
+                identified_by=identified_by,
             )
 
 

@@ -115,11 +115,14 @@ async def recent(request: Request[Any, Any, State]) -> None:
     A route says ``requires=(proving.recent,)``.
 
     Raises:
-        Problem: 403.
+        Problem: 403; 401 for a session that is over, which not every process knows yet.
     """
     who: Identity = request.user
     context: Context = request.app.state.context
-    if not await context.database.value("is_session_recent", who.session_id, RECENT_SECONDS):
+    is_recent = await context.database.value("is_session_recent", who.session_id, RECENT_SECONDS)
+    if is_recent is None:
+        raise problems.not_signed_in("This session has ended: sign in again.")
+    if not is_recent:
         raise Problem(
             HTTPStatus.FORBIDDEN,
             "This is dangerous, and you have not proved lately who you are: send your password, and a code"

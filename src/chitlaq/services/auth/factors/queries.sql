@@ -61,12 +61,10 @@ SELECT count(*) FROM auth.recovery_codes WHERE account_id = $1;
 SELECT confirmed_at FROM auth.totp_keys WHERE account_id = $1 AND confirmed_at IS NOT NULL;
 
 -- name: is_session_recent
--- Whether the member has proved lately who they are, in a session that is not over.
-SELECT EXISTS (
-    SELECT FROM auth.sessions
-    WHERE id = $1 AND ended_at IS NULL AND expires_at > now()
-      AND authenticated_at > now() - make_interval(secs => $2)
-);
+-- Whether the member has proved lately who they are; no row: the session is over.
+SELECT authenticated_at > now() - make_interval(secs => $2)
+FROM auth.sessions
+WHERE id = $1 AND ended_at IS NULL AND expires_at > now();
 
 -- name: prove_session
 -- The member has just proved again who they are.

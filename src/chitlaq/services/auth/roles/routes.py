@@ -26,6 +26,7 @@ from chitlaq.services.auth.roles.schemas import (
     Disabling,
     DisablingWork,
     Ended,
+    FactorsWork,
     Grantable,
     NewAccountWork,
     RoleWork,
@@ -138,9 +139,11 @@ async def reset_for_operator(which: str, data: Work, state: AuthState) -> Accoun
 
 
 @post("/accounts/{which:str}/reset-factors", **CHANGED)
-async def reset_factors_for_operator(which: str, data: Work, state: AuthState) -> AccountItem:
+async def reset_factors_for_operator(
+    which: str, data: FactorsWork, state: AuthState
+) -> AccountItem:
     account = await administration.one(state.database, which)
-    await factors.reset(state, account.id, data.operator)
+    await factors.reset(state, account.id, data.operator, data.identified_by)
     return account
 
 

@@ -86,6 +86,16 @@ class VerifyingWork(Work, frozen=True):
     email: Annotated[str, msgspec.Meta(max_length=254)]
 
 
+class FactorsWork(Work, frozen=True):
+    """``identified_by``: how the operator knows that it is the owner who asks, for the audit log."""
+
+    identified_by: Reason
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_name("identified_by", self.identified_by)
+
+
 class DisablingWork(Work, frozen=True):
     reason: Reason
 

@@ -18,6 +18,7 @@ from chitlaq.core.http.paging import Page, Paging
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.schemas import without_nul
 from chitlaq.services.auth import origin
+from chitlaq.services.auth.factors import proving
 from chitlaq.services.auth.sessions import cookies, sessions
 from chitlaq.services.auth.sessions import login as signing_in
 from chitlaq.services.auth.sessions.keys import JWKS_SECONDS
@@ -109,14 +110,24 @@ async def list_sessions(member: Identity, state: AuthState, paging: Paging) -> P
     return await sessions.listed(state.database, member.account_id, paging, member.session_id)
 
 
-@delete("/auth/sessions", summary="Sign all devices out but this one")
+@delete(
+    "/auth/sessions",
+    summary="Sign all devices out but this one",
+    requires=(proving.recent,),
+    refuses=(403,),
+)
 async def end_other_sessions(
     member: Identity, request: Request[Any, Any, State], state: AuthState
 ) -> None:
     await sessions.end_others(state.database, member, origin.of(request, member.session_id))
 
 
-@delete("/auth/sessions/{session_id:uuid}", summary="Sign a device out")
+@delete(
+    "/auth/sessions/{session_id:uuid}",
+    summary="Sign a device out",
+    requires=(proving.recent,),
+    refuses=(403,),
+)
 async def end_session(
     session_id: UUID, member: Identity, request: Request[Any, Any, State], state: AuthState
 ) -> None:
