@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import getpass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chitlaq.cli import installation, output
 from chitlaq.cli.serve import load
 
+if TYPE_CHECKING:
+    from chitlaq.core.installation.home import Home
+    from chitlaq.core.installation.settings import Settings
+    from chitlaq.services.gateway.nginx import Tls
+
 config = typer.Typer(no_args_is_help=True, help="Settings, and the servers' configuration.")
 
 
 def register(app: typer.Typer) -> None:
     app.add_typer(config, name="config")
+
+
+def _tls(home: Home, settings: Settings) -> Tls | None:
+    """The edge's port with TLS, with a certificate that nginx can use."""
+    from chitlaq.services.gateway.nginx import Tls
+    from chitlaq.stack.servers import certificates, nginx
+
+    port = nginx.tls_port(home, settings)
+    if port is None:
+        number = settings.optional_port_of("nginx")
+        typer.echo(f"port {number} is another program's: nginx answers without TLS only", err=True)
+        return None
+    certificates.ensure(home, settings)
+    certificate, key = settings.edge_certificate(home)
+    directive = nginx.has_http2_directive(nginx.program(home, settings))
+    return Tls(port, certificate, key, directive)
 
 
 @config.command()
@@ -73,7 +94,8 @@ def nginx(
     user = None if write else getpass.getuser()
     # The embedded one gets its modules with its command.
     modules = [] if write else server.modules(server.program(home, settings).path)
-    text = generator.render(home, settings, declared, user, modules)
+    tls = _tls(home, settings)
+    text = generator.render(home, settings, declared, user, modules, tls)
     if write:
         typer.echo(f"wrote {generator.write(home, text, declared, Secrets(home.secrets).edge_key)}")
     else:

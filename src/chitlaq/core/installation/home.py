@@ -92,6 +92,16 @@ class Home:
         return self.root / "nginx"
 
     @property
+    def certificates(self) -> Path:
+        """The local authority and the certificate that it made for nginx; only their owner reads the keys."""
+        return self.root / "certificates"
+
+    @property
+    def authority(self) -> Path:
+        """What a browser is told to trust: the authority's certificate alone."""
+        return self.certificates / "authority.crt"
+
+    @property
     def nginx_sockets(self) -> Path:
         """The folder of the sockets on which nginx trusts what it is told; only its own user enters."""
         return self.nginx / "sockets"

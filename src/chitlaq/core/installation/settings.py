@@ -58,6 +58,15 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Valkey 8.1 or newer. Default: the one that came with ChitLaq."""
 
 
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """nginx's port with TLS. By default its certificate is of a local authority, and renewed by itself."""
+
+    certificate: str = ""
+    """The file of a certificate (PEM), followed by those between it and its authority."""
+    key: str = ""
+    """The file of its private key (PEM)."""
+
+
 class RateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one client may request."""
 
@@ -309,6 +318,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ports: Ports = Ports()
     workers: WorkerCounts = WorkerCounts()
     programs: Programs = Programs()
+    tls: Tls = Tls()
     limits: RateLimits = RateLimits()
     cors: Cors = Cors()
     smtp: Smtp = Smtp()
@@ -340,6 +350,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         is_plain = re.fullmatch(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*", public)
         names = ("localhost", "127.0.0.1", "[::1]", *([public] if is_plain else []))
         return tuple(dict.fromkeys(names))
+
+    def edge_certificate(self, home: Home) -> tuple[Path, Path]:
+        """The files of nginx's certificate and of its key, which may be one."""
+        if self.tls.certificate:
+            return Path(self.tls.certificate).expanduser(), Path(self.tls.key).expanduser()
+        made = home.certificates / "edge.pem"
+        return made, made
+
+    def watched_certificates(self, home: Home) -> tuple[str, ...]:
+        """The certificates whose expiry is watched: nginx's, where it has one, and what the settings name."""
+        own, _ = self.edge_certificate(home)
+        is_here = bool(self.tls.certificate) or own.exists()
+        return (*([str(own)] if is_here else []), *self.monitoring.certificates)
 
     def backup_folder(self, home: Home) -> Path:
         """Where backups are stored."""

@@ -55,10 +55,14 @@ async def seconds_left(name: str) -> float:
         host, _, port = name.rpartition(":")
         async with asyncio.timeout(CONNECT_SECONDS):
             pem = await _served(host, int(port))
-    # Imported late: it takes a quarter of a second, and most installations watch no certificate.
+    return await asyncio.to_thread(_expires_at, pem) - time.time()
+
+
+def _expires_at(pem: bytes) -> float:
+    # Imported late, in a thread: it takes a quarter of a second.
     from cryptography import x509
 
-    return x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp() - time.time()
+    return x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
 
 
 async def _served(host: str, port: int) -> bytes:

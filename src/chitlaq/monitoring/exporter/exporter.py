@@ -75,7 +75,9 @@ class Exporter:
             "redis": lambda: redis(context.valkey),
             "nginx": lambda: nginx(context.home, settings),
             "components": self._slow_metrics,
-            "certificates": lambda: certificates.metrics(settings.monitoring.certificates),
+            "certificates": lambda: certificates.metrics(
+                settings.watched_certificates(context.home)
+            ),
             "backups": lambda: backups(context.home, settings),
             "round_trips": self.round_trips.metrics,
             "fail2ban": Bans(settings.monitoring.fail2ban_database).metrics,

@@ -103,7 +103,7 @@ async def logins(system: SystemView) -> CheckOutcome:
     "security.certificates",
     "Certificates",
     section=Section.SECURITY,
-    looks_at="each file and endpoint in monitoring.certificates",
+    looks_at="nginx's certificate, and each file and endpoint in monitoring.certificates",
     commands=(
         "openssl s_client -connect HOST:443 </dev/null | openssl x509 -noout -enddate",
         promql("ssl_certificate_expiry_seconds"),
@@ -111,9 +111,9 @@ async def logins(system: SystemView) -> CheckOutcome:
     remedy="Renew it (`certbot renew`), then run `chitlaq restart nginx`, which interrupts no request.",
 )
 async def certificates(system: SystemView) -> CheckOutcome:
-    watched = system.settings.monitoring.certificates
+    watched = system.settings.watched_certificates(system.home)
     if not watched:
-        raise NotApplicable("monitoring.certificates is empty")
+        raise NotApplicable("nginx has no certificate here, and monitoring.certificates is empty")
     left = await asyncio.gather(
         *(certificate_files.seconds_left(name) for name in watched), return_exceptions=True
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -52,6 +53,23 @@ class _Upstream:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """The edge over TLS.
+
+    Args:
+        port: as members reach it.
+        certificate: the file, with what is between it and its authority.
+        key: the file of its key.
+        has_http2_directive: whether nginx knows it; before 1.25.1 it was a word of ``listen``.
+    """
+
+    port: int
+    certificate: Path
+    key: Path
+    has_http2_directive: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Listener:
     """A port of nginx, and the sockets to which its connections go: clients' own, and trusted proxies'."""
 
@@ -59,6 +77,11 @@ class _Listener:
     address: str
     direct: Path
     forwarded: Path
+    tls: Tls | None = None
+
+    @property
+    def is_edge(self) -> bool:
+        return self.name != "gateway"
 
 
 def render(
@@ -67,6 +90,7 @@ def render(
     routes: Mapping[str, Sequence[Route]],
     user: str | None,
     modules: Sequence[Path],
+    tls: Tls | None = None,
 ) -> str:
     """Return a complete ``nginx.conf``.
 
@@ -77,6 +101,7 @@ def render(
             ``api-gateway``.
         user: the system user of nginx's workers, if root starts it.
         modules: the dynamic modules that nginx must load.
+        tls: the edge's port with TLS, if it has one.
     """
     services = [
         _upstream(name, declared, home, settings)
@@ -92,7 +117,9 @@ def render(
         services=services,
         console=CONSOLE if settings.operations.public else "",
         gateway=_upstream(GATEWAY, routes[GATEWAY], home, settings),
-        listeners=[_listener(name, home, settings) for name in (EDGE, GATEWAY)],
+        listeners=_listeners(home, settings, tls),
+        tls=tls,
+        hsts_name=_hsts_name(settings),
         capacity=edge.capacity(settings.limits),
         modules=modules,
         for_members=sum(inventory.COMPONENTS[one.name].is_for_members for one in services),
@@ -189,15 +216,28 @@ def _prefix(service: str) -> str:
     return "" if row.is_gateway or not row.is_for_members else "/api"
 
 
-def _listener(component: str, home: Home, settings: Settings) -> _Listener:
-    name = inventory.COMPONENTS[component].setting
+def _listeners(home: Home, settings: Settings, tls: Tls | None) -> list[_Listener]:
+    found = [
+        (inventory.COMPONENTS[one].setting, settings.port_of(one), None) for one in (EDGE, GATEWAY)
+    ]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return _Listener(
-        name,
-        f"{host}:{settings.port_of(component)}",
-        home.nginx_sockets / f"{name}.sock",
-        home.nginx_sockets / f"{name}-forwarded.sock",
-    )
+    return [
+        _Listener(
+            name,
+            f"{host}:{port}",
+            home.nginx_sockets / f"{name}.sock",
+            home.nginx_sockets / f"{name}-forwarded.sock",
+            own_tls,
+        )
+        for name, port, own_tls in (*found, *([("edge_tls", tls.port, tls)] if tls else []))
+    ]
+
+
+def _hsts_name(settings: Settings) -> str:
+    """The name that browsers shall reach over TLS alone, since members type it so; never localhost."""
+    public = urlsplit(settings.public_url)
+    names = set(settings.host_names) - {"localhost", "127.0.0.1", "[::1]"}
+    return public.hostname if public.scheme == "https" and public.hostname in names else ""
 
 
 def _templates(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ the package is there: the fetch never delays a start.
 from __future__ import annotations
 
 import shutil
+import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -133,6 +134,38 @@ def modules(binary: Path) -> Sequence[Path]:
     """The modules that a program must load: Debian's has ``stream`` beside it, others have it built in."""
     beside = binary.resolve().parent.parent / STREAM_MODULE
     return [beside] if beside.is_file() else []
+
+
+def has_http2_directive(chosen: ServerProgram) -> bool:
+    """Whether ``http2`` is a directive, as since 1.25.1, and a word of ``listen`` is out of date.
+
+    Not while an older one from the distribution may take the wheel's place at any moment.
+    """
+    number = server_programs.version(chosen.path)
+    return chosen.source != "wheel" and server_programs.is_at_least(number, (1, 25, 1))
+
+
+def tls_port(home: Home, settings: Settings) -> int | None:
+    """The port with TLS; None if another program has it: the usual port must not be lost for its sake."""
+    port = settings.optional_port_of("nginx")
+    assert port is not None
+    with suppress(OSError, ValueError):
+        if listens(int((home.run / "nginx.pid").read_text()), port):
+            return port
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host, port), family=family).close()
+    except OSError:
+        return None
+    return port
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether a process listens on a TCP port."""
+    with suppress(psutil.Error):
+        found = psutil.Process(pid).net_connections("tcp")
+        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in found)
+    return False
 
 
 def prepare(home: Home) -> None:

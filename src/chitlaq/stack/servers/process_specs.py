@@ -13,7 +13,7 @@ from pathlib import Path
 from chitlaq import inventory
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
-from chitlaq.stack.servers import barman, nginx, observers, postgres, valkey
+from chitlaq.stack.servers import barman, certificates, nginx, observers, postgres, valkey
 from chitlaq.stack.supervisor import probes
 from chitlaq.stack.supervisor.probes import Probe
 
@@ -33,6 +33,8 @@ class ProcessSpec:
         prepare: called before each start: folders, configuration.
         prepare_command: a command that is run before each start.
         fetch: called in the background now and then, for a better program for the next start.
+        renew: renews now and then what it has read at its start; returns something else when it must read it
+            anew.
         starts_at_once: starts together with what it waits for, to save time.
         once: it exits on its own and is then done.
         is_replaceable: a second process can take over before the first one stops.
@@ -52,6 +54,7 @@ class ProcessSpec:
     prepare: Callable[[], None] | None = None
     prepare_command: list[str] | None = None
     fetch: Callable[[], None] | None = None
+    renew: Callable[[], str] | None = None
     starts_at_once: bool = False
     once: bool = False
     is_replaceable: bool = False
@@ -152,6 +155,11 @@ def _optional_port(home: Home, settings: Settings, name: str, pid: int) -> int |
     return None
 
 
+def _tls_port(settings: Settings, pid: int) -> int | None:
+    port = settings.optional_port_of("nginx")
+    return port if port is not None and nginx.listens(pid, port) else None
+
+
 def _nginx(home: Home, settings: Settings) -> ProcessSpec:
     probe = probes.edge(home.nginx_probe)
     return ProcessSpec(
@@ -166,8 +174,10 @@ def _nginx(home: Home, settings: Settings) -> ProcessSpec:
         stop_signal=signal.SIGQUIT,
         reload_signal=signal.SIGHUP,
         reloads=nginx.newest_worker,
+        renew=partial(certificates.renew, home, settings),
         grace_seconds=10,
         port=settings.port_of("nginx"),
+        optional_port=partial(_tls_port, settings),
     )
 
 

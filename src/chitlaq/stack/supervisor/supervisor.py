@@ -40,6 +40,7 @@ from chitlaq.stack.supervisor.process import Process, adopt_orphans, is_waited_f
 
 TEND_SECONDS = 5.0
 FETCH_SECONDS = 86_400.0
+RENEW_SECONDS = 3600.0
 # New connections reach the successor; those queued at the predecessor get this long.
 HANDOVER_SECONDS = 0.3
 # A command waits no longer for a component to be ready; the supervisor does.
@@ -94,6 +95,10 @@ class Supervisor:
                 # Not of the loop's own threads: the end does not wait for it.
                 arguments = (loop, name, instance.spec.fetch)
                 threading.Thread(target=self._fetch_forever, args=arguments, daemon=True).start()
+            if instance.spec.renew is not None:
+                self._keepers[f"{name} renewed"] = asyncio.create_task(
+                    self._renew_forever(instance)
+                )
         server = await asyncio.start_unix_server(
             self._serve, str(self._home.control_socket), limit=control.MAX_LINE
         )
@@ -117,6 +122,20 @@ class Supervisor:
                 except (OSError, OperatorError) as error:
                     loop.call_soon_threadsafe(self._note, f"{name}: {error}")
                 time.sleep(FETCH_SECONDS)
+
+    async def _renew_forever(self, instance: Instance) -> None:
+        """Renew what a component has read at its start, and let it read that anew when it is another."""
+        read: str | None = None
+        while True:
+            try:
+                assert instance.spec.renew is not None
+                found = await asyncio.to_thread(instance.spec.renew)
+                if read not in {None, found}:
+                    await self._restart(instance.spec.service)
+                read = found
+            except (OSError, OperatorError) as error:
+                self._note(f"{instance.spec.name}: {error}")
+            await asyncio.sleep(RENEW_SECONDS)
 
     # --- commands
 

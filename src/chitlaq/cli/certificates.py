@@ -1,0 +1,102 @@
+"""``chitlaq certificates``: nginx's certificate, and how to trust the local authority that made it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chitlaq.cli import installation, output
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files, programs
+
+SYSTEM_FOLDER = Path("/usr/local/share/ca-certificates")
+"""Where Debian and Ubuntu look for authorities of this machine's own."""
+UPDATE_SECONDS = 60
+
+certificates = typer.Typer(help="nginx's certificate, and trust in the authority that made it.")
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(certificates, name="certificates")
+
+
+@certificates.callback(invoke_without_command=True)
+def _default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        show()
+
+
+@certificates.command()
+def show(as_json: output.AsJson = False) -> None:
+    """Show nginx's certificate: its names, who made it, and until when it is good.
+
+    Example: chitlaq certificates show
+    """
+    from chitlaq.stack.servers import certificates as made
+
+    home, settings = installation.current()
+    found = made.shown(home, settings)
+    if as_json:
+        output.print_json(found)
+        return
+    typer.echo(f"file     {found.file}")
+    typer.echo(f"names    {', '.join(found.names)}")
+    typer.echo(f"issuer   {found.issuer}")
+    typer.echo(f"expires  {output.local_time(found.expires_at)}")
+    typer.echo(f"SHA-256  {found.sha256}")
+    if found.authority:
+        typer.echo(
+            "\nA local authority made it, and it is renewed by itself. `chitlaq certificates trust` says how"
+            " browsers come to trust it."
+        )
+
+
+@certificates.command()
+def trust(
+    write: Annotated[
+        bool, typer.Option("--write", help="Add it to what this machine (Debian, Ubuntu) trusts.")
+    ] = False,
+) -> None:
+    """Say how to trust the local authority, which vouches for this installation's names alone.
+
+    Nothing is changed without --write, which needs root.
+
+    Example: chitlaq certificates trust
+    """
+    from chitlaq.stack.servers import certificates as made
+
+    home, settings = installation.current()
+    authority = made.shown(home, settings).authority
+    if authority is None:
+        raise OperatorError(
+            "nginx has a certificate of your own (tls.certificate): trust its authority."
+        )
+    target = SYSTEM_FOLDER / "chitlaq.crt"
+    if write:
+        try:
+            files.write(target, Path(authority).read_text(), mode=0o644)
+            programs.run(["update-ca-certificates"], timeout_seconds=UPDATE_SECONDS).checked()
+        except OSError as error:
+            raise OperatorError(
+                f"{target} cannot be written ({error}): run it as root, on Debian or Ubuntu."
+            ) from None
+        typer.echo(
+            f"{target} is trusted by this machine; Firefox and Chromium have lists of their own."
+        )
+        return
+    path = shlex.quote(authority)
+    typer.echo(f"""The authority: {authority}
+
+Debian, Ubuntu  sudo cp {path} {target} && sudo update-ca-certificates
+                (or: sudo chitlaq certificates trust --write)
+Fedora          sudo trust anchor {path}
+macOS           sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain {path}
+Windows         certutil -addstore Root authority.crt
+Chromium        certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n ChitLaq -i {path}
+Firefox         Settings, Privacy & Security, View Certificates, Authorities, Import
+curl            curl --cacert {path} https://localhost:{settings.optional_port_of("nginx")}/
+
+It vouches for the names of `chitlaq certificates show` alone. Its key stays in {home.certificates}.""")
