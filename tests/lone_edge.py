@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -18,6 +19,7 @@ from chitlaq.core.installation import secrets
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Ports, RateLimits, Settings
 from chitlaq.services.gateway import nginx as configuration
+from chitlaq.services.gateway.nginx import Tls
 from chitlaq.stack.install import users
 from chitlaq.stack.servers import nginx
 from chitlaq.stack.supervisor import probes
@@ -58,32 +60,22 @@ class Edge:
         return [(line["limit"], line["remote_addr"]) for line in lines if line["limit"]]
 
 
-@pytest.fixture
-async def lone_edge(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Edge]:
-    folder = tmp_path_factory.mktemp("edge")
-    home = Home(folder)
+@asynccontextmanager
+async def running(home: Home, settings: Settings, tls: Tls | None = None) -> AsyncIterator[Edge]:
+    """Run nginx with these settings in a home that is empty yet."""
     for one in (home.run, home.logs):
         one.mkdir()
-    edge_port, gateway_port = free_ports(2)
-    settings = Settings(
-        ports=Ports(edge=edge_port, gateway=gateway_port),
-        limits=RateLimits(address_connections=PER_ADDRESS),
-        trusted_proxies=(PROXY,),
-    )
-    monkeypatch.setattr(resource, "prlimit", lambda *_: (OPEN_FILES, OPEN_FILES))
     # Of an nginx that root starts, the workers must enter the folder of the sockets.
     user = users.service_user()
+    name = user.pw_name if user else None
     declared = {row.name: routes.for_members(load(row)) for row in inventory.SERVICES}
     modules = nginx.modules(nginx.program(home, settings).path)
-    text = configuration.render(home, settings, declared, user.pw_name if user else None, modules)
+    text = configuration.render(home, settings, declared, name, modules, tls)
     configuration.write(home, text, declared, secrets.ensure(home).edge_key)
-    monkeypatch.undo()
     nginx.prepare(home)
     if user is not None:
         os.chown(home.nginx_sockets, user.pw_uid, user.pw_gid)
-    lone = Edge(home, edge_port)
+    lone = Edge(home, settings.port_of("nginx"))
     process = lone.start()
     try:
         await eventually(lone.is_alive)
@@ -91,3 +83,19 @@ async def lone_edge(
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+@pytest.fixture
+async def lone_edge(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Edge]:
+    edge_port, gateway_port = free_ports(2)
+    settings = Settings(
+        ports=Ports(edge=edge_port, gateway=gateway_port),
+        limits=RateLimits(address_connections=PER_ADDRESS),
+        trusted_proxies=(PROXY,),
+    )
+    monkeypatch.setattr(resource, "prlimit", lambda *_: (OPEN_FILES, OPEN_FILES))
+    async with running(Home(tmp_path_factory.mktemp("edge")), settings) as lone:
+        monkeypatch.undo()
+        yield lone

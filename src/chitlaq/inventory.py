@@ -103,8 +103,7 @@ _ROWS = (
         package="chitlaq.ops", role="chitlaq_ops",
         title="ChitLaq operations",
     ),
-    Component(
-        "nginx", "server", "edge", 8080, is_for_members=True,
+    Component("nginx", "server", "edge", 8080, is_for_members=True,
         # The same over TLS.
         optional_setting="edge_tls", optional_port=8443,
     ),

@@ -34,9 +34,7 @@ def _tls(home: Home, settings: Settings) -> Tls | None:
         typer.echo(f"port {number} is another program's: nginx answers without TLS only", err=True)
         return None
     certificates.ensure(home, settings)
-    certificate, key = settings.edge_certificate(home)
-    directive = nginx.has_http2_directive(nginx.program(home, settings))
-    return Tls(port, certificate, key, directive)
+    return Tls(port, *settings.edge_certificate(home))
 
 
 @config.command()

@@ -170,7 +170,7 @@ async def test_all_tokens_of_an_account_have_one_limit(stack: Stack) -> None:
     tokens = [signer.sign(account, uuid4(), 900) for _ in range(16)]
     # The last of 22 characters stands for four bits more than the hash has.
     tokens.append(tokens[0][:-1] + chr(ord(tokens[0][-1]) + 1))
-    head = "GET /nothing HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer"
+    head = "GET /nothing HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer"
     # On one connection, all at once: the limit is not refilled meanwhile.
     sent = "".join(f"{head} {tokens[number % 17]}\r\n\r\n" for number in range(1_700))
     async with asyncio.timeout(30):
@@ -178,7 +178,7 @@ async def test_all_tokens_of_an_account_have_one_limit(stack: Stack) -> None:
             "127.0.0.1", stack.ports["edge"], local_addr=("127.0.0.26", 0)
         )
         writer.write(sent.encode())
-        writer.write(b"GET /nothing HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n")
+        writer.write(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answers = await reader.read()
         writer.close()
     assert answers.count(b"HTTP/1.1 404") > 500, "the tokens are genuine: an address gets 50"

@@ -54,8 +54,8 @@ def spellings(page: str) -> Iterator[str]:
         yield f"/{each}%20"
         yield f"/{each};x"
         yield f"/{each}%252f"
-        yield f"http://edge/{each}"
-        yield f"http://edge//{each}/"
+        yield f"http://localhost/{each}"
+        yield f"http://localhost//{each}/"
         for prefix in PREFIXES:
             yield f"{prefix}/../../{each}"
             yield f"{prefix}/..%2f..%2f{each}"

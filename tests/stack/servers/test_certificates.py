@@ -15,9 +15,11 @@ from cryptography import x509
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Ports, Settings, Tls
+from chitlaq.services.gateway import nginx as listener
 from chitlaq.stack.servers import certificates, nginx
 from tests.certificates import self_signed
 from tests.conftest import Stack, eventually, free_ports
+from tests.lone_edge import running
 
 SLOW = b"POST /api/auth/verify/resend HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{"
 
@@ -84,6 +86,27 @@ async def test_plain_http_by_a_name_from_elsewhere_leads_to_tls_and_this_machine
         assert (await client.get("/api/auth/status", headers=forwarded)).status_code == 200
         answer = await client.get(f"http://localhost:{stack.ports['edge_tls']}/home")
         assert answer.headers["location"] == f"https://localhost:{stack.ports['edge_tls']}/home"
+
+
+async def test_public_name_is_reached_by_tls_alone_once_a_browser_knows_it(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    edge, gateway, port = free_ports(3)
+    settings = Settings(
+        public_url="https://chat.example.edu",
+        ports=Ports(edge=edge, gateway=gateway, edge_tls=port),
+    )
+    certificates.ensure(home, settings)
+    tls = listener.Tls(port, *settings.edge_certificate(home))
+    hosts = {"chat.example.edu": "max-age=31536000", "localhost": None, "127.0.0.1": None}
+    async with running(home, settings, tls), httpx.AsyncClient(verify=trusting(home)) as client:
+        for host, expected in hosts.items():
+            for path in ("/", "/nothing"):
+                answer = await client.get(f"https://localhost:{port}{path}", headers={"Host": host})
+                assert answer.headers.get("strict-transport-security") == expected, host
+        plain = {"Host": f"chat.example.edu:{edge}"}
+        answer = await client.get(f"http://localhost:{edge}/home?a", headers=plain)
+        # Where members type it: another port may be forwarded to ours.
+        assert answer.headers["location"] == "https://chat.example.edu/home?a"
 
 
 async def test_certificate_that_is_due_is_renewed_and_no_request_is_lost(stack: Stack) -> None:

@@ -60,13 +60,11 @@ class Tls:
         port: as members reach it.
         certificate: the file, with what is between it and its authority.
         key: the file of its key.
-        has_http2_directive: whether nginx knows it; before 1.25.1 it was a word of ``listen``.
     """
 
     port: int
     certificate: Path
     key: Path
-    has_http2_directive: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,15 +136,6 @@ def modules(binary: Path) -> Sequence[Path]:
     return [beside] if beside.is_file() else []
 
 
-def has_http2_directive(chosen: ServerProgram) -> bool:
-    """Whether ``http2`` is a directive, as since 1.25.1, and a word of ``listen`` is out of date.
-
-    Not while an older one from the distribution may take the wheel's place at any moment.
-    """
-    number = server_programs.version(chosen.path)
-    return chosen.source != "wheel" and server_programs.is_at_least(number, (1, 25, 1))
-
-
 def tls_port(home: Home, settings: Settings) -> int | None:
     """The port with TLS; None if another program has it: the usual port must not be lost for its sake."""
     port = settings.optional_port_of("nginx")
