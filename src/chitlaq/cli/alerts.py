@@ -9,8 +9,11 @@ import typer
 
 from chitlaq.cli import history_db, output
 from chitlaq.core.formatting import lasted
+from chitlaq.core.installation import settings_loading
+from chitlaq.core.installation.home import Home
 
 if TYPE_CHECKING:
+    from chitlaq.ops.database.database import OpsDatabase
     from chitlaq.ops.history.alert_history import AlertRecord
 
 COLOURS = {"P0": "bold red", "P1": "red", "P2": "yellow", "P3": "cyan"}
@@ -28,7 +31,8 @@ def alerts(
 ) -> None:
     """Show firing alerts, and the history of resolved ones.
 
-    ops-service keeps the history, because Alertmanager keeps none.
+    Alertmanager says what fires now; ops-service keeps the history, because Alertmanager keeps none.
+    Exit code 3 with --active if there may be alerts that are not shown.
 
     Example: chitlaq alerts --active
     """
@@ -36,17 +40,26 @@ def alerts(
         raise typer.BadParameter("Choose one of --active and --resolved.")
     from chitlaq.ops.history import alert_history
 
-    is_active = True if active else False if resolved else None
-    found = history_db.ask(
-        lambda database: alert_history.alerts(database, is_active=is_active, limit=limit)
-    )
+    home = Home.from_environment()
+    settings = settings_loading.load(home)
+
+    async def read(database: OpsDatabase) -> tuple[list[AlertRecord], str]:
+        if active:
+            return await alert_history.firing(database, home, settings, limit)
+        return await alert_history.alerts(database, is_active=is_active, limit=limit), ""
+
+    is_active = False if resolved else None
+    found, caution = history_db.ask(read)
     if as_json:
         output.print_json(found)
     elif found:
         columns = ("severity", "since", "lasted", "alert", "what", "procedure")
         output.print_table(columns, list(map(_row, found)))
-    else:
+    elif not caution:
         typer.echo("No alert is firing." if active else "No alert has fired yet.")
+    if caution:
+        typer.echo(caution, err=True)
+        raise typer.Exit(output.UNHEALTHY)
 
 
 def _row(alert: AlertRecord) -> list[object]:

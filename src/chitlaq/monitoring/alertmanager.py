@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 
@@ -21,20 +21,36 @@ class NotThereError(OperatorError):
     """Alertmanager does not have what was asked for, or not any more."""
 
 
+class AlertState(msgspec.Struct, frozen=True):
+    """``suppressed`` if the alert is silenced or inhibited."""
+
+    state: str
+
+
+class ActiveAlert(msgspec.Struct, frozen=True, rename="camel"):
+    """The fields that are read from a `gettableAlert`."""
+
+    fingerprint: str
+    starts_at: datetime
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    status: AlertState = AlertState("active")
+
+
 class ActiveAlerts(msgspec.Struct, frozen=True):
-    """When each active alert started, by fingerprint, and when Alertmanager itself started."""
+    """The active alerts, and when Alertmanager itself started."""
 
     since: datetime
-    started_at: Mapping[str, datetime]
+    alerts: Sequence[ActiveAlert]
+
+    @property
+    def started_at(self) -> Mapping[str, datetime]:
+        """When each started, by fingerprint."""
+        return {alert.fingerprint: alert.starts_at for alert in self.alerts}
 
 
 class _Status(msgspec.Struct):
     uptime: datetime
-
-
-class _GettableAlert(msgspec.Struct, rename="camel"):
-    fingerprint: str
-    starts_at: datetime
 
 
 async def ask(
@@ -66,8 +82,8 @@ async def active_alerts(home: Home, settings: Settings) -> ActiveAlerts:
         msgspec.MsgspecError: the response is not Alertmanager's.
     """
     status = msgspec.json.decode(await _get(home, settings, "/status"), type=_Status)
-    alerts = msgspec.json.decode(await _get(home, settings, "/alerts"), type=list[_GettableAlert])
-    return ActiveAlerts(status.uptime, {alert.fingerprint: alert.starts_at for alert in alerts})
+    alerts = msgspec.json.decode(await _get(home, settings, "/alerts"), type=list[ActiveAlert])
+    return ActiveAlerts(status.uptime, alerts)
 
 
 async def _get(home: Home, settings: Settings, target: str) -> bytes:

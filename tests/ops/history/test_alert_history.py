@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -234,3 +235,48 @@ async def test_no_alert_is_ended_if_alertmanager_does_not_answer(
             grace_seconds=0,
         )
     assert len(named(stack, "--active", "Unanswered")) == 1
+
+
+async def test_what_fires_now_is_asked_of_alertmanager_first(
+    stack: Stack, ops: httpx.Client, database: OpsDatabase, alertmanager: httpx.AsyncClient
+) -> None:
+    """It knows alerts that ops-service was not told of; without its Watchdog, none is not the answer."""
+    home = Home(stack.home)
+    settings = Settings(alertmanager_url=SecretUrl(str(alertmanager.base_url)))
+    assert ops.post("/alerts", json=report("f8", name="EndedThere")).status_code == 204
+    assert ops.post("/alerts", json=report("own:f9", name="RaisedHere")).status_code == 204
+    await raise_alert(alertmanager, {"alertname": "NotToldYet", "severity": "P1"})
+
+    async def firing() -> tuple[set[str], str]:
+        found, caution = await alert_history.firing(database, home, settings, 100)
+        return {alert.name for alert in found}, caution
+
+    async def is_known() -> bool:
+        return "NotToldYet" in (await firing())[0]
+
+    await eventually(is_known)
+    names, caution = await firing()
+    assert "RaisedHere" in names
+    assert "EndedThere" not in names
+    assert "Watchdog" in caution
+
+    await raise_alert(alertmanager, {"alertname": "Watchdog", "severity": "none"})
+
+    async def is_sure() -> bool:
+        names, caution = await firing()
+        return not caution and "Watchdog" not in names
+
+    await eventually(is_sure)
+
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    settings = Settings(alertmanager_url=SecretUrl(url))
+    names, caution = await firing()
+    assert {"RaisedHere", "EndedThere"} <= names
+    assert "Alertmanager does not answer" in caution
+    shown = await asyncio.to_thread(
+        stack.command, "alerts", "--active", env={"ALERTMANAGER_URL": url}
+    )
+    assert shown.returncode == 3
+    assert "RaisedHere" in shown.stdout
+    assert "Alertmanager does not answer" in shown.stderr

@@ -7,6 +7,7 @@ only the newest episode may be firing.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -44,6 +45,9 @@ IDENTIFYING = ("alertname", "severity", "seen_through")
 
 OWN = "own:"
 """How the fingerprints of alerts begin that ops-service raises itself: Alertmanager does not know them."""
+
+WATCHDOG = "Watchdog"
+"""The alert that always fires."""
 
 log = logs.get("history")
 
@@ -180,12 +184,12 @@ async def compare(
     if not here:
         return 0
     there = await alertmanager.active_alerts(home, settings)
-    now = datetime.now(UTC)
+    started_at, now = there.started_at, datetime.now(UTC)
     if (now - there.since).total_seconds() < grace_seconds:
         return 0
     over = []
     for row in here:
-        started = there.started_at.get(row["fingerprint"])
+        started = started_at.get(row["fingerprint"])
         if started is None or moment(started) > row["started_at"]:
             over.append(
                 statement("end_alert", row["fingerprint"], row["started_at"], started or now)
@@ -196,7 +200,7 @@ async def compare(
 
 async def compare_forever(database: OpsDatabase, home: Home, settings: Settings) -> None:
     """Compare with Alertmanager periodically, if there is one."""
-    if not (settings.alertmanager_url or settings.embeds("alertmanager")):
+    if not has_alertmanager(settings):
         return
     evaluation = settings.monitoring.scrape_seconds
     while True:
@@ -211,7 +215,57 @@ async def compare_forever(database: OpsDatabase, home: Home, settings: Settings)
 
 async def alerts(database: OpsDatabase, *, is_active: bool | None, limit: int) -> list[AlertRecord]:
     """Return alerts, firing ones first: all of them, or only the firing or the resolved ones."""
+    return _records(await database.rows("alerts", is_active, limit))
+
+
+def has_alertmanager(settings: Settings) -> bool:
+    return bool(settings.alertmanager_url or settings.embeds("alertmanager"))
+
+
+async def firing(
+    database: OpsDatabase, home: Home, settings: Settings, limit: int
+) -> tuple[list[AlertRecord], str]:
+    """Return the alerts that fire now, newest first, and why there may be others.
+
+    Alertmanager knows them before ops-service is told, and when it is not told. What ops-service raises
+    itself, Alertmanager does not know. If it does not answer, the history is all that is known.
+    """
+    kept = await alerts(database, is_active=True, limit=limit)
+    if not has_alertmanager(settings):
+        return kept, ""
+    try:
+        there = await alertmanager.active_alerts(home, settings)
+    except (OperatorError, OSError, msgspec.MsgspecError) as error:
+        return (
+            kept,
+            f"Alertmanager does not answer ({error}): these are from ops-service's history.",
+        )
+    own = _records(await database.rows("own_alerts", OWN, limit))
+    active = [one for one in there.alerts if one.status.state != "suppressed"]
+    found = [_record(one) for one in active if one.labels.get("alertname") != WATCHDOG]
+    caution = ""
+    if len(found) == len(active):
+        caution = (
+            "The Watchdog, which always fires, does not: alerts do not get from Prometheus to"
+            " Alertmanager. See `chitlaq ps`."
+        )
+    return sorted(found + own, key=lambda one: one.started_at, reverse=True)[:limit], caution
+
+
+def _records(rows: Sequence[sqlite3.Row]) -> list[AlertRecord]:
     return [
         msgspec.convert({**row, "labels": msgspec.json.decode(row["labels"])}, AlertRecord)
-        for row in map(dict, await database.rows("alerts", is_active, limit))
+        for row in map(dict, rows)
     ]
+
+
+def _record(alert: alertmanager.ActiveAlert) -> AlertRecord:
+    return AlertRecord(
+        name=alert.labels.get("alertname", ""),
+        severity=alert.labels.get("severity", ""),
+        summary=one_line(alert.annotations.get("summary", "")),
+        procedure=one_line(alert.annotations.get("procedure", "")),
+        labels=alert.labels,
+        started_at=alert.starts_at,
+        ended_at=None,
+    )

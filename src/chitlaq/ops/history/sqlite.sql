@@ -37,6 +37,14 @@ WHERE ?1 IS NULL OR (ended_at IS NULL) = ?1
 ORDER BY ended_at IS NOT NULL, started_at DESC
 LIMIT ?2;
 
+-- name: own_alerts
+-- Alerts of ops-service's own that fire, the newest first, by how their fingerprints begin (?1).
+SELECT name, severity, labels, summary, procedure, started_at, ended_at
+FROM alerts
+WHERE ended_at IS NULL AND substr(fingerprint, 1, length(?1)) = ?1
+ORDER BY started_at DESC
+LIMIT ?2;
+
 -- name: alerts_ended_since
 -- Alerts that ended since ?1, most frequent first, with the seconds that the longest lasted.
 SELECT name, severity, count(*) AS times, max(ended_at) AS last_ended,

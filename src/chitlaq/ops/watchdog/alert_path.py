@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from time import monotonic
 
-from chitlaq.ops.history.alert_history import AlertmanagerPayload
+from chitlaq.ops.history.alert_history import WATCHDOG, AlertmanagerPayload
 
-WATCHDOG = "Watchdog"
 SILENT_AFTER_SECONDS = 150.0
 """Alertmanager repeats the Watchdog once a minute (`monitoring.alerts.routing`)."""
 
