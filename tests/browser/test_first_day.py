@@ -105,3 +105,17 @@ async def test_session_that_ends_meanwhile_loses_no_draft(
         await open_ready(visit, "/home")
         await expect(page.get_by_role("article")).to_have_count(1)
         await expect(page.get_by_label("What is on your mind?")).to_have_value("")
+
+
+async def test_page_opened_with_an_old_token_gets_a_new_one(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    member = await join()
+    member.token = f"x{member.token}"
+    async with visiting(browser, stack.issuer, 360, "dark") as visit:
+        await sign_in(visit, member)
+        await visit.open(f"/@{member.username}")
+        await visit.page.wait_for_selector("html[data-ready]")
+        await expect(visit.page.get_by_role("link", name="Settings").first).to_be_visible()

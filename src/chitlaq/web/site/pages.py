@@ -121,6 +121,7 @@ class SitePages(Pages):
         status: int = 200,
         *,
         is_member: bool,
+        is_stale: bool = False,
         me: Mapping[str, Any] | None,
         view: str,
         parameters: Mapping[str, str],
@@ -135,6 +136,7 @@ class SitePages(Pages):
             template: of the screen.
             status: of the page.
             is_member: whether scripts shall take over.
+            is_stale: whether they shall only renew the session, and ask again.
             me: the member's own profile, as far as it is known.
             view: the module that takes over.
             parameters: of the page's address.
@@ -145,6 +147,7 @@ class SitePages(Pages):
         language = spoken(request)
         words = self._words[language]
         first = {
+            "stale": is_stale,
             "view": view,
             "parameters": parameters,
             "data": data,

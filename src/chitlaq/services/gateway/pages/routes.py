@@ -42,8 +42,6 @@ async def explore(request: Asked, state: GatewayState) -> Response[Any]:
 
 @get("/tags/{tag:str}", is_page=True, is_site=True, include_in_schema=False)
 async def tagged(tag: str, request: Asked, state: GatewayState) -> Response[Any]:
-    if "\x00" in tag:
-        return await state.screens.nothing(request)
     return await state.screens.show(request, screens.TAG, tag=tag)
 
 

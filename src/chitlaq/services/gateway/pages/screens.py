@@ -80,7 +80,7 @@ class Screens:
         quoted = {name: encoded(one) for name, one in parameters.items()}
         parts = await self._reader.read(request, wanted, quoted)
         me = parts.pop("me", None)
-        # Its token has expired: the browser gets a new one, and the parts with it.
+        # The token has expired: the browser gets a new one, and asks for the page again.
         is_stale = me is not None and me.status == HTTPStatus.UNAUTHORIZED
         if is_stale:
             parts = dict.fromkeys(parts, Part(0, None))
@@ -91,6 +91,7 @@ class Screens:
             request,
             f"app/{screen.name}.html",
             is_member=is_member,
+            is_stale=is_stale,
             me=me.body if me is not None and me.is_there else None,
             view=screen.name,
             parameters=parameters,

@@ -74,7 +74,7 @@ export async function send(path, { method, body, headers = {} }) {
  * Renew the session's tokens, once for all tabs: a refresh token is good for one use.
  * @param {number} since When the request began that was refused: a renewal after that was somebody else's.
  */
-function renewed(since) {
+export function renewed(since) {
   return navigator.locks.request("refresh", async () => {
     if (Number(localStorage.getItem(REFRESHED)) > since) return true;
     const answer = await send("/api/auth/refresh", { method: "POST", body: {} });

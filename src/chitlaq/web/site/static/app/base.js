@@ -5,7 +5,7 @@ import { h } from "../vendor/preact.js";
 
 /**
  * @typedef {{username: string, display_name: string, avatar_url: string | null}} Card
- * @typedef {{view: string, parameters: Record<string, string>, data: Record<string, any>, me: Card | null,
+ * @typedef {{stale: boolean, view: string, parameters: Record<string, string>, data: Record<string, any>, me: Card | null,
  *   now: string, words: Record<string, string>}} First
  */
 

@@ -2,8 +2,8 @@
 
 import { hydrate, render } from "../vendor/preact.js";
 import { effect, signal } from "../vendor/signals.js";
-import { onSessionEnd } from "./api.js";
-import { html, t } from "./base.js";
+import { onSessionEnd, renewed } from "./api.js";
+import { first, html, t } from "./base.js";
 import { begin, isBusy, retry, shown } from "./router.js";
 import { now, reason, said } from "./store.js";
 
@@ -62,7 +62,9 @@ addEventListener("submit", ({ target }) => {
 
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 render(html`<${Over} />`, /** @type {HTMLElement} */ (document.getElementById("over")));
-let isMounted = await begin();
+// Without the session, the server has nothing to show: with a new token it has, and without one it asks to sign in.
+if (first.stale) await renewed(performance.timeOrigin).then(() => location.reload());
+let isMounted = !first.stale && (await begin());
 if (isMounted) hydrate(html`<${Screen} />`, main);
 effect(() => {
   if (shown.value === null || isMounted) return;
@@ -70,7 +72,7 @@ effect(() => {
   main.replaceChildren();
   render(html`<${Screen} />`, main);
 });
-document.documentElement.dataset.ready = "";
+if (!first.stale) document.documentElement.dataset.ready = "";
 
 effect(() => {
   if (isBusy.value) main.setAttribute("aria-busy", "true");
