@@ -153,9 +153,9 @@ ON CONFLICT (lower_id, upper_id) DO UPDATE SET kind = c.kind
 RETURNING c.id, c.xmax = 0 AS is_new;
 
 -- name: add_participants
--- Let accounts $3 begin in a new conversation with a role ($2) and a state ($4).
-INSERT INTO websocket.participants (conversation_id, account_id, role, state)
-SELECT $1, a.account_id, $2, $4 FROM unnest($3::uuid[]) AS a (account_id);
+-- Let accounts $3 begin in a new conversation with a role ($2) and a state ($4), after those who did before.
+INSERT INTO websocket.participants (conversation_id, account_id, role, state, since)
+SELECT $1, a.account_id, $2, $4, clock_timestamp() FROM unnest($3::uuid[]) AS a (account_id);
 
 -- name: lock_conversation
 -- Lock a conversation: nobody numbers a message or changes who takes part until the transaction ends.
