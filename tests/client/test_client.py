@@ -177,6 +177,13 @@ async def test_device_that_was_away_for_a_day_gets_all_it_missed(stack: Stack, j
         await eventually(lambda: len(messages) == 1235 - 3)
     assert messages == list(range(4, 1236))
     assert device.seen == {conversation: 1235}
+    # It had seen more before the database was restored to an earlier moment.
+    device = Chat(session, lambda one: messages.append(one.seq), seen={conversation: 2000})
+    async with device.connected():
+        await device.online()
+        assert (await device.send(conversation, "after the restore")).seq == 1236
+        await eventually(lambda: messages[-1] == 1236)
+    assert device.seen == {conversation: 1236}
 
 
 async def test_two_devices_that_send_the_same_at_once_send_it_once(

@@ -358,7 +358,9 @@ class Chat:
 
     def _skip(self, gap: Gap) -> None:
         stream = self._stream(gap.conversation_id)
-        if gap.to_seq <= stream.seen:
+        if gap.to_seq < gap.from_seq:
+            stream.set_back(gap.to_seq)
+        elif gap.to_seq <= stream.seen:
             self._on_event(gap)  # Of changes: the messages are known.
         stream.target = max(stream.target, gap.to_seq)
 

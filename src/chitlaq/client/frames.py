@@ -45,7 +45,10 @@ class Ack(msgspec.Struct, frozen=True):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """More than is replayed was missed: messages, or changes of messages, between these numbers."""
+    """More than is replayed was missed: messages, or changes of messages, between these numbers.
+
+    If they end before they begin, there are no more messages than to ``to_seq``, as after a restore.
+    """
 
     conversation_id: UUID
     from_seq: int

@@ -36,6 +36,11 @@ class Stream:
             self.target = max(self.target, message.seq)
             self._advance()
 
+    def set_back(self, seq: int) -> None:
+        """There is nothing after this number any more: what comes after it is new."""
+        self.seen = self.target = seq
+        self._kept.clear()
+
     def fill(self, messages: Iterable[Message], until: int | None) -> None:
         """Take what HTTP says to come after `seen`: what it leaves out may not be read.
 

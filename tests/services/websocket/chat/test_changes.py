@@ -158,6 +158,8 @@ async def test_resume_replays_what_happened_to_messages_that_were_seen(
         frames = [(one["type"], one.get("seq"), one.get("text")) for one in await quiet(socket)]
         # Who has seen more than there is, before a restore, gets what is written from now on.
         await socket.send(json.dumps({"type": "resume", "conversations": {found["id"]: 1000}}))
+        gap = await received(socket, "gap")
+        assert (gap["from_seq"], gap["to_seq"]) == (5, 4)
         await received(socket, "resumed")
         await say(ada, found["id"], "five")
         assert (await received(socket, "message"))["seq"] == 5

@@ -76,7 +76,11 @@ class Read(msgspec.Struct, tag="read", frozen=True):
 
 
 class Gap(msgspec.Struct, tag="gap", frozen=True):
-    """Too much was missed to replay: read these messages over HTTP."""
+    """Too much was missed to replay: read these messages over HTTP.
+
+    If they end before they begin, there is less than was seen, since the database was restored to an earlier
+    moment: what follows ``to_seq`` is new.
+    """
 
     conversation_id: UUID
     from_seq: int

@@ -103,6 +103,9 @@ class ChatOnSocket:
             )
             for conversation_id, seen, last_seq, left_at in missed:
                 replayed[conversation_id] = last_seq
+                if last_seq < seen:
+                    socket.put(frames.Gap(conversation_id, last_seq + 1, last_seq))
+                    continue
                 if last_seq - seen > MAX_REPLAYED:
                     socket.put(frames.Gap(conversation_id, seen + 1, last_seq))
                     result = "gap"
