@@ -149,7 +149,7 @@ FROM grown g JOIN websocket.notified_accounts n ON n.account_id = g.recipient_id
 WHERE NOT g.is_told
 ORDER BY is_shrunk, position;
 
--- name: notifications
+-- name: notifications (prepared)
 -- A member's ($1) groups before a position ($2), the latest first, with up to $5 of who did it last: those that are
 -- kept apart ($6), or the others.
 -- Index: notifications' unique index, notification_causes_by_group.
@@ -164,7 +164,7 @@ WHERE n.recipient_id = $1 AND ($2::timestamptz IS NULL OR n.position < $2) AND n
 ORDER BY n.position DESC
 OFFSET $3 LIMIT $4;
 
--- name: reading
+-- name: reading (prepared)
 -- How far a member has seen and read (null: nothing), and how many groups are newer.
 SELECT nullif(seen_until, '-infinity') AS seen_until, nullif(read_until, '-infinity') AS read_until, unseen, unread
 FROM websocket.notified_accounts WHERE account_id = $1;
@@ -204,7 +204,7 @@ FROM marks m WHERE a.account_id = m.account_id
 RETURNING nullif(a.seen_until, '-infinity') AS seen_until, nullif(a.read_until, '-infinity') AS read_until, a.unseen,
           a.unread, (a.seen_until, a.read_until) <> (m.seen_until, m.read_until) AS is_changed;
 
--- name: conversation_cards
+-- name: conversation_cards (prepared)
 -- Of these conversations, those that a member takes part in.
 SELECT c.id, c.kind, c.name
 FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
@@ -298,7 +298,7 @@ SELECT s.notification_id FROM websocket.shrunk_notifications s
 WHERE s.recipient_id = $1 AND s.changed_at > $2::timestamptz - make_interval(secs => $3)
 LIMIT $4;
 
--- name: notifications_named
+-- name: notifications_named (prepared)
 -- These groups ($2) of as many members ($1), as in a list.
 SELECT n.recipient_id, n.is_filtered, n.position, n.id, n.kind, n.subject_id, n.created_at, n.count,
        coalesce(n.text, b.text) AS text, b.expires_at, n.position <= a.seen_until AS is_seen,
@@ -312,7 +312,7 @@ LEFT JOIN websocket.announcements b
     ON n.kind = 'announcement' AND b.id = n.subject_id AND b.state NOT IN ('withdrawing', 'withdrawn')
 ORDER BY n.position;
 
--- name: readings
+-- name: readings (prepared)
 -- As `reading`, of several members.
 SELECT account_id, nullif(seen_until, '-infinity'), nullif(read_until, '-infinity'), unseen, unread
 FROM websocket.notified_accounts WHERE account_id = ANY ($1::uuid[]);
