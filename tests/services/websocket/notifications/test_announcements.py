@@ -23,6 +23,8 @@ from tests.conftest import Member, Stack, eventually
 from tests.services.auth.test_roles import granted
 from tests.services.feed.crowd import Crowd
 from tests.services.websocket.chat.talking import connected, received
+from tests.services.websocket.notifications.carried import NOTHING, carried
+from tests.services.websocket.notifications.push_service import PushService
 from tests.services.websocket.notifications.test_notifications import counted, told
 from tests.services.websocket.notifications.test_told_model import (
     FAULTS,
@@ -72,7 +74,7 @@ async def has_state(stack: Stack, announcement_id: str | UUID, state: str) -> bo
 
 
 async def test_announcement_comes_to_its_department_and_goes_when_it_is_withdrawn(
-    stack: Stack, join: Join
+    stack: Stack, join: Join, push_service: PushService
 ) -> None:
     moderator, ada, ben, late = [await join() for _ in range(4)]
     moderator = await granted(stack, moderator, "moderator")
@@ -118,6 +120,8 @@ async def test_announcement_comes_to_its_department_and_goes_when_it_is_withdraw
         removed = await received(phone, "notification_removed")
         assert (removed["id"], removed["unread"]) == (one["id"], 0)
     assert await counted(ada) == (0, 0)
+    there = await carried(stack, push_service, {one.username: one.id for one in (ada, ben, late)})
+    assert all(one == NOTHING for one in there.values()), there
     listed = (await moderator.get(f"{ANNOUNCEMENTS}/sent")).json()["items"]
     mine = next(one for one in listed if one["id"] == made["id"])
     assert (mine["state"], mine["reached"], mine["audience"]) == ("withdrawn", 1, 1)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.conftest import Stack, eventually
 from tests.services.feed.crowd import Crowd, Someone
-from tests.services.websocket.notifications import push_service
-from tests.services.websocket.notifications.push_service import Browser, PushService
+from tests.services.websocket.notifications.carried import carried, push_of
+from tests.services.websocket.notifications.push_service import PushService
 from tests.services.websocket.notifications.test_bounds import ABOUT_POSTS, ALWAYS
 
 ALL = frozenset(ABOUT_POSTS | ALWAYS)
@@ -53,7 +51,6 @@ class Pair:
     listed: frozenset[str]
     pushed: frozenset[str]
     mailed: frozenset[str]
-    browser: Browser
     posts: list[str]
     own: str = ""
 
@@ -123,12 +120,6 @@ class Pair:
                 await eve.ask("DELETE", f"/users/{ada.username}/follow")
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[PushService]:
-    with push_service.running() as service:
-        yield service
-
-
 async def notify_is_done(stack: Stack) -> bool:
     return not await stack.sql(
         "SELECT FROM jobs.jobs WHERE kind = 'notify' AND due_at < now() + interval '10 s'"
@@ -142,52 +133,8 @@ async def listed(client: httpx.AsyncClient, one: Someone) -> list[dict[str, Any]
     return items
 
 
-async def open_channels(stack: Stack, pairs: list[Pair]) -> None:
-    """Let each recipient's browser be pushed to what it was not, and a digest be due, both at once."""
-    for pair in pairs:
-        keys = pair.browser.subscription["keys"]
-        await stack.sql(
-            "WITH device AS (INSERT INTO auth.sessions (account_id, refresh_hash, user_agent, expires_at)"
-            " VALUES ($1, sha256(uuidv4()::text::bytea), '', now() + interval '1 day') RETURNING id"
-            "), subscribed AS (INSERT INTO websocket.push_subscriptions"
-            " (session_id, account_id, endpoint, public_key, secret, pushed_until)"
-            " SELECT id, $1, $2, $3, $4, now() - interval '1 day' FROM device)"
-            " INSERT INTO jobs.jobs (kind, payload, request_id)"
-            " SELECT 'push', jsonb_build_object('session_id', id), 'test' FROM device",
-            pair.ada.id,
-            pair.browser.subscription["endpoint"],
-            push_service.decoded(keys["p256dh"]),
-            push_service.decoded(keys["auth"]),
-        )
-    await stack.sql(
-        "UPDATE websocket.notification_settings SET digest = 'daily', digest_due_at = now(),"
-        " digested_at = now() - interval '1 day' WHERE account_id = ANY ($1::uuid[])",
-        [pair.ada.id for pair in pairs],
-    )
-
-    async def is_over() -> bool:
-        rows = await stack.sql(
-            "SELECT FROM jobs.jobs WHERE (kind = 'mail_digest' AND state <> 'dead') OR request_id = 'test'"
-            " UNION ALL SELECT FROM websocket.notification_settings"
-            " WHERE account_id = ANY ($1::uuid[]) AND digest_due_at <= now()",
-            [pair.ada.id for pair in pairs],
-        )
-        return not rows
-
-    await eventually(is_over)
-
-
-async def mails_to(stack: Stack, one: Someone) -> list[str]:
-    rows = await stack.sql(
-        "SELECT subject || ' ' || text || ' ' || html AS said, text FROM mail.messages"
-        " WHERE to_address = $1 AND unsubscribe <> ''",
-        f"{one.username}@example.edu",
-    )
-    return [row["said"] for row in rows]
-
-
 async def test_no_channel_carries_what_the_recipient_may_not_see(
-    stack: Stack, service: PushService
+    stack: Stack, push_service: PushService
 ) -> None:
     async with (
         Crowd(stack) as crowd,
@@ -196,7 +143,7 @@ async def test_no_channel_carries_what_the_recipient_may_not_see(
         cases = {**BEFORE, **{case: (left, left, left) for case, left in AFTER.items()}}
         people = await crowd.join(2 * len(cases))
         pairs = [
-            Pair(case, people[2 * at], people[2 * at + 1], *expected, service.browser(), [])
+            Pair(case, people[2 * at], people[2 * at + 1], *expected, [])
             for at, (case, expected) in enumerate(cases.items())
         ]
         for pair in pairs:
@@ -207,17 +154,14 @@ async def test_no_channel_carries_what_the_recipient_may_not_see(
         for pair in pairs:
             await pair.change(stack)
         await eventually(lambda: notify_is_done(stack))
-        await open_channels(stack, pairs)
+        left = await carried(stack, push_service, {one.ada.username: one.ada.id for one in pairs})
         for pair in pairs:
             found = await listed(client, pair.ada)
             assert {one["kind"] for one in found} == pair.listed, pair.case
             latest = [one["id"] for one in found if one["kind"] in pair.pushed][:1]
-            pushed = [pair.browser.decrypted(one.body) for one in pair.browser.got]
-            assert pushed == [f'{{"id":"{id_}"}}'.encode() for id_ in latest], pair.case
-            mails = await mails_to(stack, pair.ada)
-            assert len(mails) == bool(pair.mailed), pair.case
-            for mail in mails:
-                lines = [line for line in mail.splitlines() if line.startswith("- ")]
-                assert len(lines) == len(pair.mailed), (pair.case, mail)
-                assert "secret" not in mail, pair.case
-                assert pair.eve.username not in mail, pair.case
+            there = left[pair.ada.username]
+            assert there.pushes == [push_of(id_) for id_ in latest], pair.case
+            assert len(there.mails) == bool(pair.mailed), pair.case
+            assert len(there.lines) == len(pair.mailed), (pair.case, there.mails)
+            assert "secret" not in str(there.mails), pair.case
+            assert pair.eve.username not in str(there.mails), pair.case

@@ -7,6 +7,8 @@ from typing import Any
 
 from tests.conftest import Member, Stack, eventually
 from tests.services.websocket.chat.talking import connected, conversation, received, say
+from tests.services.websocket.notifications.carried import NOTHING, carried, push_of
+from tests.services.websocket.notifications.push_service import PushService
 from tests.services.websocket.notifications.test_notifications import told
 
 Join = Callable[[], Awaitable[Member]]
@@ -64,7 +66,7 @@ async def test_unread_message_is_told_once_and_goes_as_soon_as_it_is_read(
 
 
 async def test_only_who_takes_part_and_wants_it_is_told_of_a_message(
-    stack: Stack, join: Join
+    stack: Stack, join: Join, push_service: PushService
 ) -> None:
     ada, ben, muting, archiving, leaving, reading, tired, blocking, stranger = [
         await join() for _ in range(9)
@@ -74,7 +76,7 @@ async def test_only_who_takes_part_and_wants_it_is_told_of_a_message(
     path = f"/api/conversations/{group['id']}"
     request = await conversation(ada, stranger, strangers=True)
     for one in (group, request):
-        last = await say(ada, one["id"], "Hello")
+        last = await say(ada, one["id"], "a secret between us")
     until = {"muted_until": "2099-01-01T00:00:00Z"}
     for member, method, where, body in (
         (muting, "PATCH", path, until),
@@ -96,6 +98,14 @@ async def test_only_who_takes_part_and_wants_it_is_told_of_a_message(
         assert await told(member, "message") == [], member.username
     (apart,) = await eventually(lambda: kept_apart(stranger))
     assert (apart["kind"], apart["conversation"]["id"]) == ("message", request["id"])
+    everybody = (*joined, stranger)
+    left = await carried(stack, push_service, {one.username: one.id for one in everybody})
+    to_ben = left.pop(ben.username)
+    assert to_ben.pushes == [push_of(one["id"])]
+    assert len(to_ben.lines) == 1
+    assert "secret" not in str(to_ben.mails)
+    assert ada.username not in str(to_ben.mails)
+    assert all(there == NOTHING for there in left.values()), left
     await ben.put(f"/api/users/{ada.username}/block")
     await eventually(lambda: is_told_nothing(ben))
 
@@ -107,7 +117,7 @@ async def kept_apart(member: Member) -> list[dict[str, Any]]:
 
 
 async def test_invitation_is_told_until_it_is_answered_or_withdrawn(
-    stack: Stack, join: Join
+    stack: Stack, join: Join, push_service: PushService
 ) -> None:
     ada, ben, cem, dan = [await join() for _ in range(4)]
     group = await conversation(ada, ben, cem, kind="group", name="all", strangers=True)
@@ -122,3 +132,5 @@ async def test_invitation_is_told_until_it_is_answered_or_withdrawn(
     await ada.delete(f"{members}/{dan.username}")
     for guest in (ben, cem, dan):
         await eventually(lambda guest=guest: is_told_nothing(guest))  # type: ignore[misc]
+    guests = {guest.username: guest.id for guest in (ben, cem, dan)}
+    assert set(map(str, (await carried(stack, push_service, guests)).values())) == {str(NOTHING)}
