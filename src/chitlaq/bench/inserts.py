@@ -9,6 +9,7 @@ import msgspec
 
 ROWS = 300
 ROUNDS = 3
+INDEX_SECONDS = 7_200
 
 MEMBER = """
 DO $$
@@ -68,6 +69,13 @@ async def costs(connection: asyncpg.Connection[asyncpg.Record]) -> list[InsertCo
             without.append(await _microseconds(connection, statement, is_searched=False))
         found.append(InsertCost(table, min(with_search), min(without)))
     return found
+
+
+async def index_seconds(connection: asyncpg.Connection[asyncpg.Record]) -> float:
+    """Index all members and tags from nothing, and return how long it takes."""
+    started = perf_counter()
+    await connection.execute("SELECT search.index_all()", timeout=INDEX_SECONDS)
+    return round(perf_counter() - started, 1)
 
 
 async def index_bytes(connection: asyncpg.Connection[asyncpg.Record]) -> dict[str, int]:

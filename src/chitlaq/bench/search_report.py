@@ -17,6 +17,7 @@ def rendered(report: Report) -> RenderableType:
     """Return the tables, with the target next to each figure."""
     said = (
         f"{report.members:,} members, {report.posts:,} posts, seeded in {report.seed_seconds:,.0f} s;"
+        f" indexed anew in {report.index_seconds:,.1f} s;"
         f" search-service takes {report.service_megabytes:g} MB; {report.cores} cores;"
         f" load average before: {report.load_average:.1f}"
     )

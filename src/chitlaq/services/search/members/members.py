@@ -179,9 +179,12 @@ async def ways(database: Database, common: Common, words: Sequence[str]) -> Asyn
     yield Way("mistyped", words, guessed, 1)
     await _add_parts(database, guessed)
     yield Way("parts of words", words, guessed, 1)
-    for reading in _readings(words):
-        meanings = await _guessed(database, reading)
-        yield Way("words joined or parted", words, meanings, 1)
+    readings = _readings(words)
+    parts = list(dict.fromkeys(word for reading in readings for word in reading))
+    known = {one.typed: one for one in await _guessed(database, parts) if one.uses}
+    for reading in readings:
+        if known.keys() >= set(reading):
+            yield Way("words joined or parted", words, [known[word] for word in reading], 1)
     for fewer in _fewer(guessed):
         yield Way("without a word", words, fewer, 1)
 
