@@ -543,11 +543,13 @@ BEGIN
 END
 $$;
 
--- Members with a token of each of three groups: at most so many, the best known first. If many have one, they are read
--- by steps of fame, and if there are enough of them, also those whom the viewer follows, and some of the same department.
+-- Members with a token of each of three groups (the second and third are null if there is one): at most so many, the
+-- best known first. If many have one, they are read by steps of fame, and if there are enough of them, also those whom
+-- the viewer follows, and some of the same department.
 -- Of those the name begins as one of the patterns says (null: any), `near` are the first group's shortest beginnings.
+-- Who has a token of `first`, unless it is null, comes before all.
 CREATE FUNCTION search.candidates(
-    viewer uuid, a integer[], b integer[], c integer[], are_many boolean, wanted integer,
+    viewer uuid, first integer[], a integer[], b integer[], c integer[], are_many boolean, wanted integer,
     near integer[], begins_a text[], begins_b text[], begins_c text[]
 ) RETURNS SETOF search.members
 LANGUAGE plpgsql STABLE ROWS 30 SET plan_cache_mode = force_generic_plan
@@ -558,20 +560,29 @@ DECLARE
     step integer;
     own_place integer;
 BEGIN
-    IF NOT are_many THEN
+    IF b IS NULL AND NOT are_many THEN
+        RETURN QUERY
+        SELECT s.* FROM search.members s WHERE s.tokens && a
+        ORDER BY first IS NOT NULL AND s.tokens && first DESC, s.fame DESC, s.member_id LIMIT wanted;
+        RETURN;
+    ELSIF NOT are_many THEN
         RETURN QUERY
         SELECT s.* FROM search.members s WHERE s.tokens && a AND s.tokens && b AND s.tokens && c
         ORDER BY s.fame DESC, s.member_id LIMIT wanted;
         RETURN;
+    END IF;
+    IF first IS NOT NULL THEN
+        found := ARRAY(SELECT s FROM search.members s WHERE s.tokens && first LIMIT wanted);
     END IF;
     FOR fame_from IN REVERSE 4..0 LOOP
         step := steps[fame_from + 1];
         found := found || ARRAY(
             SELECT s FROM search.members s
             WHERE s.tokens && ARRAY(SELECT t # step FROM unnest(a) t)
-              AND s.tokens && ARRAY(SELECT t # step FROM unnest(b) t)
-              AND s.tokens && ARRAY(SELECT t # step FROM unnest(c) t)
+              AND s.tokens && ARRAY(SELECT t # step FROM unnest(coalesce(b, a)) t)
+              AND s.tokens && ARRAY(SELECT t # step FROM unnest(coalesce(c, a)) t)
               AND s.fame = fame_from
+              AND (first IS NULL OR NOT s.tokens && first)
             LIMIT wanted - cardinality(found)
         );
         EXIT WHEN cardinality(found) >= wanted;

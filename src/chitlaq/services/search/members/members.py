@@ -55,21 +55,25 @@ class Way:
         words: all that was typed.
         meanings: of the words that are searched for.
         enough: with so many members, no other way is tried.
+        keeps_typed: who has a word that begins as typed is among those that are ranked.
     """
 
     why: str
     words: Sequence[str]
     meanings: Sequence[Meaning]
     enough: int
+    keeps_typed: bool = False
 
     def is_enough(self, found: Found) -> bool:
         return found.is_cut or found.count >= self.enough
 
     @property
-    def groups(self) -> list[list[int]]:
-        """Tokens of the three words that decide; the first again and again if there are fewer."""
+    def groups(self) -> list[list[int] | None]:
+        """Tokens of the three words that decide; of two, that of fewer tokens once more."""
         hashes = [one.hashes for one in typed.rarest(self.meanings)]
-        return [*hashes, *hashes[:1] * (3 - len(hashes))]
+        if len(hashes) == 1:
+            return [hashes[0], None, None]
+        return [*hashes, *[min(hashes, key=len)] * (3 - len(hashes))]
 
     def asked(self, viewer: UUID | None, text: str, offset: int, limit: int) -> list[object]:
         """Return the arguments of `members_matching`."""
@@ -91,6 +95,7 @@ class Way:
             *typed.whole(self.words, text),
             offset,
             limit,
+            deciding[0].begun if self.keeps_typed else None,
         ]
 
 
@@ -176,9 +181,10 @@ async def ways(database: Database, common: Common, words: Sequence[str]) -> Asyn
         begun = [typed.meaning(word) for word in words]
         yield Way("words begun", words, _counted(begun, common), 1)
     guessed = await _guessed(database, words)
-    yield Way("mistyped", words, guessed, 1)
+    # By one word, a few may have been found as typed.
+    yield Way("mistyped", words, guessed, 1, keeps_typed=not last)
     await _add_parts(database, guessed)
-    yield Way("parts of words", words, guessed, 1)
+    yield Way("parts of words", words, guessed, 1, keeps_typed=not last)
     readings = _readings(words)
     parts = list(dict.fromkeys(word for reading in readings for word in reading))
     known = {one.typed: one for one in await _guessed(database, parts) if one.uses}

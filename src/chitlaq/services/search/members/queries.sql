@@ -32,10 +32,10 @@ FROM search.words w CROSS JOIN LATERAL generate_series(1, length(w.word)) n
 WHERE w.uses > 0 GROUP BY 1 HAVING sum(w.uses) > $1;
 
 -- name: members_matching (prepared)
--- Members that have a token of each of three groups ($3 to $5), at most $2, as `search.candidates` finds them; of these,
+-- Members that have a token of each of three groups ($3 to $5; one may be alone), at most $2, as `search.candidates` finds them; of these,
 -- whom the viewer $1 may find, the best match first: for each group, whether it is the word itself ($11 to $13: patterns
 -- of the name), begins with it ($8 to $10), or is an edit apart ($14 to $16); the whole name or username ($17, $18); then
--- closeness and fame. Groups that repeat one have nulls there.
+-- closeness and fame. Groups that repeat one have nulls there. Who has one of the tokens $21 is ranked in any case.
 SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university, r.score, r.found, r.is_cut
 FROM (
     SELECT c.member_id, c.score, c.is_findable,
@@ -60,7 +60,7 @@ FROM (
                         SELECT b.blocked_id FROM feed.block_pairs b WHERE b.blocker_id = $1
                         UNION ALL SELECT b.blocker_id FROM feed.block_pairs b WHERE b.blocked_id = $1))
                     ELSE search.may_find($1, c.member_id) END AS is_findable
-        FROM search.candidates($1, $3, $4, $5, $6, $2, $7, $8, $9, $10) c
+        FROM search.candidates($1, $21, $3, $4, $5, $6, $2, $7, $8, $9, $10) c
         LEFT JOIN feed.follow_pairs f ON f.follower_id = $1 AND f.followed_id = c.member_id
         OFFSET 0
     ) c
@@ -76,7 +76,7 @@ ORDER BY r.score DESC, r.member_id;
 -- find, after the one of the id $6, in the order in which they joined.
 SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university
 FROM (SELECT s.member_id FROM search.members s
-      WHERE s.tokens && $2::integer[] AND s.tokens && $3::integer[] AND s.tokens && $4::integer[]
+      WHERE s.tokens && $2::integer[] AND s.tokens && coalesce($3::integer[], $2) AND s.tokens && coalesce($4::integer[], $2)
         AND ($6::uuid IS NULL OR s.member_id > $6) AND s.member_id <> ALL ($5::uuid[])
       OFFSET 0) s
 CROSS JOIN LATERAL (SELECT f.* FROM feed.findable_members($1) f WHERE f.id = s.member_id OFFSET 0) m

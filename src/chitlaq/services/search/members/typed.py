@@ -53,6 +53,10 @@ class Meaning:
         return [hashed(token) for token in self.tokens]
 
     @property
+    def begun(self) -> list[int]:
+        return [hashed("b" + form) for form in self.forms]
+
+    @property
     def near(self) -> list[int]:
         return [hashed(f"b{form[:NEAR]}") for form in self.forms]
 
