@@ -69,6 +69,9 @@ async def test_session_reads_and_writes_and_renews_itself(stack: Stack, join: Jo
     home = await session.home()
     assert {one.id for one in written} <= {one.id for one in home.items}
     assert [one.username for one in (await session.search(ada.username)).items] == [ada.username]
+    (found,) = (await session.search_posts(f'from:{ada.username} "hello 2"')).items
+    assert found.id in {one.id for one in written}
+    assert (await session.search_messages("nothing", by_time=True)).total == 0
     assert (await session.me()).username == ada.username
 
 

@@ -15,6 +15,7 @@ from chitlaq.core.visible import one_line, visible
 
 if TYPE_CHECKING:
     from chitlaq.services.search.members.explaining import Explanation
+    from chitlaq.services.search.posts.explaining import TextExplanation
     from chitlaq.services.search.reindexing import Reindexed
 
 search = typer.Typer(
@@ -22,6 +23,8 @@ search = typer.Typer(
 )
 
 PACKAGE = "chitlaq.services.search.members"
+POSTS = "chitlaq.services.search.posts"
+TEXTS = "chitlaq.services.search.texts"
 
 
 def register(app: typer.Typer) -> None:
@@ -34,9 +37,12 @@ def explain(
     viewer: Annotated[
         str | None, typer.Option("--as", help="Search as this member; else as somebody signed out.")
     ] = None,
+    posts: Annotated[
+        bool, typer.Option("--posts", help="Explain a search for posts, not for members.")
+    ] = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Say why a search for members finds whom it finds: what was folded, which indexes, which order.
+    """Say why a search finds what it finds: what was folded, which indexes, which order.
 
     Example: chitlaq search explain "mueler juergen" --as ada
     """
@@ -46,6 +52,13 @@ def explain(
         if not rows:
             raise OperatorError(f"There is no member {visible(viewer)}.")
         who = rows[0]["id"]
+    if posts:
+        explained = asyncio.run(_explained_posts(who, query))
+        if as_json:
+            output.print_json(explained)
+        else:
+            _print_posts(explained)
+        return
     found = asyncio.run(_explained(who, query))
     if as_json:
         output.print_json(found)
@@ -60,7 +73,7 @@ def reindex(
     ] = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Write the index of members and tags anew while the system runs; an interrupted run is continued.
+    """Write the index anew while the system runs; an interrupted run is continued.
 
     Example: chitlaq search reindex
     """
@@ -69,8 +82,9 @@ def reindex(
         output.print_json(done)
     else:
         typer.echo(
-            f"{count(done.members, 'member')}, {count(done.words, 'word')} and {count(done.tags, 'tag')}"
-            f" are indexed; {done.removed} that nobody has are gone."
+            f"{count(done.members, 'member')}, {count(done.words, 'word')}, {count(done.tags, 'tag')},"
+            f" {count(done.posts, 'post')} and {count(done.messages, 'message')} are indexed;"
+            f" {done.removed} words and tags that nobody has are gone."
         )
 
 
@@ -87,6 +101,21 @@ async def _explained(viewer: UUID | None, text: str) -> Explanation:
     try:
         async with postgres.connection(url) as connection:
             return await explaining.explain(database, connection, queries, viewer, text)
+    finally:
+        await database.close()
+
+
+async def _explained_posts(viewer: UUID | None, text: str) -> TextExplanation:
+    from chitlaq import inventory
+    from chitlaq.core.data import postgres
+    from chitlaq.services.search.posts import explaining
+
+    home, settings = installation.current()
+    url = postgres.dsn(settings, home, inventory.COMPONENTS["search-service"].role)
+    queries = postgres.load_queries(POSTS, "search-explain", TEXTS)
+    database = postgres.Database(url, "search-explain", queries)
+    try:
+        return await explaining.explain(database, viewer, text)
     finally:
         await database.close()
 
@@ -129,3 +158,27 @@ def _print(found: Explanation) -> None:
         )
         for line in way.plan:
             typer.echo(f"  {line}")
+
+
+def _print_posts(found: TextExplanation) -> None:
+    output.print_table(
+        ("typed", "words", "also found by", "operator"),
+        [
+            (one_line(one.text), " ".join(one.words), " ".join(one.forms), one.operator)
+            for one in found.terms
+        ],
+    )
+    for ignored in found.ignored:
+        typer.echo(f"ignored: {one_line(ignored.text)} ({ignored.reason})")
+    for number, way in enumerate(found.ways, start=1):
+        typer.echo(
+            f"\n{number}. {way.why}: {count(way.found, 'post')}{' or more' if way.is_cut else ''}"
+            f" in {way.milliseconds} ms"
+        )
+        typer.echo(f"  index post_words_by_word: {way.wanted or 'whatever was written'}")
+        if way.checked:
+            typer.echo(f"  looked at in each: {way.checked}")
+        output.print_table(
+            ("points", "username", "text"),
+            [(one.points, one.username, one_line(one.text)[:80]) for one in way.posts],
+        )

@@ -11,6 +11,9 @@ from uuid import UUID
 
 from chitlaq.client.shapes import (
     Draft,
+    FoundMessage,
+    FoundPage,
+    FoundPost,
     Media,
     Page,
     Parameters,
@@ -170,6 +173,20 @@ class Feed(Requests):
         """Return members whose names match."""
         return await self.request("GET", "/search/users", Page[User], {"q": query, "limit": limit})
 
+    async def search_posts(
+        self, query: str, *, limit: int = 20, cursor: str | None = None, by_time: bool = False
+    ) -> FoundPage[FoundPost]:
+        """Return posts that say it, the most relevant or the latest first."""
+        sought = _sought(query, limit, cursor, by_time=by_time)
+        return await self.request("GET", "/search/posts", FoundPage[FoundPost], sought)
+
+    async def search_messages(
+        self, query: str, *, limit: int = 20, cursor: str | None = None, by_time: bool = False
+    ) -> FoundPage[FoundMessage]:
+        """Return messages of one's conversations that say it, the most relevant or the latest first."""
+        sought = _sought(query, limit, cursor, by_time=by_time)
+        return await self.request("GET", "/search/messages", FoundPage[FoundMessage], sought)
+
     async def suggestions(self) -> Sequence[Suggestion]:
         """Return whom one may want to follow, and why."""
         return (await self.request("GET", "/users/me/suggestions", Page[Suggestion])).items
@@ -219,3 +236,8 @@ def _post(post_id: UUID, *parts: str) -> str:
 
 def _member(username: str, *parts: str) -> str:
     return "/".join(("/users", quote(username, safe=""), *parts))
+
+
+def _sought(query: str, limit: int, cursor: str | None, *, by_time: bool) -> Parameters:
+    sort = "time" if by_time else "relevance"
+    return {"q": query, "limit": limit, "cursor": cursor, "sort": sort}

@@ -33,6 +33,40 @@ class User(msgspec.Struct, frozen=True):
     display_name: str
 
 
+class FoundPage(Page[T], Generic[T], frozen=True, kw_only=True):
+    """What was found: ``total`` are all, or if it is not exact, the least that there are."""
+
+    total: int
+    is_total_exact: bool
+
+
+class SnippetPart(msgspec.Struct, frozen=True):
+    """A part of a text as it was written, and whether it is what was searched for."""
+
+    text: str
+    is_match: bool
+
+
+class FoundPost(msgspec.Struct, frozen=True):
+    """A post as search shows it: its text, or the part of a long one that matches."""
+
+    id: UUID
+    author: Person
+    snippet: Sequence[SnippetPart]
+    created_at: datetime
+    content_warning: str | None = None
+
+
+class FoundMessage(msgspec.Struct, frozen=True):
+    """A message as search shows it; its place in the conversation is ``seq``."""
+
+    conversation_id: UUID
+    seq: int
+    sender: Person | None
+    snippet: Sequence[SnippetPart]
+    sent_at: datetime
+
+
 class Picture(msgspec.Struct, frozen=True):
     """A picture of a post or a message; ``blurhash`` is None until it is ready.
 

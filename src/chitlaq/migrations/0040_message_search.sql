@@ -255,3 +255,74 @@ $$;
 REVOKE ALL ON FUNCTION websocket.messages_found, websocket.conversations_named FROM public;
 GRANT EXECUTE ON FUNCTION websocket.messages_found, websocket.conversations_named
 TO chitlaq_search;
+
+-- How far `chitlaq search reindex` came with texts: of a kind without a row, none is going on.
+CREATE TABLE search.text_reindexing (
+    kind text PRIMARY KEY CHECK (kind IN ('posts', 'messages')),
+    -- Of the last post; or of the last message's conversation, with its number.
+    id uuid NOT NULL,
+    seq bigint NOT NULL
+);
+
+-- Index the next posts, and return how many; 0 at the end. Who edits or deletes one waits meanwhile.
+CREATE FUNCTION search.reindex_posts(wanted integer) RETURNS integer
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    ids constant uuid[] := ARRAY(
+        SELECT p.id FROM feed.posts p
+        WHERE p.id > coalesce((SELECT r.id FROM search.text_reindexing r WHERE r.kind = 'posts'),
+                              '00000000-0000-0000-0000-000000000000')
+        ORDER BY p.id LIMIT wanted
+        FOR NO KEY UPDATE
+    );
+BEGIN
+    IF cardinality(ids) = 0 THEN
+        DELETE FROM search.text_reindexing r WHERE r.kind = 'posts';
+        RETURN 0;
+    END IF;
+    DELETE FROM feed.post_words w USING feed.posts p
+    WHERE w.post_id = ANY (ids) AND p.id = w.post_id AND (p.deleted_at IS NOT NULL OR p.author_id IS NULL);
+    INSERT INTO feed.post_words (post_id, words)
+    SELECT p.id, search.post_vector(p) FROM feed.posts p
+    WHERE p.id = ANY (ids) AND p.deleted_at IS NULL AND p.author_id IS NOT NULL
+    ON CONFLICT (post_id) DO UPDATE SET words = excluded.words;
+    INSERT INTO search.text_reindexing (kind, id, seq) VALUES ('posts', ids[cardinality(ids)], 0)
+    ON CONFLICT (kind) DO UPDATE SET id = excluded.id;
+    RETURN cardinality(ids);
+END
+$$;
+
+-- The same for messages.
+CREATE FUNCTION search.reindex_messages(wanted integer) RETURNS integer
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    start search.text_reindexing;
+    ids uuid[];
+    seqs bigint[];
+BEGIN
+    SELECT r.* INTO start FROM search.text_reindexing r WHERE r.kind = 'messages';
+    SELECT array_agg(l.conversation_id ORDER BY l.conversation_id, l.seq),
+           array_agg(l.seq ORDER BY l.conversation_id, l.seq)
+    INTO ids, seqs
+    FROM (SELECT m.conversation_id, m.seq FROM websocket.messages m
+          WHERE (m.conversation_id, m.seq) > (coalesce(start.id, '00000000-0000-0000-0000-000000000000'),
+                                              coalesce(start.seq, 0))
+          ORDER BY m.conversation_id, m.seq LIMIT wanted
+          FOR NO KEY UPDATE) l;
+    IF ids IS NULL THEN
+        DELETE FROM search.text_reindexing r WHERE r.kind = 'messages';
+        RETURN 0;
+    END IF;
+    INSERT INTO websocket.message_words (conversation_id, seq, message_id, words)
+    SELECT m.conversation_id, m.seq, m.id, CASE WHEN m.deleted_at IS NULL THEN search.message_vector(m) ELSE '' END
+    FROM unnest(ids, seqs) l (conversation_id, seq) JOIN websocket.messages m USING (conversation_id, seq)
+    WHERE m.event IS NULL
+    ON CONFLICT (conversation_id, seq) DO UPDATE SET words = excluded.words;
+    INSERT INTO search.text_reindexing (kind, id, seq)
+    VALUES ('messages', ids[cardinality(ids)], seqs[cardinality(seqs)])
+    ON CONFLICT (kind) DO UPDATE SET id = excluded.id, seq = excluded.seq;
+    RETURN cardinality(ids);
+END
+$$;

@@ -198,7 +198,8 @@ STORED = {
     "0040_heartbeats": "INSERT INTO health.heartbeats (process) VALUES (7);",
     "0040_message_search": """
         INSERT INTO websocket.indexed_messages (conversation_id, seq)
-        SELECT id, 1 FROM websocket.conversations LIMIT 1
+        SELECT id, 1 FROM websocket.conversations LIMIT 1;
+        INSERT INTO search.text_reindexing (kind, id, seq) VALUES ('posts', uuidv7(), 0)
         """,
 }
 """What an installation stored in the tables that a migration made, before the next one came."""

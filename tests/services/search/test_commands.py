@@ -7,7 +7,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tests.conftest import Member, Stack
+from tests.conftest import Member, Stack, eventually
+from tests.services.websocket.chat.talking import conversation, say
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -47,3 +48,34 @@ async def test_explain_says_what_was_meant_and_reindex_repairs_what_was_lost(
     assert way["members"][0]["username"] == own.username
     shown = await asyncio.to_thread(stack.command, "search", "explain", "Wendelgard")
     assert own.username in shown.stdout
+
+
+async def test_explain_and_reindex_know_posts_and_messages(stack: Stack, join: Join) -> None:
+    own, other = await join(), await join()
+    post = await own.write(f"Zeppeline über {own.username}")
+    talk = await conversation(own, other)
+    await say(own, talk["id"], f"Zeppeline {own.username}")
+    message = "SELECT FROM websocket.message_words WHERE conversation_id = $1"
+    await eventually(lambda: stack.sql(message, talk["id"]))
+    text = f"zeppelin {own.username}"
+    arguments = ("search", "explain", text, "--posts", "--as", other.username)
+    answer = await asyncio.to_thread(stack.command, *arguments, "--json")
+    (way,) = json.loads(answer.stdout)["ways"]
+    assert [one["id"] for one in way["posts"]] == [post["id"]]
+    assert "zeppelin" in way["wanted"]
+    shown = await asyncio.to_thread(stack.command, *arguments)
+    assert own.username in shown.stdout, shown.stderr
+    await stack.sql("DELETE FROM feed.post_words WHERE post_id = $1", post["id"])
+    await stack.sql("DELETE FROM websocket.message_words WHERE conversation_id = $1", talk["id"])
+    # An interrupted run goes on: what is before its place is not looked at again.
+    await stack.sql(
+        "INSERT INTO search.text_reindexing VALUES ('posts', $1, 0), ('messages', $2, 0)",
+        post["id"], talk["id"],
+    )  # fmt: skip
+    done = await asyncio.to_thread(stack.command, "search", "reindex", "--json")
+    assert done.returncode == 0, done.stderr
+    assert await stack.sql("SELECT FROM feed.post_words WHERE post_id = $1", post["id"]) == []
+    assert len(await stack.sql(message, talk["id"])) == 1
+    done = await asyncio.to_thread(stack.command, "search", "reindex", "--new")
+    assert done.returncode == 0, done.stderr
+    assert len(await stack.sql("SELECT FROM feed.post_words WHERE post_id = $1", post["id"])) == 1

@@ -1,4 +1,4 @@
-"""Write the index of members and tags anew, online; an interrupted run goes on where it was."""
+"""Write the index of all that is searched anew, online; an interrupted run goes on where it was."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import asyncpg
 import msgspec
 
 BATCH = 500
-"""Members of one transaction: who changes one of them meanwhile waits no longer for it."""
+"""Members, posts or messages of one transaction: who changes one of them waits no longer for it."""
+
+MEMBERS = "SELECT count(*) FROM feed.members"
+POSTS = "SELECT count(*) FROM feed.posts"
+MESSAGES = "SELECT count(*) FROM websocket.messages"
 
 Progress = Callable[[str, int, int], None]
 
@@ -17,6 +21,8 @@ class Reindexed(msgspec.Struct, frozen=True):
     members: int
     words: int
     tags: int
+    posts: int
+    messages: int
     removed: int
     """Words and tags that nobody has any longer."""
 
@@ -24,26 +30,41 @@ class Reindexed(msgspec.Struct, frozen=True):
 async def reindex(
     connection: asyncpg.Connection[asyncpg.Record], progress: Progress, *, is_new: bool
 ) -> Reindexed:
-    """Index all members anew, then count words and tags, and remove those that nobody has.
+    """Index everything anew, then count words and tags, and remove those that nobody has.
 
     Args:
         connection: as the owner of the schema, outside a transaction.
         progress: called with a stage's name, the amount done, and its total.
-        is_new: begin with the first member, also if an earlier run was interrupted.
+        is_new: begin with the first of each, also if an earlier run was interrupted.
     """
-    total = await connection.fetchval("SELECT count(*) FROM feed.members")
     if is_new:
-        await connection.execute("DELETE FROM search.reindexing")
-    done = 0
-    while True:
-        async with connection.transaction():
-            step = await connection.fetchval("SELECT search.reindex_some($1)", BATCH)
-        if not step:
-            break
-        done += step
-        progress("members", min(done, total), total)
+        await connection.execute(
+            "DELETE FROM search.reindexing; DELETE FROM search.text_reindexing"
+        )
+    members = await _each(connection, progress, "members", MEMBERS, "reindex_some")
     async with connection.transaction():
         removed = await connection.fetchval("SELECT search.recount()")
     words = await connection.fetchval("SELECT count(*) FROM search.words")
     tags = await connection.fetchval("SELECT count(*) FROM search.tags")
-    return Reindexed(done, words, tags, removed)
+    posts = await _each(connection, progress, "posts", POSTS, "reindex_posts")
+    messages = await _each(connection, progress, "messages", MESSAGES, "reindex_messages")
+    return Reindexed(members, words, tags, posts, messages, removed)
+
+
+async def _each(
+    connection: asyncpg.Connection[asyncpg.Record],
+    progress: Progress,
+    stage: str,
+    count: str,
+    function: str,
+) -> int:
+    """Index what a query counts by a function that takes the next ones; returns how many."""
+    total = await connection.fetchval(count)
+    done = 0
+    while True:
+        async with connection.transaction():
+            step = await connection.fetchval(f"SELECT search.{function}($1)", BATCH)
+        if not step:
+            return done
+        done += step
+        progress(stage, min(done, total), total)
