@@ -6,6 +6,7 @@ gives UNKNOWN and never OK, or `NotApplicable` if the machine has no such thing,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from chitlaq.core.formatting import quantity
 
 if TYPE_CHECKING:
     from chitlaq.ops.checks.sources.system import SystemView
@@ -79,6 +82,9 @@ class Value(msgspec.Struct, frozen=True, omit_defaults=True):
         return Verdict.WARNING if sign * self.value >= sign * self.warning else Verdict.OK
 
 
+NAMED_VALUES = 3
+
+
 class Table(msgspec.Struct, frozen=True, tag="table"):
     title: str
     columns: Sequence[str]
@@ -114,10 +120,34 @@ def outcome(
     *evidence: Evidence,
     least: Verdict = Verdict.OK,
 ) -> CheckOutcome:
-    """Return an outcome whose verdict is that of its worst value, and at least `least`."""
+    """Return an outcome whose verdict is that of its worst value, and at least `least`.
+
+    The summary says why: values beyond their limits are added, unless it has their figures already.
+    """
     values = values or {}
     verdict = worst((least, *(value.verdict for value in values.values())))
+    if verdict is not least:
+        said = [_beyond(name, one) for name, one in values.items() if one.verdict is verdict]
+        if not any(_names(summary, figure) for figure, _ in said):
+            summary = "; ".join((summary, *(why for _, why in said[:NAMED_VALUES])))
     return CheckOutcome(verdict, summary, values, list(evidence))
+
+
+def _names(summary: str, figure: str) -> bool:
+    """Whether a summary has a figure, and not as a part of another one."""
+    return re.search(rf"(?<![\d.,]){re.escape(figure)}(?!\d)", summary) is not None
+
+
+def _beyond(name: str, value: Value) -> tuple[str, str]:
+    """A value's figure, and what it says with its name and limit."""
+    limit = value.critical if value.verdict is Verdict.CRITICAL else value.warning
+    assert value.warning is not None
+    assert value.critical is not None
+    assert limit is not None
+    side = "from" if value.warning <= value.critical else "up to"
+    figure = quantity(value.value, value.unit)
+    what = f"{name.replace('_', ' ')} {figure}"
+    return figure, f"{what} ({value.verdict} {side} {quantity(limit, value.unit)})"
 
 
 Judge = Callable[["SystemView"], Awaitable[CheckOutcome]]
