@@ -11,6 +11,7 @@ from string import Formatter
 import pytest
 
 from chitlaq.core.languages import LANGUAGES
+from chitlaq.web.site.pages import shared_words
 from chitlaq.web.words import PageWords, texts
 
 SITE = "chitlaq.web.site"
@@ -24,7 +25,7 @@ def used(folder: str, ending: str) -> Iterator[str]:
 
 def known(language: str) -> dict[str, str]:
     """What pages say, of which browsers get the second part."""
-    return texts(SITE, "words", language) | texts(SITE, "static/words/app", language)
+    return texts(SITE, "words", language) | shared_words(language)
 
 
 def values_of(text: str) -> set[str]:
@@ -36,7 +37,7 @@ def test_every_language_says_what_the_templates_ask_for(language: str) -> None:
     said, first = known(language), known(LANGUAGES[0])
     assert said.keys() == first.keys()
     assert set(used("templates", ".html")) <= said.keys()
-    assert set(used("static/app", ".js")) <= texts(SITE, "static/words/app", language).keys()
+    assert set(used("static/app", ".js")) <= shared_words(language).keys()
     for key, text in said.items():
         assert text.strip(), key
         assert values_of(text) == values_of(first[key]), key

@@ -21,7 +21,6 @@ from chitlaq.core.visible import visible
 MEDIA_TYPES = {
     "css": "text/css",
     "js": "text/javascript",
-    "json": "application/json",
     "svg": "image/svg+xml",
 }
 _LONGEST_NAME = 200

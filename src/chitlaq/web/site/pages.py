@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from importlib import resources
 from typing import Any
 from urllib.parse import urlencode
 
@@ -52,7 +53,7 @@ class SitePages(Pages):
         headers = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
         super().__init__("chitlaq.web.site", headers)
         self.environment.add_extension(_Tight)
-        self._shared = {one: texts(__package__, "static/words/app", one) for one in LANGUAGES}
+        self._shared = {one: shared_words(one) for one in LANGUAGES}
         self._words = {
             one: PageWords(one, texts(__package__, "words", one) | self._shared[one])
             for one in LANGUAGES
@@ -171,6 +172,23 @@ class SitePages(Pages):
         )
         page.headers["Cache-Control"] = "no-store" if is_member else "no-cache"
         return page
+
+
+def shared_words(language: str) -> dict[str, str]:
+    """Return the words that templates and scripts say: a file for each area of the application.
+
+    Raises:
+        ValueError: two areas have words under the same key.
+    """
+    folder = resources.files(__package__).joinpath("words")
+    areas = sorted({one.name.split(".")[0] for one in folder.iterdir()})
+    words: dict[str, str] = {}
+    for area in areas:
+        own = texts(__package__, f"words/{area}", language)
+        if own.keys() & words.keys():
+            raise ValueError(f"words of two areas: {sorted(own.keys() & words.keys())}")
+        words |= own
+    return words
 
 
 def _embedded(value: object) -> Markup:
