@@ -59,6 +59,15 @@ async def test_passkey_opens_the_account_without_a_password(stack: Stack, join: 
     assert methods == ["passkey"]
 
 
+async def test_passkey_is_good_with_and_without_tls(stack: Stack, join: Join) -> None:
+    member = await join()
+    made = await with_passkey(stack, member)
+    made.origin = f"https://localhost:{stack.ports['edge_tls']}"
+    assert (await sign_in(member, made.get(await options(member)))).status_code == 200
+    made.origin = f"https://localhost:{stack.ports['auth']}"
+    assert (await sign_in(member, made.get(await options(member)))).status_code == 401
+
+
 async def test_account_with_a_passkey_is_not_opened_by_a_password_alone(
     stack: Stack, join: Join
 ) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import httpx
 import pytest
+from argon2 import PasswordHasher
 
+from chitlaq.core import passwords
 from tests.conftest import PASSWORD, Member, Stack, eventually
 from tests.services.auth.mailed import (
     audited,
@@ -185,6 +187,19 @@ async def test_sign_in_with_a_password_that_is_just_being_changed_begins_no_sess
     answer = await signing_in
     assert answer.status_code == 503, answer.text
     assert (await sign_in(client, member.username, PASSWORD)).status_code == 401
+
+
+async def test_hash_of_older_parameters_is_renewed_at_the_next_sign_in(
+    stack: Stack, member: Member, client: httpx.AsyncClient
+) -> None:
+    older = PasswordHasher(time_cost=1, memory_cost=1_024, parallelism=1).hash(PASSWORD)
+    await stack.sql("UPDATE auth.accounts SET password_hash = $2 WHERE id = $1", member.id, older)
+    for _ in range(2):
+        assert (await sign_in(client, member.username, PASSWORD)).status_code == 200
+    ((renewed,),) = await stack.sql(
+        "SELECT password_hash FROM auth.accounts WHERE id = $1", member.id
+    )
+    assert not passwords.needs_rehash(renewed)
 
 
 async def test_account_without_a_password_is_told_so(

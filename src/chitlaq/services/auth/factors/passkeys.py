@@ -56,12 +56,14 @@ class _Site:
     """What passkeys are for: they answer no other site."""
 
     rp_id: str
-    origin: str
+    origins: list[str]
 
 
 def _site(settings: Settings) -> _Site:
     url = urlsplit(settings.base_url)
-    return _Site(url.hostname or "localhost", f"{url.scheme}://{url.netloc}")
+    host = url.hostname or "localhost"
+    over_tls = f"https://{host}:{settings.optional_port_of('nginx')}"
+    return _Site(host, [f"{url.scheme}://{url.netloc}", over_tls])
 
 
 async def options(state: AuthState, account_id: UUID | None, purpose: Purpose) -> dict[str, Any]:
@@ -330,7 +332,7 @@ def _judged(
             credential=msgspec.to_builtins(answer),
             expected_challenge=challenge,
             expected_rp_id=site.rp_id,
-            expected_origin=site.origin,
+            expected_origin=site.origins,
             require_user_verification=True,
             **more,
         )
