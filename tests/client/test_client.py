@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 
 from chitlaq.client import (
+    AnnouncementEnded,
     ApiError,
     Chat,
     ConversationChanged,
@@ -38,6 +39,7 @@ from chitlaq.client import (
 from tests.conftest import PASSWORD, Member, Stack, eventually
 from tests.services.auth.test_factors import enroll
 from tests.services.feed.pictures import encoded, picture
+from tests.services.websocket.notifications.test_announcements import a_department
 
 Join = Callable[[], Awaitable[Member]]
 ROOT = Path(__file__).parents[2]
@@ -362,6 +364,40 @@ async def test_events_say_what_others_do(stack: Stack, join: Join) -> None:
     presences = [one.online for one in events if isinstance(one, Presence)]
     assert presences[:2] == [False, True]
     assert Read(conversation, ben.username, said.seq) in events
+
+
+async def test_announcements_are_read_and_dismissed_and_end_live_and_after_an_absence(
+    stack: Stack, join: Join
+) -> None:
+    ada = await join()
+    session = session_of(stack, ada)
+    to = await a_department(stack, ada.id)
+    rows = await stack.sql(
+        "INSERT INTO websocket.announcements"
+        " (text, university_id, department, state, told_until, audience, expires_at)"
+        " SELECT said, university_id, department, 'delivered', id, 1, now() + interval '1 day'"
+        " FROM feed.members, unnest('{one,two}'::text[]) said WHERE id = $1 AND department = $2"
+        " RETURNING id",
+        ada.id,
+        to["department"],
+    )
+    assert sorted(one.text for one in await session.announcements()) == ["one", "two"]
+    events: list[Event] = []
+
+    def ended() -> list[UUID]:
+        return [one.id for one in events if isinstance(one, AnnouncementEnded)]
+
+    async with Chat(session, lambda _: None, on_event=events.append).connected() as chat:
+        await chat.online()
+        await session.dismiss_announcement(rows[0]["id"])
+        await eventually(ended)
+    await session.dismiss_announcement(rows[1]["id"])
+    assert await session.announcements() == []
+    again = Chat(session, lambda _: None, notified_until=datetime.now(UTC), on_event=events.append)
+    async with again.connected():
+        await again.online()
+        # What is a few seconds older than the position comes again.
+        assert set(ended()) == {row["id"] for row in rows}
 
 
 async def test_notifications_are_events_also_of_what_happened_while_away(
