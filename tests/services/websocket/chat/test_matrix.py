@@ -64,6 +64,12 @@ OF_NO_CONVERSATION = {
     ("GET", "/notifications/settings"), ("PUT", "/notifications/settings"),
     ("GET", "/notifications/push"), ("POST", "/notifications/push"), ("DELETE", "/notifications/push"),
     ("GET", "/unsubscribe"), ("POST", "/unsubscribe"),
+    ("GET", "/notifications/announcements"), ("POST", "/notifications/announcements"),
+    ("GET", "/notifications/announcements/audience"), ("GET", "/notifications/announcements/sent"),
+    ("DELETE", "/notifications/announcements/{announcement_id}"),
+    ("PUT", "/notifications/announcements/{announcement_id}/state"),
+    ("GET", "/announcements"), ("GET", "/announcements/audience"), ("POST", "/announcements"),
+    ("PUT", "/announcements/{announcement_id}/state"),
 }  # fmt: skip
 FOLDERS = ("inbox", "inbox", "inbox", None, "requests", None, "requests", "inbox", None)
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
