@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from getpass import getuser
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -140,4 +141,7 @@ def _listening(port: int) -> psutil.Process:
     for found in psutil.net_connections("tcp"):
         if found.status == psutil.CONN_LISTEN and found.laddr[1:] == (port,) and found.pid:
             return psutil.Process(found.pid)
-    raise OperatorError(f"Nothing on this machine listens on port {port}: start Typesense first.")
+    raise OperatorError(
+        f"Nothing that this user runs listens on port {port}: start Typesense first, as the user"
+        f" {getuser()}, since others' processes cannot be told by their ports."
+    )
