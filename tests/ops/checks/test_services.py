@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -493,6 +494,31 @@ async def test_flapping_alert_is_a_warning(stack: Stack, run_on_stack: RunOnStac
     finally:
         with sqlite3.connect(Home(stack.home).ops_database) as opened:
             opened.execute("DELETE FROM alerts WHERE name = 'Flapping'")
+
+
+async def test_day_is_told_by_what_members_felt(stack: Stack, run_on_stack: RunOnStack) -> None:
+    """A severe alert comes before one that only makes noise, and is OK again an hour after its end."""
+
+    def ended(name: str, severity: str, minutes_ago: float, times: int = 1) -> None:
+        with OpsDatabase(Home(stack.home)) as history:
+            over = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+            begun = over - timedelta(minutes=9)
+            write = statement("keep_alert", name, name, severity, "{}", "", "", begun, over)
+            asyncio.run(history.write(*[write] * times))
+
+    try:
+        await asyncio.to_thread(ended, "NoisyHere", "P3", 5, 3)
+        await asyncio.to_thread(ended, "DownHere", "P0", 90)
+        calm = await run_on_stack("alerts.resolved")
+        assert calm.verdict is Verdict.OK
+        assert re.search(r"24 hours: P0 DownHere, 9 min, ended at \d\d:\d\d$", calm.summary)
+        await asyncio.to_thread(ended, "DownAgain", "P1", 10)
+        assert (await run_on_stack("alerts.resolved")).verdict is Verdict.WARNING
+    finally:
+        with sqlite3.connect(Home(stack.home).ops_database) as opened:
+            opened.execute(
+                "DELETE FROM alerts WHERE name IN ('NoisyHere', 'DownHere', 'DownAgain')"
+            )
 
 
 async def test_resolved_alerts_are_unknown_without_their_history(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -125,6 +126,8 @@ async def active_alerts(system: SystemView) -> CheckOutcome:
 
 
 FLAPPING = 5
+SEVERE = ("P0", "P1")
+SHOWN = 3
 
 
 @check(
@@ -136,12 +139,20 @@ FLAPPING = 5
     remedy="For an alert that flaps, fix the cause or change the threshold.",
 )
 async def resolved_alerts(system: SystemView) -> CheckOutcome:
-    rows = await system.recorded("alerts_ended_since", datetime.now(UTC) - timedelta(hours=24))
-    most = max((row["times"] for row in rows), default=0)
+    found = await system.recorded("alerts_ended_since", datetime.now(UTC) - timedelta(hours=24))
+    rows = sorted(found, key=lambda row: (row["severity"], -row["times"]))
     total = sum(row["times"] for row in rows)
     said = f"{count(total, 'alert')} resolved within 24 hours"
-    if most >= FLAPPING:
-        said += f"; {rows[0]['name']} flapped {most} times"
+    # What members felt first, then what only makes noise.
+    severe = [row for row in rows if row["severity"] in SEVERE]
+    if severe:
+        said += ": " + ", ".join(map(_episode, severe[:SHOWN]))
+    recently = datetime.now(UTC) - timedelta(hours=1)
+    is_recent = any(datetime.fromisoformat(row["last_ended"]) > recently for row in severe)
+    flapping = max(rows, key=lambda row: row["times"], default=None)
+    most = flapping["times"] if flapping else 0
+    if flapping and most >= FLAPPING:
+        said += f"; {flapping['name']} flapped {most} times"
     return outcome(
         said,
         {"resolved": Value(total), "most_of_one": Value(most)},
@@ -159,5 +170,16 @@ async def resolved_alerts(system: SystemView) -> CheckOutcome:
                 for row in rows
             ],
         ),
-        least=Verdict.WARNING if most >= FLAPPING else Verdict.OK,
+        least=Verdict.WARNING if is_recent or most >= FLAPPING else Verdict.OK,
     )
+
+
+def _episode(row: sqlite3.Row) -> str:
+    """``P0 DatabaseDown, up to 9 min, ended at 14:02``."""
+    ended = datetime.fromisoformat(row["last_ended"]).astimezone()
+    return f"{row['severity']} {row['name']}, {_longest(row)}, ended at {ended:%H:%M}"
+
+
+def _longest(row: sqlite3.Row) -> str:
+    length = duration(row["longest"])
+    return f"{row['times']} times up to {length}" if row["times"] > 1 else length

@@ -13,7 +13,7 @@ import msgspec
 from markupsafe import Markup, escape
 
 from chitlaq.core.installation.settings import Settings
-from chitlaq.ops.checks.model import Lines, Table, TimeSeries
+from chitlaq.ops.checks.model import WORST_FIRST, Lines, Table, TimeSeries
 from chitlaq.ops.checks.runner import Result, Run
 from chitlaq.ops.history import run_diff
 from chitlaq.ops.history.run_diff import VerdictChange
@@ -113,7 +113,10 @@ def html(report: DailyReport) -> str:
         run=report.run,
         sentence=sentence(report.run.results),
         day=_day(report.run),
-        attention=[one for one in report.run.results if one.verdict.is_problem],
+        attention=sorted(
+            (one for one in report.run.results if one.verdict.is_problem),
+            key=lambda one: WORST_FIRST.index(one.verdict),
+        ),
         chapters=_chapters(report.run),
         rows=SHOWN_ROWS,
         lines=_lines,
