@@ -26,7 +26,7 @@ const ROUTES = [
 ];
 const BUSY_MS = 200;
 
-/** What is on the screen. @type {import("../vendor/signals.js").Signal<Shown | null>} */
+/** What is on the screen. @type {{value: Shown | null}} */
 export const shown = signal(null);
 /** Whether the next screen keeps somebody waiting. */
 export const isBusy = signal(false);
@@ -55,12 +55,16 @@ export async function begin() {
   history.replaceState({ key }, "");
   addEventListener("popstate", back);
   addEventListener("click", follow);
+  addEventListener("pagehide", () => sessionStorage.setItem(key, String(scrollY)));
   const known = match(location.pathname);
   if (known === null || known.name !== first.view) return false;
   const view = await import(`./views/${known.name}.js`);
   const missing = Object.keys(view.reads(known.parameters)).some((name) => !first.data[name]);
   if (missing) await show(location.pathname, false);
-  else present({ ...known, data: first.data, view, path: location.pathname });
+  else {
+    present({ ...known, data: first.data, view, path: location.pathname });
+    scrollTo(0, Number(sessionStorage.getItem(key)));
+  }
   return !missing;
 }
 
@@ -88,7 +92,14 @@ async function show(path, isNew) {
   }
   present(screen);
   scrollTo(0, 0);
-  if (isNew) requestAnimationFrame(() => document.querySelector("main h1")?.focus({ preventScroll: true }));
+  if (isNew) requestAnimationFrame(focusHeading);
+}
+
+/** Tell those who do not see it that there is another screen. */
+function focusHeading() {
+  /** @type {HTMLElement | null} */
+  const heading = document.querySelector("main h1");
+  heading?.focus({ preventScroll: true });
 }
 
 /** @param {{name: string, parameters: Record<string, string>}} known @param {string} path */

@@ -4,7 +4,7 @@ import { signal } from "../vendor/signals.js";
 import { Problem, ask } from "./api.js";
 import { first, t } from "./base.js";
 
-/** @typedef {import("../vendor/signals.js").Signal<any>} Known */
+/** @typedef {{value: any}} Known A signal. */
 
 /** Who is signed in. */
 export const me = signal(first.me);

@@ -22,7 +22,7 @@ export function Composer({ name, label, context = name, replyTo, onSent }) {
   // After the first rendering, which is the server's.
   useEffect(() => {
     const before = kept(context);
-    setDraft((current) => ({ ...before, text: current.text || before.text }));
+    setDraft((/** @type {Draft} */ current) => ({ ...before, text: current.text || before.text }));
   }, [context]);
   useEffect(() => {
     if (!draft.key) return undefined;
@@ -34,7 +34,7 @@ export function Composer({ name, label, context = name, replyTo, onSent }) {
       removeEventListener("pagehide", save);
     };
   }, [context, draft]);
-  const change = (/** @type {Partial<typeof draft>} */ some) => setDraft((current) => ({ ...current, ...some }));
+  const change = (/** @type {Partial<Draft>} */ some) => setDraft((/** @type {Draft} */ current) => ({ ...current, ...some }));
   const left = MAX_GRAPHEMES - (draft.text ? graphemes(draft.text) : 0);
   const send = async (/** @type {Event} */ event) => {
     event.preventDefault();
