@@ -160,7 +160,7 @@ BEGIN
     DROP INDEX IF EXISTS feed.post_words_by_word;
     INSERT INTO feed.post_words (post_id, words)
     SELECT p.id, search.post_vector(p) FROM feed.posts p WHERE p.deleted_at IS NULL AND p.author_id IS NOT NULL;
-    CREATE INDEX post_words_by_word ON feed.post_words USING gin (words) WITH (fastupdate = off);
+    CREATE INDEX post_words_by_word ON feed.post_words USING gin (words) WITH (gin_pending_list_limit = 64);
 END
 $$;
 SELECT search.index_posts();
