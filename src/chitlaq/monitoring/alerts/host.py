@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chitlaq.core.host import file_systems
 from chitlaq.monitoring.alerts.alert import (
     Alert,
     InputSeries,
@@ -16,9 +17,7 @@ from chitlaq.monitoring.alerts.alert import (
 _GIGABYTE = 1e9
 _ROOT = {"device": "/dev/sda1", "fstype": "ext4", "mountpoint": "/"}
 
-# File systems that live in memory or cannot be written to cannot run out of space. "overlay" stays: in a
-# container it is the only disk there is.
-_DISKS = 'fstype!~"tmpfs|devtmpfs|ramfs|squashfs|iso9660|nsfs|fuse.*"'
+_DISKS = file_systems.SELECTOR
 
 
 def _less_left_than(share: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chitlaq.core.host import file_systems
 from chitlaq.monitoring.dashboards.model import RATE, dashboard, graph, graphs, row
 
 _DISK = 'device!~"loop.*|ram.*"'
@@ -61,7 +62,7 @@ HOST = dashboard(
         ),
         graph(
             "Free space",
-            'node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"}',
+            f"node_filesystem_avail_bytes{{{file_systems.SELECTOR}}}",
             "{{mountpoint}}",
             "bytes",
         ),
@@ -74,7 +75,7 @@ HOST = dashboard(
         ),
         graph(
             "Free space in 24 hours",
-            'predict_linear(node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"}[6h], 86400)',
+            f"predict_linear(node_filesystem_avail_bytes{{{file_systems.SELECTOR}}}[6h], 86400)",
             "{{mountpoint}}",
             "bytes",
             width=12,

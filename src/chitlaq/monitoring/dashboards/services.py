@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chitlaq.core.host import file_systems
 from chitlaq.monitoring.dashboards.model import (
     RATE,
     bars,
@@ -76,7 +77,7 @@ OVERVIEW = dashboard(
         ),
         graph(
             "Disk available",
-            'node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"} / node_filesystem_size_bytes',
+            f"node_filesystem_avail_bytes{{{file_systems.SELECTOR}}} / node_filesystem_size_bytes",
             "{{mountpoint}}",
             "percentunit",
         ),

@@ -13,6 +13,7 @@ import psutil
 
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import duration, size
+from chitlaq.core.host import file_systems
 from chitlaq.core.installation.settings import Threshold
 from chitlaq.ops.checks.forecast import Forecast, until
 from chitlaq.ops.checks.model import (
@@ -34,8 +35,6 @@ STEP_SECONDS = 3600.0
 LEAK_RATIO = 0.2
 """Daily growth of a process, relative to its size, above which it is taken for a leak."""
 LEAK_BYTES = 50_000_000
-
-FILE_SYSTEMS = 'fstype!~"tmpfs|ramfs|overlay|squashfs|fuse.*|nsfs"'
 
 
 def _points(found: Range) -> list[tuple[float, float]]:
@@ -95,10 +94,12 @@ def _judge(
     timeout_seconds=10.0,
 )
 async def disks(system: SystemView) -> CheckOutcome:
-    used = f"node_filesystem_size_bytes{{{FILE_SYSTEMS}}} - node_filesystem_avail_bytes"
+    used = f"node_filesystem_size_bytes{{{file_systems.SELECTOR}}} - node_filesystem_avail_bytes"
     sizes = {
         _file_system(one.metric): one.number
-        for one in await system.prometheus.query(f"node_filesystem_size_bytes{{{FILE_SYSTEMS}}}")
+        for one in await system.prometheus.query(
+            f"node_filesystem_size_bytes{{{file_systems.SELECTOR}}}"
+        )
     }
     # A device that is mounted twice counts once.
     found = {

@@ -14,6 +14,7 @@ import psutil
 
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, share, size
+from chitlaq.core.host import file_systems
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, check, outcome
 from chitlaq.ops.checks.sources.system import SystemView
 
@@ -39,7 +40,7 @@ BLOCK_BYTES = 512
 async def disk(system: SystemView) -> CheckOutcome:
     rows, values = [], {}
     fullest = ("", 0.0)
-    for mount in await system.blocking(lambda: _mounts(system.home.root)):
+    for mount in await system.blocking(lambda: file_systems.mounts(system.home.root)):
         state = await system.blocking(partial(os.statvfs, mount))
         used = 1 - state.f_bavail / state.f_blocks if state.f_blocks else 0.0
         inodes = 1 - state.f_favail / state.f_files if state.f_files else 0.0
@@ -97,17 +98,6 @@ def _taken(root: Path) -> tuple[int, str]:
                     seen.add((state.st_dev, state.st_ino))
                 total += state.st_blocks * BLOCK_BYTES
     return total, f"{count(hidden, 'folder')} that this user cannot read" if hidden else ""
-
-
-def _mounts(home: Path) -> list[str]:
-    """Return one mount point per file system, even if a device is mounted twice."""
-    seen: dict[int, str] = {}
-    existing = next(path for path in (home, *home.parents) if path.exists())
-    for path in (*(part.mountpoint for part in psutil.disk_partitions(all=False)), str(existing)):
-        with suppress(OSError):
-            if Path(path).is_dir() and os.statvfs(path).f_blocks:
-                seen.setdefault(Path(path).stat().st_dev, path)
-    return sorted(seen.values())
 
 
 @check(

@@ -17,7 +17,7 @@ import msgspec
 
 from chitlaq import inventory
 from chitlaq.core.errors import MissingProgramError
-from chitlaq.core.host import files, programs
+from chitlaq.core.host import file_systems, files, programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
@@ -176,6 +176,12 @@ def node_exporter(home: Home, settings: Settings) -> list[str]:
     known = help_.stdout + help_.stderr
     if "--collector.systemd" in known:
         words.append("--no-collector.systemd")
+    # Debian's build leaves out /run, /mnt and /media, where disks are mounted, too.
+    if "--collector.filesystem.mount-points-exclude" in known:
+        words += [
+            f"--collector.filesystem.mount-points-exclude=^{file_systems.UNCOUNTED_PLACES}",
+            f"--collector.filesystem.fs-types-exclude=^({file_systems.UNCOUNTED_TYPES})$",
+        ]
     if "--path.udev.data" in known and not UDEV.exists():
         words.append(f"--path.udev.data={home.node_exporter / 'udev'}")
     return words
