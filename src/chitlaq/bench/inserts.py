@@ -47,7 +47,10 @@ WHERE p.pronamespace = 'search'::regnamespace AND t.tgrelid <> 0
 """
 SIZES = """
 SELECT c.oid::regclass::text AS name, pg_relation_size(c.oid) AS bytes
-FROM pg_class c WHERE c.relnamespace = 'search'::regnamespace AND c.relkind IN ('r', 'i') ORDER BY 2 DESC
+FROM pg_class c
+WHERE (c.relnamespace = 'search'::regnamespace AND c.relkind IN ('r', 'i')
+       OR c.relname ~ '^(post|message)_words(_|$)')
+ORDER BY 2 DESC
 """
 
 

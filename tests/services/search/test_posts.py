@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import secrets
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -19,6 +21,7 @@ from chitlaq.services.search.texts import finding, words
 from chitlaq.services.search.texts.cursors import Place
 from chitlaq.services.search.texts.forms import Lexicon
 from tests.conftest import Member, Stack
+from tests.services.search.test_own_words import some_name
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -157,6 +160,32 @@ async def test_cursor_goes_on_without_gaps_and_repeats(
         for item in (await search.page(Paging.of(number, 4), None)).items
     ]
     assert paged == read
+
+
+async def test_whatever_is_written_is_found_by_its_own_text(
+    stack: Stack, database: Database, join: Join
+) -> None:
+    seed = secrets.randbits(32)
+    print(f"texts of seed {seed}")
+    rng = random.Random(seed)
+    texts = [f"{some_name(rng)}, {some_name(rng)}!\n{some_name(rng)}" for _ in range(40)]
+    texts += ["👩‍👩‍👧 🎉", "𝔄𝔡𝔞", "ﷺ", "ş", "1984", "weiß", "C++ 3.14"]  # noqa: RUF001
+    author = await join()
+    rows = await stack.sql(
+        "INSERT INTO feed.posts (author_id, text) SELECT $1, unnest($2::text[]) RETURNING id, text",
+        author.id, texts,
+    )  # fmt: skip
+    lexicon, missed = Lexicon(database), []
+    for row in rows:
+        for text in (row["text"], row["text"].lower(), f'from:{author.username} "{row["text"]}"'):
+            search = finding.search(POSTS, database, lexicon, UUID(author.id), text, "time")
+            page = await search.page(Paging.of(1, 50), None)
+            if row["id"] not in {item.id for item in page.items}:
+                missed.append(text)
+    assert missed == []
+    ids_ = [row["id"] for row in rows]
+    await stack.sql("DELETE FROM feed.posts WHERE id = ANY ($1)", ids_)
+    assert await stack.sql("SELECT FROM feed.post_words WHERE post_id = ANY ($1)", ids_) == []
 
 
 async def test_postgresql_parts_texts_as_python_does(stack: Stack) -> None:
