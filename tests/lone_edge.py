@@ -56,7 +56,7 @@ class Edge:
         return await probes.edge(self.home.nginx_probe)(0) is not None
 
     def refused(self) -> list[tuple[str, str]]:
-        lines = map(json.loads, self.home.access_log.read_text().splitlines())
+        lines = map(json.loads, self.home.access_log.read_text(errors="replace").splitlines())
         return [(line["limit"], line["remote_addr"]) for line in lines if line["limit"]]
 
 

@@ -186,7 +186,10 @@ async def test_all_tokens_of_an_account_have_one_limit(stack: Stack) -> None:
 
     # The log names the account of what was refused, and of nothing else.
     def accounts(limit: str) -> set[str]:
-        lines = map(json.loads, (stack.home / "logs" / "nginx-access.log").read_text().splitlines())
+        lines = map(
+            json.loads,
+            (stack.home / "logs" / "nginx-access.log").read_text(errors="replace").splitlines(),
+        )
         return {
             line["refused_account"]
             for line in lines

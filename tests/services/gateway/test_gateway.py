@@ -173,7 +173,7 @@ async def test_request_id_travels_through_service_query_and_event(stack: Stack, 
 
     def is_everywhere() -> bool:
         return all(
-            identifier in (stack.home / "logs" / f"{name}.log").read_text()
+            identifier in (stack.home / "logs" / f"{name}.log").read_text(errors="replace")
             for name in ("nginx-access", "feed-service", "postgres", "websocket")
         )
 
