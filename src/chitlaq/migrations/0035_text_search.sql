@@ -134,6 +134,11 @@ AS $$
 BEGIN
     IF NEW.deleted_at IS NOT NULL OR NEW.author_id IS NULL THEN
         DELETE FROM feed.post_words w WHERE w.post_id = NEW.id;
+        -- Of an erased account no trace is left in what answers it.
+        IF NEW.author_id IS NULL AND OLD.author_id IS NOT NULL THEN
+            UPDATE feed.post_words w SET words = ts_delete(w.words, '@t' || OLD.author_id)
+            FROM feed.posts r WHERE r.reply_to = NEW.id AND w.post_id = r.id;
+        END IF;
     ELSE
         INSERT INTO feed.post_words (post_id, words) VALUES (NEW.id, search.post_vector(NEW))
         ON CONFLICT (post_id) DO UPDATE SET words = excluded.words;
