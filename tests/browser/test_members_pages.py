@@ -92,14 +92,32 @@ async def first_post(ada: Member) -> str:
 
 
 async def test_scripts_make_the_very_nodes_that_the_server_writes(
-    browser: Browser, stack: Stack, ada: Member
+    browser: Browser, stack: Stack, ada: Member, join: Join
 ) -> None:
     from playwright.async_api import expect
 
     thread = f"/@{ada.username}/p/{await first_post(ada)}"
+    bob = await join()
+    await bob.patch("/api/users/me", {"display_name": "<b>&amp; Bob"})
     for text in HOSTILE:
         await ada.write(text)
-    paths = ["/home", "/explore", "/compose", "/tags/post", f"/@{ada.username}", thread]
+        await bob.write(text, reply_to=thread.rpartition("/")[2])
+    await bob.put(f"/api/users/{ada.username}/follow")
+
+    async def is_told() -> bool:
+        told = (await ada.get("/api/notifications?limit=100")).json()["items"]
+        return len(told) == len(HOSTILE) + 1
+
+    await eventually(is_told)
+    paths = [
+        "/home",
+        "/explore",
+        "/compose",
+        "/tags/post",
+        "/notifications",
+        f"/@{ada.username}",
+        thread,
+    ]
     async with (
         visiting(browser, stack.issuer, 1400, "light", java_script_enabled=False) as read,
         visiting(browser, stack.issuer, 1400, "light") as used,
@@ -156,6 +174,7 @@ async def test_members_pages_are_accessible_in_every_language_and_colour(
     """In the short form each page in one of two looks, in turn."""
     thread = f"/@{ada.username}/p/{await first_post(ada)}"
     paths = ["/home", thread, "/settings/appearance", f"/@{ada.username}"]
+    paths += ["/notifications"]
     paths += ["/explore", "/compose", "/tags/post"] if is_long else []
     async with visiting(browser, stack.issuer) as visit:
         await sign_in(visit, ada)

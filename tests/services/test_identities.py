@@ -113,6 +113,7 @@ OPEN = {
     "GET /home",
     "GET /join",
     "GET /login",
+    "GET /notifications",
     "GET /settings/appearance",
     "GET /tags/{tag}",
     "GET /{handle}",

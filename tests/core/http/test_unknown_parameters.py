@@ -32,6 +32,7 @@ PAGES = {
     "/join",
     "/login",
     "/logout",
+    "/notifications",
     "/settings/appearance",
     "/tags/{tag}",
     "/@{handle}",

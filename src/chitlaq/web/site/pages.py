@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import resources
 from typing import Any
@@ -124,6 +124,8 @@ class SitePages(Pages):
         is_member: bool,
         is_stale: bool = False,
         me: Mapping[str, Any] | None,
+        unread: int,
+        banners: Sequence[Mapping[str, Any]],
         view: str,
         parameters: Mapping[str, str],
         data: Mapping[str, Any],
@@ -139,6 +141,8 @@ class SitePages(Pages):
             is_member: whether scripts shall take over.
             is_stale: whether they shall only renew the session, and ask again.
             me: the member's own profile, as far as it is known.
+            unread: how many notifications are.
+            banners: the announcements above the screen.
             view: the module that takes over.
             parameters: of the page's address.
             data: the screen's parts by name; None for those that the browser must ask for.
@@ -153,6 +157,7 @@ class SitePages(Pages):
             "parameters": parameters,
             "data": data,
             "me": me,
+            "unread": unread,
             "now": now,
             "words": self._shared[language],
         }
@@ -162,6 +167,8 @@ class SitePages(Pages):
             status,
             is_member=is_member,
             me=me,
+            unread=unread,
+            banners=banners,
             view=view,
             parameters=parameters,
             **data,

@@ -40,6 +40,15 @@ async def explore(request: Asked, state: GatewayState) -> Response[Any]:
     return await state.screens.show(request, screens.EXPLORE)
 
 
+@get("/notifications", is_page=True, include_in_schema=False)
+async def notifications(request: Asked, state: GatewayState) -> Response[Any]:
+    asked = request.query_params
+    filtered = "true" if asked.get("filtered") == "true" else "false"
+    return await state.screens.show(
+        request, screens.NOTIFICATIONS, filtered=filtered, cursor=asked.get("cursor", "")
+    )
+
+
 @get("/tags/{tag:str}", is_page=True, is_site=True, include_in_schema=False)
 async def tagged(tag: str, request: Asked, state: GatewayState) -> Response[Any]:
     return await state.screens.show(request, screens.TAG, tag=tag)

@@ -22,7 +22,13 @@ from chitlaq.web.site.pages import SITE
 from chitlaq.web.site.posts import encoded
 
 FEED = "feed-service"
-ME = Read(FEED, "/users/me")
+WEBSOCKET = "websocket"
+SHELL = {
+    "me": Read(FEED, "/users/me"),
+    "counts": Read(WEBSOCKET, "/notifications?limit=1"),
+    "banners": Read(WEBSOCKET, "/notifications/announcements"),
+}
+"""What a member's page has around each screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,11 @@ PROFILE = Screen(
     subject="profile",
 )
 APPEARANCE = Screen("appearance")
+NOTIFICATIONS = Screen(
+    "notifications",
+    {"told": Read(WEBSOCKET, "/notifications?limit=20&filtered={filtered}&cursor={cursor}")},
+    is_for_members=True,
+)
 THREAD = Screen("thread", {"thread": Read(FEED, "/posts/{post}/thread?limit=20")}, subject="thread")
 
 
@@ -75,24 +86,26 @@ class Screens:
         """Return a screen; 404 if its subject is not there, or not for whoever asks: nothing tells which."""
         is_member = cookies.value(request.headers, cookies.ACCESS) is not None
         if screen.is_for_members and not is_member:
-            return Redirect(f"/login?return_to={encoded(request.url.path)}", status_code=303)
-        wanted = {"me": ME, **screen.parts} if is_member else screen.parts
+            path = f"{request.url.path}?{request.url.query}".removesuffix("?")
+            return Redirect(f"/login?return_to={encoded(path)}", status_code=303)
+        wanted = {**SHELL, **screen.parts} if is_member else screen.parts
         quoted = {name: encoded(one) for name, one in parameters.items()}
         parts = await self._reader.read(request, wanted, quoted)
-        me = parts.pop("me", None)
+        shell = {name: parts.pop(name) for name in SHELL if is_member}
+        me = shell.get("me")
         # The token has expired: the browser gets a new one, and asks for the page again.
         is_stale = me is not None and me.status == HTTPStatus.UNAUTHORIZED
         if is_stale:
             parts = dict.fromkeys(parts, Part(0, None))
         subject = parts.get(screen.subject)
         if subject is not None and 400 <= subject.status < 500:
-            return self._nothing(request, me)
+            return self._nothing(request, shell)
         return SITE.screen(
             request,
             f"app/{screen.name}.html",
             is_member=is_member,
             is_stale=is_stale,
-            me=me.body if me is not None and me.is_there else None,
+            **_around(shell),
             view=screen.name,
             parameters=parameters,
             data={name: one.body if one.is_there else None for name, one in parts.items()},
@@ -102,21 +115,30 @@ class Screens:
 
     async def nothing(self, request: Request[Any, Any, Any]) -> Response[Any]:
         """Say that there is no such page."""
-        me = None
-        if cookies.value(request.headers, cookies.ACCESS) is not None:
-            me = (await self._reader.read(request, {"me": ME}, {}))["me"]
-        return self._nothing(request, me)
+        is_member = cookies.value(request.headers, cookies.ACCESS) is not None
+        shell = await self._reader.read(request, SHELL, {}) if is_member else {}
+        return self._nothing(request, shell)
 
-    def _nothing(self, request: Request[Any, Any, Any], me: Part | None) -> Response[Any]:
+    def _nothing(self, request: Request[Any, Any, Any], shell: Mapping[str, Part]) -> Response[Any]:
         return SITE.screen(
             request,
             "app/nothing.html",
             HTTPStatus.NOT_FOUND,
-            is_member=me is not None,
-            me=me.body if me is not None and me.is_there else None,
+            is_member=bool(shell),
+            **_around(shell),
             view="nothing",
             parameters={},
             data={},
             now=datetime.now(UTC),
             address="",
         )
+
+
+def _around(shell: Mapping[str, Part]) -> dict[str, Any]:
+    """Return what is around a screen, as far as it came."""
+    found = {name: one.body for name, one in shell.items() if one.is_there}
+    return {
+        "me": found.get("me"),
+        "unread": found["counts"]["unread"] if "counts" in found else 0,
+        "banners": found["banners"]["items"] if "banners" in found else [],
+    }

@@ -3,9 +3,9 @@
 import { hydrate, render } from "../vendor/preact.js";
 import { effect, signal } from "../vendor/signals.js";
 import { onSessionEnd, renewed } from "./api.js";
-import { first, html, t } from "./base.js";
+import { count, first, html, t } from "./base.js";
 import { begin, isBusy, retry, shown } from "./router.js";
-import { now, reason, said } from "./store.js";
+import { badge, now, reason, said, unread } from "./store.js";
 
 const MINUTE_MS = 60_000;
 
@@ -79,10 +79,16 @@ effect(() => {
   else main.removeAttribute("aria-busy");
 });
 effect(() => {
-  const path = shown.value?.path;
+  const path = shown.value?.path.split("?")[0];
   for (const link of document.querySelectorAll("nav.bar > a")) {
     if (link.getAttribute("href") === path) link.setAttribute("aria-current", "page");
     else if (path) link.removeAttribute("aria-current");
   }
 });
+effect(() => {
+  const [shownNumber, spoken] = document.querySelectorAll(".to-notifications > .badge, .to-notifications > .hidden");
+  shownNumber.textContent = badge(unread.value);
+  spoken.textContent = unread.value ? count("notifications.unread", unread.value) : "";
+});
+if (document.querySelector(".banners")) import("./components/banners.js");
 setInterval(() => (now.value = Date.now()), MINUTE_MS);

@@ -15,10 +15,14 @@ import { learn } from "./store.js";
  *   change: (some: Record<string, any>) => void, problem?: unknown, path: string}} Shown
  */
 
-/** Each view's addresses; a view is the module of its name. @type {[string, RegExp][]} */
+/**
+ * Each view's addresses, and the parameters after `?` that it understands; a view is the module of its name.
+ * @type {[string, RegExp, string[]?][]}
+ */
 const ROUTES = [
   ["home", /^\/home$/],
   ["explore", /^\/explore$/],
+  ["notifications", /^\/notifications$/, ["filtered", "cursor"]],
   ["compose", /^\/compose$/],
   ["tag", /^\/tags\/(?<tag>[^/]+)$/],
   ["profile", /^\/@(?<handle>[^/]+)$/],
@@ -36,17 +40,26 @@ const entries = new Map();
 let key = "";
 let latest = 0;
 
-/** Whether one of our views shows an address. @param {string} path */
-export function match(path) {
-  for (const [name, pattern] of ROUTES) {
-    const found = pattern.exec(path);
-    if (found) {
-      const named = Object.entries(found.groups ?? {});
-      return { name, parameters: Object.fromEntries(named.map(([one, value]) => [one, decodeURIComponent(value)])) };
-    }
+/**
+ * The view that shows an address, with its parameters.
+ * @param {string} address Without its origin.
+ * @param {boolean} [isExact] Whether parameters that the view does not understand make it somebody else's.
+ */
+function match(address, isExact = false) {
+  const { pathname, searchParams } = new URL(address, location.href);
+  for (const [name, pattern, understood = []] of ROUTES) {
+    const found = pattern.exec(pathname);
+    if (!found) continue;
+    const asked = [...searchParams].filter(([one]) => understood.includes(one));
+    if (isExact && asked.length < searchParams.size) return null;
+    const named = Object.entries(found.groups ?? {}).map(([one, value]) => [one, decodeURIComponent(value)]);
+    return { name, parameters: Object.fromEntries([...named, ...asked]) };
   }
   return null;
 }
+
+/** Where we are. */
+const here = () => location.pathname + location.search;
 
 /** Go on with what the server rendered; what it had not, is read now. */
 export async function begin() {
@@ -56,13 +69,13 @@ export async function begin() {
   addEventListener("popstate", back);
   addEventListener("click", follow);
   addEventListener("pagehide", () => sessionStorage.setItem(key, String(scrollY)));
-  const known = match(location.pathname);
+  const known = match(here());
   if (known === null || known.name !== first.view) return false;
   const view = await import(`./views/${known.name}.js`);
   const missing = Object.keys(view.reads(known.parameters)).some((name) => !first.data[name]);
-  if (missing) await show(location.pathname, false);
+  if (missing) await show(here(), false);
   else {
-    present({ ...known, data: first.data, view, path: location.pathname });
+    present({ ...known, data: first.data, view, path: here() });
     scrollTo(0, Number(sessionStorage.getItem(key)));
   }
   return !missing;
@@ -71,9 +84,9 @@ export async function begin() {
 /** Show an address as a link does. @param {string} path */
 export async function go(path) {
   const url = new URL(path, location.href);
-  if (match(url.pathname) === null || url.search || url.hash) return location.assign(url);
+  if (url.hash || match(url.pathname + url.search, true) === null) return location.assign(url);
   if (shown.value) entries.set(key, { screen: shown.value, top: scrollY });
-  await show(url.pathname, true);
+  await show(url.pathname + url.search, true);
 }
 
 /** @param {string} path @param {boolean} isNew */
@@ -118,7 +131,7 @@ async function load(known, path) {
 
 /** Try again what was refused. */
 export function retry() {
-  return show(location.pathname, false);
+  return show(here(), false);
 }
 
 /** @param {Omit<Shown, "change">} screen */
@@ -135,7 +148,7 @@ async function back() {
   if (shown.value) entries.set(key, { screen: shown.value, top: scrollY });
   key = history.state?.key ?? crypto.randomUUID();
   const entry = entries.get(key);
-  if (entry === undefined) return show(location.pathname, false);
+  if (entry === undefined) return show(here(), false);
   latest++;
   isBusy.value = false;
   present(entry.screen);
@@ -148,7 +161,7 @@ function follow(event) {
   if (!(link instanceof HTMLAnchorElement) || event.defaultPrevented || event.button !== 0) return;
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || link.target || link.download) return;
   const url = new URL(link.href);
-  if (url.origin !== location.origin || url.search || url.hash || match(url.pathname) === null) return;
+  if (url.origin !== location.origin || url.hash || match(url.pathname + url.search, true) === null) return;
   event.preventDefault();
-  go(url.pathname);
+  go(url.pathname + url.search);
 }

@@ -2,7 +2,9 @@
 
 import { signal } from "../vendor/signals.js";
 import { Problem, ask } from "./api.js";
-import { first, t } from "./base.js";
+import { first, number, t } from "./base.js";
+
+const MOST_COUNTED = 99;
 
 /** @typedef {{value: any}} Known A signal. */
 
@@ -10,6 +12,8 @@ import { first, t } from "./base.js";
 export const me = signal(first.me);
 /** What times are counted from: the server's clock until the page is ours, so that both write the same. */
 export const now = signal(Date.parse(first.now));
+/** How many notifications are unread. */
+export const unread = signal(first.unread);
 /** What is said at the edge of the screen for a moment. */
 export const said = signal("");
 
@@ -27,7 +31,8 @@ export function known(post) {
 export function learn(value) {
   if (Array.isArray(value)) value.forEach(learn);
   else if (value !== null && typeof value === "object") {
-    if ("author" in value && "visibility" in value) {
+    // Excerpts of posts are none.
+    if ("author" in value && "media" in value) {
       const found = posts.get(value.id);
       if (found) found.value = value;
     } else Object.values(value).forEach(learn);
@@ -63,6 +68,11 @@ function toggled(post, action, isDone) {
   const changed = { ...post, [FLAGS[action]]: isDone };
   if (number) changed[number] = post[number] + (isDone ? 1 : -1);
   return changed;
+}
+
+/** A number beside an icon. @param {number} n */
+export function badge(n) {
+  return n > MOST_COUNTED ? `${MOST_COUNTED}+` : n ? number(n) : "";
 }
 
 let silence = 0;

@@ -1,0 +1,61 @@
+"""What members are told, and how they find something, in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from chitlaq.services.websocket.notifications.kinds import KINDS
+from chitlaq.web.site.pages import shared_words
+from tests.browser.conftest import visiting
+from tests.browser.members import open_ready, sign_in
+from tests.conftest import Member, Stack, eventually
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+Join = Callable[[], Awaitable[Member]]
+
+
+async def test_notifications_are_counted_until_they_are_read(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    ada, *others = [await join() for _ in range(4)]
+    post = await ada.write("Who comes along?")
+    for one in others:
+        await one.put(f"/api/posts/{post['id']}/like")
+    await others[0].put(f"/api/users/{ada.username}/follow")
+
+    async def is_told() -> bool:
+        found = (await ada.get("/api/notifications")).json()["items"]
+        return {(one["kind"], one["count"]) for one in found} == {("like", 3), ("follow", 1)}
+
+    await eventually(is_told)
+    async with visiting(browser, stack.issuer) as visit:
+        page = visit.page
+        await sign_in(visit, ada)
+        await open_ready(visit, "/home")
+        link = page.get_by_role("link", name="Notifications")
+        await expect(link).to_contain_text("2 unread")
+        await link.click()
+        liked = page.get_by_role("link", name="and 2 others liked your post")
+        await expect(liked).to_contain_text("Who comes along?")
+        await expect(page.locator("li.unread")).to_have_count(2)
+        await page.get_by_role("button", name="Mark all as read").click()
+        await expect(link).not_to_contain_text("unread")
+        await expect(page.locator("li.unread")).to_have_count(0)
+        await liked.click()
+        await page.wait_for_url(f"**/p/{post['id']}")
+        await page.go_back()
+        await page.get_by_role("link", name="From people whom you do not follow").click()
+        await expect(page.locator("main")).to_contain_text("Nothing is kept apart.")
+    told = (await ada.get("/api/notifications")).json()
+    assert (told["unread"], told["unseen"]) == (0, 0)
+
+
+def test_each_kind_of_notification_has_its_words() -> None:
+    words = shared_words("en")
+    kinds = {key.split(".")[2] for key in words if key.startswith("notifications.kind.")}
+    assert kinds == set(KINDS)
