@@ -53,7 +53,7 @@ class Edge:
             return False  # refused, or closed without an answer
 
     async def is_alive(self) -> bool:
-        return await probes.edge(self.home.nginx_probe)(0) is not None
+        return bool(await probes.edge(self.home.nginx_probe)(0))
 
     def refused(self) -> list[tuple[str, str]]:
         lines = map(json.loads, self.home.access_log.read_text(errors="replace").splitlines())

@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import ProofResult, Record
 from chitlaq.core.installation.home import Home
-from chitlaq.monitoring.alerts import registry, slos
+from chitlaq.monitoring.alerts import databases, registry, slos
 from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
 from chitlaq.ops.database.database import OpsDatabase, statement
 from tests.certificates import self_signed
@@ -30,6 +30,7 @@ from tests.monitoring.exporter.test_exporter import make_bans
 OBSERVERS = ("node-exporter", "prometheus", "alertmanager")
 
 RUNBOOK = (
+    "postgresql_query_duration_seconds",
     "histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))",
     "sum(rate(http_requests_total[5m]))",
     'sum(rate(http_requests_total{status=~"4.."}[5m]))',
@@ -215,7 +216,8 @@ async def test_every_panel_has_samples_and_every_rule_its_series(monitored: Stac
         for asked in panel.queries
     }
     rules_ask = [alert.expr for alert in registry.alerts()]
-    rules_ask += [rule["expr"] for rule in slos.recording_rules()]
+    recorded = [*slos.recording_rules(), *databases.recording_rules()]
+    rules_ask += [rule["expr"] for rule in recorded]
     selectors = {selector for expr in rules_ask for selector in selectors_of(expr)}
     missing = {expr for expr in panels | selectors if is_askable(expr)}
     assert len(missing) > 100

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chitlaq.core.installation.secrets import BACKUP
 from chitlaq.monitoring.alerts.alert import (
     Alert,
@@ -15,6 +17,26 @@ from chitlaq.monitoring.alerts.alert import (
 )
 
 _LAG = 'postgresql_replication_lag_bytes{application="barman"}'
+
+
+def recording_rules() -> list[dict[str, Any]]:
+    """Return the rules for query times under their histogram's name, which itself has no series of it.
+
+    The runbook asks for ``postgresql_query_duration_seconds``. Without queries there is no time.
+    """
+    name = "postgresql_query_duration_seconds"
+    rate = f"sum by (service) (rate({name}_%s[5m]))"
+    times = {
+        f"p{100 * quantile:.0f}": f"histogram_quantile({quantile},"
+        f" sum by (service, le) (rate({name}_bucket[5m])))"
+        for quantile in (0.5, 0.95, 0.99)
+    }
+    times["mean"] = f"{rate % 'sum'} / {rate % 'count'}"
+    return [
+        # NaN, where there were none, is not at least 0.
+        {"record": name, "labels": {"stat": stat}, "expr": f"{expr} >= 0"}
+        for stat, expr in times.items()
+    ]
 
 
 def _connections(active: int) -> tuple[InputSeries, ...]:

@@ -48,7 +48,7 @@ def alerts() -> list[Alert]:
 
 def rule_groups() -> bytes:
     """Return Prometheus's rules file: JSON, which is YAML."""
-    recorded = {"slo": slos.recording_rules()}
+    recorded = {"slo": slos.recording_rules(), "databases": databases.recording_rules()}
     document = {
         "groups": [
             # A group's rules are evaluated in order: what is recorded comes before the alerts that read it.

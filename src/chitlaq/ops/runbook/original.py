@@ -131,7 +131,7 @@ REPLACEMENTS: tuple[Replacement, ...] = (
         ("api.latency",),
         _BY_LE,
     ),
-    Replacement(_curl("postgresql_query_duration_seconds"), ("database.latency",), _BY_LE),
+    Replacement(_curl("postgresql_query_duration_seconds"), ("database.latency",)),
     Replacement(_curl("websocket_connections_active"), ("websocket.connections",)),
     Replacement(r".*status=~'5\.\.'.*", ("api.errors",), _ENCODED),
     Replacement(r".*status=~'4\.\.'.*", ("api.refusals",), _ENCODED),

@@ -164,7 +164,7 @@ async def _look(probing: Mapping[str, Probe], watch: Watch) -> None:
     answers = await asyncio.gather(*(probe(0) for probe in probing.values()))
     at = monotonic()
     for name, answer in zip(probing, answers, strict=True):
-        watch.saw(name, at, is_up=answer is not None)
+        watch.saw(name, at, is_up=bool(answer))
 
 
 async def _raise(database: OpsDatabase, watch: Watch, *, alerts_arrive: bool) -> bool:

@@ -218,7 +218,7 @@ class Lifecycle:
             return code == 0
         await self._wait_for_needs_quietly(instance, process)
         while not process.exited.done():
-            if spec.ready is None or await spec.ready(process.pid) is not None:
+            if spec.ready is None or await spec.ready(process.pid):
                 instance.change("healthy")
                 instance.became_ready.set()
                 return True
@@ -252,9 +252,9 @@ class Lifecycle:
                 missed = 0  # its successor takes over the socket
                 continue
             answer = await instance.spec.alive(process.pid)
-            missed = missed + 1 if answer is None else 0
+            missed = 0 if answer else missed + 1
             if instance.process is process and not process.exited.done():
-                self._judge(instance, missed, answer or "")
+                self._judge(instance, missed, answer.fault)
             if missed >= probes.MAX_MISSED_PROBES:
                 self._note(f"{instance.spec.name} is killed after {missed} missed probes")
                 process.send(signal.SIGKILL)

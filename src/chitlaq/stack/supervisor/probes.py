@@ -6,6 +6,7 @@ import asyncio
 import json
 import struct
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
@@ -20,8 +21,20 @@ PROBE_SECONDS = 1.0
 WATCH_SECONDS = 2.0
 MAX_MISSED_PROBES = 5
 
-Probe = Callable[[int], Awaitable[str | None]]
-"""Asks whether the process with this id answers: None if it does not, else why it cannot work, or nothing."""
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether there was one, which is its truth; ``fault``: why the process cannot do its work."""
+
+    is_there: bool
+    fault: str = ""
+
+    def __bool__(self) -> bool:
+        return self.is_there
+
+
+Probe = Callable[[int], Awaitable[Answer]]
+"""Asks whether the process with this id answers."""
 
 
 def postgres(socket_folder: Path, port: int) -> Probe:
@@ -74,12 +87,12 @@ def file(folder: Path, pattern: str) -> Probe:
 def service(socket: Path, target: str) -> Probe:
     """Ready if this very process answers: during a restart its predecessor may answer."""
 
-    async def probe(pid: int) -> bool | str:
+    async def probe(pid: int) -> Answer:
         answer = await http_client.get(
             f"http://localhost{target}", socket=socket, timeout_seconds=PROBE_SECONDS
         )
         said = json.loads(answer.body) if answer.status == HTTPStatus.OK else {}
-        return said.get("pid") == pid and str(said.get("fault", ""))
+        return Answer(said.get("pid") == pid, str(said.get("fault", "")))
 
     return bounded(probe)
 
@@ -126,17 +139,15 @@ def observer(home: Home, settings: Settings, name: str, target: str) -> Probe:
     return bounded(probe)
 
 
-def bounded(probe: Callable[[int], Awaitable[bool | str]]) -> Probe:
+def bounded(probe: Callable[[int], Awaitable[bool | Answer]]) -> Probe:
     """Return a probe that takes no longer than `PROBE_SECONDS`, and for which no answer is an answer."""
 
-    async def asked(pid: int) -> str | None:
+    async def asked(pid: int) -> Answer:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 answer = await probe(pid)
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, OperatorError):
-            return None
-        if isinstance(answer, str):
-            return answer
-        return "" if answer else None
+            return Answer(False)
+        return answer if isinstance(answer, Answer) else Answer(answer)
 
     return asked

@@ -430,7 +430,7 @@ class Supervisor:
             OSError: it is not, and has ended.
         """
         deadline = time.monotonic() + READY_SECONDS
-        while spec.ready is not None and await spec.ready(new.pid) is None:
+        while spec.ready is not None and not await spec.ready(new.pid):
             if new.exited.done():
                 reason = describe_exit(new.exited.result())
                 now = "another one is started" if old.exited.done() else "the old one keeps running"
