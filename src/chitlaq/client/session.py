@@ -263,18 +263,21 @@ class Session(Feed):
         conversation_id: UUID,
         *,
         name: str | UnsetType = UNSET,
+        picture_id: UUID | UnsetType | None = UNSET,
         is_history_visible: bool | UnsetType = UNSET,
         muted_until: datetime | UnsetType | None = UNSET,
         archived: bool | UnsetType = UNSET,
         pinned: bool | UnsetType = UNSET,
     ) -> Conversation:
-        """Change a group's name and whether it shows its history, or one's own settings of a conversation.
+        """Change a group, for all who take part, or one's own settings of a conversation.
 
         Args:
+            picture_id: a picture from `upload` that is ready; None for none.
             muted_until: None ends it.
         """
         given = {
             "name": name,
+            "picture_id": picture_id,
             "is_history_visible": is_history_visible,
             "muted_until": muted_until,
             "archived": archived,

@@ -68,7 +68,7 @@ class FoundMessage(msgspec.Struct, frozen=True):
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """A picture of a post or a message; ``blurhash`` is None until it is ready.
+    """A picture of a post, a message or a group; ``blurhash`` is None until it is ready.
 
     ``still_url`` is that of an animation that stands still, and None for other pictures.
     """
@@ -239,6 +239,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     kind: str
     name: str | None
+    picture: Picture | None
     members: Sequence[Participant]
     is_history_visible: bool
     created_at: datetime

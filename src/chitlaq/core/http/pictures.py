@@ -1,4 +1,4 @@
-"""Pictures as posts and messages show them; feed-service hands them out."""
+"""Pictures as posts, messages and groups show them; feed-service hands them out."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MediaIds = Annotated[Sequence[UUID], msgspec.Meta(max_length=4)]
 """Pictures of one's own that a new post or message shows, in this order."""
 
 NOT_ATTACHABLE = (
-    "each must be a picture of yours that is in no post or message yet, and has not failed"
+    "each must be a picture of yours that is in no post, message or group yet, and has not failed"
 )
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """A picture of a post or a message.
+    """A picture of a post, a message or a group.
 
     ``blurhash`` stands for it until it is loaded, and is null until it is ready. ``still_url`` is that of an
     animation that stands still, for who prefers reduced motion, and null for other pictures.

@@ -7,6 +7,7 @@ import json
 import random
 from collections import Counter
 from typing import Any, get_args
+from uuid import uuid4
 
 import httpx
 import msgspec
@@ -55,6 +56,8 @@ ROUTES: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", ONE + "/read"): (204, 204, 204, 404, 404, 404, 204, 204, 404, 401, 401),
     ("POST", ONE + "/messages"): (201, 201, 201, 404, 404, 404, 201, 403, 404, 401, 401),
 }
+# What each is answered who gives a conversation a picture that is nobody's.
+PICTURE = (403, 403, 422, 404, 403, 404, 409, 409, 404, 401, 401)
 # What is of oneself only, of everybody, or of operators.
 OF_NO_CONVERSATION = {
     ("GET", "/conversations"), ("POST", "/conversations"),
@@ -182,6 +185,14 @@ async def test_each_route_answers_each_role_as_the_rules_say(
                 method, f"/api{path}", json=BODIES.get(key), headers=who.headers if who else {}
             )
             assert answer.status_code == status, (key, role, answer.text)
+    for role, status in zip(ROLES, PICTURE, strict=True):
+        who, conversation_id, _ = places[role]
+        answer = await client.patch(
+            f"/api/conversations/{conversation_id}",
+            json={"picture_id": str(uuid4())},
+            headers=who.headers if who else {},
+        )
+        assert answer.status_code == status, (role, answer.text)
 
 
 async def test_each_role_finds_the_conversation_in_its_folder(

@@ -1,7 +1,9 @@
-"""Pictures in messages: sent, seen by those who may read the message, and gone with it."""
+"""Pictures in messages and of groups: sent, seen by those who may see where they are, and gone with it."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -44,6 +46,9 @@ async def test_picture_is_seen_by_those_who_may_read_its_message_and_by_nobody_e
         made = await uploaded(owner, encoded(picture()))
         await say(owner, found["id"], "", media_ids=[made["id"]])
         urls.append(made["url"])
+    made = await uploaded(owner, encoded(picture()))
+    await owner.patch(path, {"picture_id": made["id"]})
+    urls.append(made["url"])
     await owner.delete(f"{path}/members/{former.username}")
     await later.put(f"/api/users/{owner.username}/follow")
     await owner.put(f"{path}/members/{later.username}")
@@ -58,19 +63,19 @@ async def test_picture_is_seen_by_those_who_may_read_its_message_and_by_nobody_e
         return (await ended.get("/api/users/me")).status_code == 401
 
     await eventually(is_known)
-    rules: list[tuple[Member | None, tuple[int, int, int]]] = [
-        (owner, (200, 200, 200)),
-        (member, (200, 404, 404)),
-        (former, (200, 404, 404)),
-        (later, (404, 404, 404)),
-        (invited, (404, 404, 404)),
-        (stranger, (404, 404, 404)),
-        (requested, (404, 200, 404)),
-        (blocked, (404, 404, 200)),
-        (folding, (200, 404, 404)),
-        (moderator, (404, 404, 404)),
-        (None, (404, 404, 404)),
-        (ended, (401, 401, 401)),
+    rules: list[tuple[Member | None, tuple[int, int, int, int]]] = [
+        (owner, (200, 200, 200, 200)),
+        (member, (200, 404, 404, 200)),
+        (former, (200, 404, 404, 404)),
+        (later, (404, 404, 404, 200)),
+        (invited, (404, 404, 404, 200)),
+        (stranger, (404, 404, 404, 404)),
+        (requested, (404, 200, 404, 404)),
+        (blocked, (404, 404, 200, 404)),
+        (folding, (200, 404, 404, 200)),
+        (moderator, (404, 404, 404, 404)),
+        (None, (404, 404, 404, 404)),
+        (ended, (401, 401, 401, 401)),
     ]
     for number, (viewer, expected) in enumerate(rules):
         answers = [await seen(client, url, viewer) for url in urls]
@@ -208,3 +213,66 @@ async def test_nothing_is_left_of_pictures_in_messages_that_are_erased(
         ("", 0),
         ("gone", 0),
     ]
+
+
+async def test_group_shows_the_picture_that_its_admins_give_it(
+    stack: Stack, client: httpx.AsyncClient, join: Join
+) -> None:
+    owner, admin, member, outsider = [await join() for _ in range(4)]
+    group = await conversation(owner, admin, member, kind="group", name="shown")
+    path = f"/api/conversations/{group['id']}"
+    await owner.put(f"{path}/members/{admin.username}", {"role": "admin"})
+    assert group["picture"] is None
+    first, second, others, failed = [
+        await uploaded(one, content, alt="Blocks")
+        for one, content in (
+            (owner, encoded(picture())), (admin, encoded(picture())), (outsider, encoded(picture())),
+            (owner, encoded(picture())[:-400]),
+        )
+    ]  # fmt: skip
+    said = await say(owner, group["id"], "", media_ids=[(await pending(owner))])
+    assert failed["state"] == "failed"
+    in_message = said["media"][0]["id"]
+    for media_id in (others["id"], failed["id"], in_message, second["id"], str(uuid4()), "x"):
+        answer = await owner.patch(path, {"picture_id": media_id, "name": "not renamed"})
+        assert answer.status_code in {400, 422}, media_id
+    assert (await member.patch(path, {"picture_id": first["id"]})).status_code == 403
+    async with connected(stack, member) as socket:
+        answer = await owner.patch(path, {"picture_id": first["id"]})
+        assert (answer.status_code, answer.json()["name"]) == (200, "shown")
+        version = answer.json()["version"]
+        missing = {("message", "picture_changed"), ("conversation_changed", version)}
+        async with asyncio.timeout(30):
+            while missing:
+                frame = json.loads(await socket.recv())
+                missing.discard((frame["type"], frame.get("event", frame.get("version"))))
+        (listed,) = (await member.get("/api/conversations")).json()["items"]
+        assert (listed["version"], listed["picture"]["alt"]) == (version, "Blocks")
+        assert (listed["picture"]["id"], listed["picture"]["blurhash"]) == (
+            first["id"], first["blurhash"]
+        )  # fmt: skip
+        # Again, it changes nothing.
+        again = await admin.patch(path, {"picture_id": first["id"]})
+        assert again.json()["version"] == version
+        answer = await admin.patch(path, {"picture_id": second["id"]})
+        assert answer.json()["picture"]["id"] == second["id"]
+        for one, status in ((first, 404), (second, 200)):
+            assert (await seen(client, one["url"], member)).status_code == status
+        assert (await admin.patch(path, {"picture_id": None})).json()["picture"] is None
+    events = [line["event"] for line in await history(member, group["id"])][-3:]
+    assert events == ["picture_changed", "picture_changed", "picture_removed"]
+    # What becomes of one whose group is gone, or who uploaded it.
+    gone = await conversation(owner, admin, kind="group", name="gone")
+    third, fourth = [await uploaded(one, encoded(picture())) for one in (owner, admin)]
+    await owner.patch(f"/api/conversations/{gone['id']}", {"picture_id": third["id"]})
+    await admin.patch(path, {"picture_id": fourth["id"]})
+    await stack.sql("DELETE FROM websocket.conversations WHERE id = $1", gone["id"])
+    await stack.sql("DELETE FROM auth.accounts WHERE id = $1", admin.id)
+    rest = [one["id"] for one in (first, second, third, fourth)]
+
+    async def nothing_is_left() -> bool:
+        return not await stack.sql("SELECT FROM feed.media WHERE id = ANY ($1::uuid[])", rest)
+
+    await eventually(nothing_is_left)
+    shown = (await member.get(path)).json()
+    assert (shown["name"], shown["picture"]) == ("shown", None)

@@ -106,7 +106,7 @@ WHERE id = $1;
 
 -- name: visible_file (prepared)
 -- A file of a picture, if the viewer may see it: those of profiles, one's own that are in nothing yet, and those of
--- posts and messages that the viewer may read. Public is what somebody who is not signed in sees, too.
+-- posts, messages and groups that the viewer may read. Public is what somebody who is not signed in sees, too.
 SELECT m.name, f.format, m.purpose <> 'post' OR (m.is_used AND EXISTS (
            SELECT FROM feed.post_media o JOIN feed.permitted_posts(NULL) p ON p.id = o.post_id WHERE o.media_id = m.id
        )) AS is_public
@@ -130,7 +130,7 @@ WHERE o.post_id = ANY ($1::uuid[])
 ORDER BY o.post_id, o.position;
 
 -- name: media_to_collect
--- Pictures whose files are to be deleted: deleted, of nobody, or in no post, message or draft within a day. Nobody can
+-- Pictures whose files are to be deleted: deleted, of nobody, or in no post, message, group or draft within a day. Nobody can
 -- use one from now on. Indexes: media_to_collect, drafts_by_member.
 WITH chosen AS (
     SELECT m.id FROM feed.media m

@@ -19,6 +19,7 @@ from chitlaq.services.websocket.chat.schemas import (
     Participant,
     Privacy,
 )
+from chitlaq.services.websocket.chat.stored import picture
 
 
 async def begin(
@@ -116,6 +117,9 @@ async def _complete(database: Database, member: UUID, rows: Sequence[object]) ->
         conversation_id, *columns = row
         found[conversation_id].append(Participant(*columns))
     return [
-        Conversation(**dict(row), members=found[row["id"]])  # type: ignore[call-overload, index]
+        Conversation(
+            **dict(row) | {"picture": picture(row["picture"])},  # type: ignore[call-overload, index]
+            members=found[row["id"]],  # type: ignore[index]
+        )
         for row in rows
     ]

@@ -31,6 +31,7 @@ from chitlaq.services.websocket.chat.stored import Stored
 from chitlaq.services.websocket.chat.streams import Delivery, Streams
 
 UNAVAILABLE = "This person is not available."
+NO_PICTURE = "it must be a picture of yours that is ready, and in no post, message or group yet"
 MAX_BROUGHT_PER_MINUTE = 1000
 """People whom somebody may name for their conversations in a minute: each of them is told."""
 _RANKS = {"member": 0, "admin": 1, "owner": 2}
@@ -179,10 +180,11 @@ class Groups:
                 await change.execute("join_direct", actor)
 
     async def change(self, actor: UUID, conversation_id: UUID, wanted: ConversationChange) -> None:
-        """Change a group's name or setting, or one's own settings of a conversation.
+        """Change a group's name, picture or setting, or one's own settings of a conversation.
 
         Raises:
-            Problem: 404, 403 for members of a group who are no admins, or 409 for a conversation of two.
+            Problem: 404, 403 for members of a group who are no admins, 409 for a conversation of two, or 422
+                for a picture that the group cannot have.
         """
         async with self._changing(actor, conversation_id) as change:
             name = wanted.name if isinstance(wanted.name, str) else change.name
@@ -194,6 +196,8 @@ class Groups:
                 await change.execute("change_conversation", name, is_visible)
                 if name != change.name:
                     change.write("renamed", None, name or "")
+            if wanted.picture_id is not msgspec.UNSET:
+                await self._show(change, wanted.picture_id)
             mute, archived, pinned = (
                 None if value is msgspec.UNSET else value
                 for value in (wanted.muted_until, wanted.archived, wanted.pinned)
@@ -318,6 +322,22 @@ class Groups:
             await change.execute("set_role", change.actor, "admin")
         if _RANKS[wanted] > _RANKS[role]:
             change.write("promoted", target)
+
+    async def _show(self, change: _Change, picture_id: UUID | None) -> None:
+        """Let a picture be the group's, in place of the one before; None for none."""
+        before = await change.session.value("picture_of_conversation", change.conversation_id)
+        if picture_id == before:
+            return
+        change.require_admin()
+        if before is not None:
+            await change.execute("remove_picture")
+        if picture_id is None:
+            change.write("picture_removed")
+            return
+        await change.execute("set_picture", change.actor, picture_id)
+        if not await change.session.value("has_picture", change.conversation_id):
+            raise problems.invalid({"picture_id": NO_PICTURE})
+        change.write("picture_changed")
 
     async def _leave(self, change: _Change) -> None:
         change.left = change.actor

@@ -266,6 +266,23 @@ FROM websocket.conversations c WHERE c.id = $1;
 -- Rename a group, or change whether who joins may read what was said before.
 UPDATE websocket.conversations SET name = $2, is_history_visible = $3 WHERE id = $1;
 
+-- name: picture_of_conversation
+-- The picture of a group. Ask after `lock_conversation`, to see what that waited for.
+SELECT media_id FROM websocket.conversation_media WHERE conversation_id = $1;
+
+-- name: remove_picture
+-- Let a group have no picture; nobody sees the one that it had any more.
+DELETE FROM websocket.conversation_media WHERE conversation_id = $1;
+
+-- name: set_picture
+-- Give a group a picture ($3) of an account ($2), if it is in nothing else.
+INSERT INTO websocket.conversation_media (conversation_id, media_id)
+SELECT $1, u.id FROM feed.use_media($2, ARRAY[$3::uuid]) AS u (id);
+
+-- name: has_picture
+-- Whether a group has a picture that is ready.
+SELECT EXISTS (SELECT FROM websocket.conversation_pictures WHERE conversation_id = $1 AND is_ready);
+
 -- name: change_own_settings
 -- Mute, archive or pin a conversation, for one member; null changes nothing.
 UPDATE websocket.participants
@@ -276,7 +293,9 @@ WHERE conversation_id = $1 AND account_id = $2 AND state <> 'left';
 
 -- name: conversation
 -- A conversation as one who takes part sees it.
-SELECT c.id, c.kind, c.name, c.is_history_visible, c.created_at, least(c.last_seq, p.until_seq) AS last_seq, c.last_at,
+SELECT c.id, c.kind, c.name,
+       (SELECT o.picture FROM websocket.conversation_pictures o WHERE o.conversation_id = c.id) AS picture,
+       c.is_history_visible, c.created_at, least(c.last_seq, p.until_seq) AS last_seq, c.last_at,
        c.participants_version AS version, p.role, p.state, p.read_seq, p.muted_until, p.archived_at IS NOT NULL AS archived,
        p.pinned_at IS NOT NULL AS pinned,
        CASE p.state WHEN 'invited' THEN 0
@@ -295,7 +314,9 @@ WITH listed AS (
           WHEN 'archived' THEN p.state = 'joined' AND p.archived_at IS NOT NULL
           ELSE p.state = 'joined' AND p.archived_at IS NULL END
 )
-SELECT c.id, c.kind, c.name, c.is_history_visible, c.created_at, least(c.last_seq, p.until_seq) AS last_seq, c.last_at,
+SELECT c.id, c.kind, c.name,
+       (SELECT o.picture FROM websocket.conversation_pictures o WHERE o.conversation_id = c.id) AS picture,
+       c.is_history_visible, c.created_at, least(c.last_seq, p.until_seq) AS last_seq, c.last_at,
        c.participants_version AS version, p.role, p.state, p.read_seq, p.muted_until, p.archived_at IS NOT NULL AS archived,
        p.pinned,
        CASE p.state WHEN 'invited' THEN 0

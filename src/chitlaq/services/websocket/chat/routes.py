@@ -110,7 +110,7 @@ async def show(conversation_id: UUID, member: Identity, state: WebsocketState) -
 
 @patch(
     "/conversations/{conversation_id:uuid}",
-    summary="Change a group's name or setting; mute, archive or pin for oneself",
+    summary="Change a group's name, picture or setting; mute, archive or pin for oneself",
     refuses=(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT),
 )
 async def change(

@@ -37,7 +37,10 @@ class Reaction(msgspec.Struct, frozen=True):
     mine: bool
 
 
-Event = Literal["renamed", "added", "invited", "joined", "removed", "left", "promoted"]
+Event = Literal[
+    "renamed", "picture_changed", "picture_removed", "added", "invited", "joined", "removed", "left",
+    "promoted",
+]  # fmt: skip
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,9 +118,13 @@ class NewConversation(Incoming, frozen=True):
 
 
 class ConversationChange(Incoming, frozen=True):
-    """What changes: ``name`` and ``is_history_visible`` for all, the rest for oneself only."""
+    """What changes: ``name``, ``picture_id`` and ``is_history_visible`` for all, the rest for oneself only.
+
+    ``picture_id`` is a picture that one uploaded (``POST /media``), and null for none.
+    """
 
     name: Name | msgspec.UnsetType = msgspec.UNSET
+    picture_id: UUID | msgspec.UnsetType | None = msgspec.UNSET
     is_history_visible: bool | msgspec.UnsetType = msgspec.UNSET
     muted_until: datetime | msgspec.UnsetType | None = msgspec.UNSET
     archived: bool | msgspec.UnsetType = msgspec.UNSET
@@ -160,6 +167,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     kind: Literal["direct", "group"]
     name: str | None
+    picture: Picture | None
     members: Sequence[Participant]
     is_history_visible: bool
     created_at: datetime

@@ -13,7 +13,9 @@ from chitlaq.core.text import tokens
 from chitlaq.services.websocket.chat.schemas import Message, Person, Reaction
 
 _reactors = msgspec.json.Decoder(dict[str, list[UUID]])
-_pictures = msgspec.json.Decoder(list[tuple[UUID, int, int, str, str | None, bool]])
+_Columns = tuple[UUID, int, int, str, str | None, bool]
+_picture = msgspec.json.Decoder(_Columns)
+_pictures = msgspec.json.Decoder(list[_Columns])
 
 
 class Place(NamedTuple):
@@ -88,3 +90,8 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
 def pictures(encoded: str | None) -> Sequence[Picture]:
     """Return a message's pictures from the column ``media`` of ``websocket.complete_messages``."""
     return [Picture.of(*one) for one in _pictures.decode(encoded)] if encoded is not None else ()
+
+
+def picture(encoded: str | None) -> Picture | None:
+    """Return a group's picture from the column ``picture`` of ``websocket.conversation_pictures``."""
+    return Picture.of(*_picture.decode(encoded)) if encoded is not None else None

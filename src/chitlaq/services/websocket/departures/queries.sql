@@ -5,6 +5,8 @@ SELECT c.id, c.kind,
        coalesce(c.name, (SELECT s.display_name FROM feed.member_cards s
                          WHERE s.id = CASE WHEN c.lower_id = $1 THEN c.upper_id ELSE c.lower_id END),
                 'Deleted member') AS title,
+       CASE WHEN p.state <> 'left'
+            THEN (SELECT o.media_id FROM websocket.conversation_media o WHERE o.conversation_id = c.id) END AS picture_id,
        p.role, p.state, p.since, p.read_seq, p.muted_until, p.archived_at, p.pinned_at,
        ARRAY(SELECT s.username FROM websocket.participants o JOIN feed.member_cards s ON s.id = o.account_id
              WHERE o.conversation_id = c.id AND o.state = 'joined' AND p.state = 'joined'
