@@ -106,6 +106,17 @@ async def test_nothing_planted_is_ever_logged(stack: Stack, client: httpx.AsyncC
     )
     planted |= {refreshed.json()["access_token"], refreshed.json()["refresh_token"]}
 
+    # nginx warns of large bodies, and has whole requests in that.
+    key_of_link, page = plant("link"), plant("page")
+    planted |= {key_of_link, page}
+    for path in ("/unsubscribe", "/api/auth/verify"):
+        await client.post(
+            f"{path}?token={key_of_link}&q=x",
+            content=b"x" * 100_000,
+            headers={"Referer": f"http://localhost/verify?token={page}"},
+        )
+    await eventually(lambda: b"POST /unsubscribe?******** HTTP" in everything_logged(stack))
+
     last = await client.post("/api/auth/login", json=login | {"password": wrong})
     identifier = last.headers["x-request-id"].encode()
     await eventually(lambda: everything_logged(stack).count(identifier) >= 2)

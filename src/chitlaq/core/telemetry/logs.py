@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import secrets
 import sys
 import traceback
@@ -28,6 +29,11 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _slow_seconds = 0.5
 _service = "chitlaq"
 _hidden: tuple[bytes, ...] = ()
+# In nginx's error log: a query may have a token or what somebody searches for. A long line has no end.
+_query = re.compile(
+    rb'((?:request|upstream|referrer): "[^"?\n]*\?).*?(?=(?: HTTP/[\d.]+)?"(?:, |$)|$)',
+    re.MULTILINE,
+)
 # A shorter one would be found in words that mean something else.
 SHORTEST_HIDDEN = 6
 
@@ -125,7 +131,9 @@ def _in_base64(secret: bytes) -> Iterator[str]:
 
 
 def redacted(lines: bytes) -> bytes:
-    """Return lines of a log without the secrets that `hide` named."""
+    """Return lines of a log without the secrets that `hide` named, and without the queries of requests."""
+    if b'request: "' in lines:
+        lines = _query.sub(rb"\1********", lines)
     for secret in _hidden:
         if secret in lines:
             lines = lines.replace(secret, b"********")
