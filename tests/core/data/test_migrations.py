@@ -201,6 +201,10 @@ STORED = {
         SELECT id, 1 FROM websocket.conversations LIMIT 1;
         INSERT INTO search.text_reindexing (kind, id, seq) VALUES ('posts', uuidv7(), 0)
         """,
+    "0041_pictures_of_groups": """
+        INSERT INTO websocket.conversation_media
+        SELECT c.id, m.id FROM websocket.conversations c, feed.media m LIMIT 1
+        """,
 }
 """What an installation stored in the tables that a migration made, before the next one came."""
 
