@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chitlaq.cli import history_db, output
+from chitlaq.cli import history_db, installation, output
 from chitlaq.core.formatting import lasted
-from chitlaq.core.installation import settings_loading
-from chitlaq.core.installation.home import Home
 
 if TYPE_CHECKING:
     from chitlaq.ops.database.database import OpsDatabase
@@ -40,12 +38,9 @@ def alerts(
         raise typer.BadParameter("Choose one of --active and --resolved.")
     from chitlaq.ops.history import alert_history
 
-    home = Home.from_environment()
-    settings = settings_loading.load(home)
-
     async def read(database: OpsDatabase) -> tuple[list[AlertRecord], str]:
         if active:
-            return await alert_history.firing(database, home, settings, limit)
+            return await alert_history.firing(database, *installation.current(), limit)
         return await alert_history.alerts(database, is_active=is_active, limit=limit), ""
 
     is_active = False if resolved else None
