@@ -91,6 +91,25 @@ async def first_post(ada: Member) -> str:
     return str(page["items"][-1]["id"])
 
 
+async def conversation(ada: Member, join: Join, *texts: str) -> str:
+    """Return the page of a conversation in which somebody wrote to a member, beside a mere request."""
+    for is_accepted in (False, True):
+        other = await join()
+        begun = {"kind": "direct", "members": [ada.username]}
+        path = f"/api/conversations/{(await other.post('/api/conversations', begun)).json()['id']}"
+        for place, text in enumerate(("Are you there?", *texts)):
+            sent = {"text": text, "client_id": f"{place}"}
+            assert (await other.post(f"{path}/messages", sent)).status_code == 201
+            if not is_accepted:
+                break
+            if place == 0:
+                await ada.put(f"{path}/members/{ada.username}")
+                await ada.post(f"{path}/messages", {"text": "I am", "client_id": "own"})
+                await ada.put(f"{path}/messages/1/reactions/👍")
+                await ada.post(f"{path}/read", {"seq": 2})
+    return path.removeprefix("/api").replace("conversations", "chat")
+
+
 async def test_scripts_make_the_very_nodes_that_the_server_writes(
     browser: Browser, stack: Stack, ada: Member, join: Join
 ) -> None:
@@ -122,18 +141,7 @@ async def test_scripts_make_the_very_nodes_that_the_server_writes(
         visiting(browser, stack.issuer, 1400, "light", java_script_enabled=False) as read,
         visiting(browser, stack.issuer, 1400, "light") as used,
     ):
-        for visit in (read, used):
-            await sign_in(visit, ada)
-        # Scripts that take over a page trust its attributes: here they make each page anew.
-        await open_ready(used, "/settings/appearance")
-        for path in paths:
-            await read.open(path)
-            ours = _without_moments(await read.page.evaluate(TREE))
-            await used.page.evaluate(FOLLOW, path)
-            await used.page.wait_for_url(f"**{path}")
-            with suppress(AssertionError):
-                await eventually(partial(_is_shown, used, ours), 5)
-            assert ours == _without_moments(await used.page.evaluate(TREE)), path
+        await compare(read, used, ada, *paths)
         text = await used.page.locator("main").inner_text()
         assert "The first #post" in text
         await open_ready(used, f"/@{ada.username}")
@@ -148,6 +156,37 @@ async def test_scripts_make_the_very_nodes_that_the_server_writes(
         assert await used.page.evaluate(scripted) == 0
         hrefs = await used.page.evaluate("[...document.links].map(one => one.protocol)")
         assert set(hrefs) <= {"http:", "https:"}
+
+
+async def test_scripts_make_the_very_nodes_of_the_chat(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    grace = await join()
+    chat = await conversation(grace, join, *HOSTILE)
+    async with (
+        visiting(browser, stack.issuer, 1400, "light", java_script_enabled=False) as read,
+        visiting(browser, stack.issuer, 1400, "light") as used,
+    ):
+        await compare(read, used, grace, "/chat", f"/@{(await join()).username}", chat)
+        said = await used.page.locator("main").inner_text()
+        for text in HOSTILE[:7]:
+            assert text in said
+
+
+async def compare(read: Visit, used: Visit, member: Member, *paths: str) -> None:
+    """Compare pages as the server writes them with the same as scripts make them."""
+    for visit in (read, used):
+        await sign_in(visit, member)
+    # Scripts that take over a page trust its attributes: here they make each page anew.
+    await open_ready(used, "/settings/appearance")
+    for path in paths:
+        await read.open(path)
+        ours = _without_moments(await read.page.evaluate(TREE))
+        await used.page.evaluate(FOLLOW, path)
+        await used.page.wait_for_url(f"**{path}")
+        with suppress(AssertionError):
+            await eventually(partial(_is_shown, used, ours), 5)
+        assert ours == _without_moments(await used.page.evaluate(TREE)), path
 
 
 async def _is_shown(visit: Visit, tree: Any) -> bool:
@@ -169,12 +208,13 @@ SHORT: list[tuple[str, Theme, Width]] = [("en", "light", 360), ("tr", "dark", 14
 
 @pytest.mark.parametrize("is_long", [False, pytest.param(True, marks=pytest.mark.long)])
 async def test_members_pages_are_accessible_in_every_language_and_colour(
-    browser: Browser, stack: Stack, ada: Member, is_long: bool
+    browser: Browser, stack: Stack, ada: Member, join: Join, is_long: bool
 ) -> None:
     """In the short form each page in one of two looks, in turn."""
     thread = f"/@{ada.username}/p/{await first_post(ada)}"
+    chat = await conversation(ada, join, "See https://example.edu/ or ask @ada")
     paths = ["/home", thread, "/settings/appearance", f"/@{ada.username}"]
-    paths += ["/notifications"]
+    paths += ["/notifications", "/chat", chat]
     paths += ["/explore", "/compose", "/tags/post"] if is_long else []
     async with visiting(browser, stack.issuer) as visit:
         await sign_in(visit, ada)

@@ -108,6 +108,8 @@ OPEN = {
     "POST /auth/verify",
     "POST /auth/verify/resend",
     # Pages, which ask the services with the token of the member's cookie.
+    "GET /chat",
+    "GET /chat/{conversation_id}",
     "GET /compose",
     "GET /explore",
     "GET /home",

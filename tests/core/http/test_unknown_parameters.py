@@ -25,6 +25,8 @@ pytestmark = pytest.mark.filterwarnings(
 
 PAGES = {
     "/",
+    "/chat",
+    "/chat/{conversation_id}",
     "/compose",
     "/dev/mail",
     "/explore",

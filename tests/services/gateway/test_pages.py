@@ -79,7 +79,7 @@ async def test_private_profile_gives_programs_no_preview(
 async def test_members_pages_lead_strangers_to_sign_in_and_are_kept_by_nobody(
     web: httpx.AsyncClient, join: Join
 ) -> None:
-    for path in ("/home", "/compose", "/notifications"):
+    for path in ("/home", "/compose", "/chat", "/notifications"):
         answer = await web.get(path)
         assert answer.status_code == 303
         assert answer.headers["Location"] == f"/login?return_to=%2F{path[1:]}"

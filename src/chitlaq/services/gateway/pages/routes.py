@@ -72,6 +72,20 @@ async def thread(handle: str, post_id: str, request: Asked, state: GatewayState)
     )
 
 
+@get("/chat", is_page=True, include_in_schema=False)
+async def chats(request: Asked, state: GatewayState) -> Response[Any]:
+    return await state.screens.show(request, screens.CHATS)
+
+
+@get("/chat/{conversation_id:str}", is_page=True, include_in_schema=False)
+async def conversation(conversation_id: str, request: Asked, state: GatewayState) -> Response[Any]:
+    try:
+        wanted = UUID(conversation_id)
+    except ValueError:
+        return await state.screens.nothing(request)
+    return await state.screens.show(request, screens.CONVERSATION, conversation=str(wanted))
+
+
 @get("/settings/appearance", is_page=True, include_in_schema=False)
 async def appearance(request: Asked, state: GatewayState) -> Response[Any]:
     return await state.screens.show(request, screens.APPEARANCE)

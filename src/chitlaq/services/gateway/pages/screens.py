@@ -70,6 +70,23 @@ NOTIFICATIONS = Screen(
     {"told": Read(WEBSOCKET, "/notifications?limit=20&filtered={filtered}&cursor={cursor}")},
     is_for_members=True,
 )
+CHATS = Screen(
+    "chat",
+    {
+        "conversations": Read(WEBSOCKET, "/conversations?limit=30"),
+        "requests": Read(WEBSOCKET, "/conversations?folder=requests&limit=30"),
+    },
+    is_for_members=True,
+)
+CONVERSATION = Screen(
+    "conversation",
+    {
+        "conversation": Read(WEBSOCKET, "/conversations/{conversation}"),
+        "messages": Read(WEBSOCKET, "/conversations/{conversation}/messages?limit=50"),
+    },
+    subject="conversation",
+    is_for_members=True,
+)
 THREAD = Screen("thread", {"thread": Read(FEED, "/posts/{post}/thread?limit=20")}, subject="thread")
 
 

@@ -24,6 +24,8 @@ const ROUTES = [
   ["explore", /^\/explore$/],
   ["notifications", /^\/notifications$/, ["filtered", "cursor"]],
   ["compose", /^\/compose$/],
+  ["chat", /^\/chat$/],
+  ["conversation", /^\/chat\/(?<conversation>[^/]+)$/],
   ["tag", /^\/tags\/(?<tag>[^/]+)$/],
   ["profile", /^\/@(?<handle>[^/]+)$/],
   ["thread", /^\/@(?<handle>[^/]+)\/p\/(?<post>[^/]+)$/],

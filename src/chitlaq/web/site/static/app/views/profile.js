@@ -4,6 +4,7 @@ import { ask } from "../api.js";
 import { count, html, t } from "../base.js";
 import { Feed } from "../components/feed.js";
 import { avatar, icon, written } from "../components/parts.js";
+import { go } from "../router.js";
 import { me, say } from "../store.js";
 
 /** @param {Record<string, string>} parameters */
@@ -24,9 +25,9 @@ export function View({ parameters, data, change }) {
   const where = profile.department ? `${profile.department}, ${profile.university}` : profile.university;
   return html`
     <section class="profile">
-      <div class="profile-top">${avatar(profile, 88)}${isOwn
+      <div class="profile-top">${avatar(profile, 88)}<div class="profile-doors">${isOwn
         ? html`<a class="button quiet" href="/settings/appearance">${t("shell.settings")}</a>`
-        : html`<${Follow} profile=${profile} change=${change} />`}</div>
+        : html`<${Message} profile=${profile} /><${Follow} profile=${profile} change=${change} />`}</div></div>
       <h1 tabindex="-1"><bdi>${profile.display_name}</bdi></h1>
       <p class="handle">${`@${profile.username}`}${profile.follows_you && html`<span class="follows">${t("profile.follows-you")}</span>`}</p>
       ${profile.bio && html`<div class="text" dir="auto">${written(profile.bio)}</div>`}
@@ -37,6 +38,19 @@ export function View({ parameters, data, change }) {
       ? html`<p class="note">${icon("lock")}${t("profile.private")}</p>`
       : html`<${Feed} page=${data.posts} path=${`${path(parameters)}/posts?limit=20`} empty=${t("profile.empty")} onMore=${(/** @type {any} */ posts) => change({ posts })} />`}
   `;
+}
+
+/** Opens the conversation with a member, or begins it. @param {{profile: any}} properties */
+function Message({ profile }) {
+  const open = async () => {
+    try {
+      const { id } = await ask("POST", "/api/conversations", { kind: "direct", members: [profile.username] });
+      await go(`/chat/${id}`);
+    } catch (problem) {
+      say(problem);
+    }
+  };
+  return html`<button class="quiet" type="button" onClick=${open}>${t("chat.message")}</button>`;
 }
 
 /** @param {{profile: any, change: (some: any) => void}} properties */
