@@ -130,8 +130,8 @@ WHERE o.post_id = ANY ($1::uuid[])
 ORDER BY o.post_id, o.position;
 
 -- name: media_to_collect
--- Pictures whose files are to be deleted: deleted, of nobody, or in no post, message, group or draft within a day. Nobody can
--- use one from now on. Indexes: media_to_collect, drafts_by_member.
+-- Pictures whose files are to be deleted: deleted, of nobody, or in no post, message, group or draft within a day.
+-- Nobody can use one from now on. Indexes: media_to_collect, drafts_by_member.
 WITH chosen AS (
     SELECT m.id FROM feed.media m
     WHERE m.deleted_at IS NOT NULL OR m.owner_id IS NULL

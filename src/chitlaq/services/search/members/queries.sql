@@ -33,7 +33,8 @@ WHERE w.uses > 0 GROUP BY 1 HAVING sum(w.uses) > $1;
 
 -- name: members_matching (prepared)
 -- Members that have a token of each of three groups ($3 to $5; one may be alone), at most $2, as `search.candidates`
--- finds them; of these, whom the viewer $1 may find, the best match first: for each group, whether it is the word itself ($11 to $13: patterns
+-- finds them; of these, whom the viewer $1 may find, the best match first: for each group,
+-- whether it is the word itself ($11 to $13: patterns
 -- of the name), begins with it ($8 to $10), or is an edit apart ($14 to $16); the whole name or username ($17, $18); then
 -- closeness and fame. Groups that repeat one have nulls there. Who has one of the tokens $21 is ranked in any case.
 SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university, r.score, r.found, r.is_cut
