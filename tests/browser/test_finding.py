@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,52 @@ async def test_notifications_are_counted_until_they_are_read(
         await expect(page.locator("main")).to_contain_text("Nothing is kept apart.")
     told = (await ada.get("/api/notifications")).json()
     assert (told["unread"], told["unseen"]) == (0, 0)
+
+
+async def test_search_finds_with_scripts_and_without(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    ada, bob = await join(), await join()
+    word = f"w{bob.username}"
+    await bob.patch("/api/users/me", {"display_name": f"Bob {word}"})
+    post = await bob.write(f"Meet me, <b>{word}</b>! #t{word}")
+    messages = f"/search?q={word}&type=messages"
+    async with visiting(browser, stack.issuer, java_script_enabled=False) as visit:
+        page = visit.page
+        await visit.open("/search")
+        box = page.get_by_label("Search for people")
+        await box.fill(word)
+        await page.get_by_role("button", name="Search").click()
+        await expect(page.locator("main")).to_contain_text(f"Bob {word}")
+        await page.get_by_role("link", name="Posts").click()
+        await expect(page.locator("mark").first).to_have_text(word)
+        assert await page.get_by_role("link", name="Messages").count() == 0
+        await visit.open(messages)
+        await expect(page).to_have_url(re.compile("/login.return_to=.*type%3Dmessages"))
+        await visit.open(f"/search?q={word} -from:&type=posts")
+        await expect(page.locator("main")).to_contain_text("has no value")
+    async with visiting(browser, stack.issuer) as visit:
+        page = visit.page
+        await sign_in(visit, ada)
+        await open_ready(visit, "/home")
+        await page.get_by_role("link", name="Search").click()
+        box = page.get_by_role("combobox")
+        await box.press_sequentially(word[:-1])
+        await expect(page.get_by_role("option", name=f"Bob {word}")).to_be_visible()
+        await box.press("ArrowDown")
+        await expect(box).to_have_attribute("aria-activedescendant", "suggestion-0")
+        await box.press("Escape")
+        await expect(page.get_by_role("listbox")).to_be_hidden()
+        await box.fill(word)
+        await box.press("Enter")
+        await expect(page.get_by_text("1 result", exact=True)).to_be_visible()
+        await page.get_by_role("link", name="Tags").click()
+        await expect(page.get_by_role("link", name=f"#t{word}")).to_have_count(0)
+        await page.get_by_role("link", name="Posts").click()
+        await page.locator("a.snippet").click()
+        await page.wait_for_url(f"**/p/{post['id']}")
 
 
 def test_each_kind_of_notification_has_its_words() -> None:

@@ -134,6 +134,8 @@ async def test_scripts_make_the_very_nodes_that_the_server_writes(
         "/compose",
         "/tags/post",
         "/notifications",
+        "/search",
+        *(f"/search?q={text}" for text in ("member", "line%20-from:&type=posts", "pos&type=tags")),
         f"/@{ada.username}",
         thread,
     ]
@@ -167,7 +169,8 @@ async def test_scripts_make_the_very_nodes_of_the_chat(
         visiting(browser, stack.issuer, 1400, "light", java_script_enabled=False) as read,
         visiting(browser, stack.issuer, 1400, "light") as used,
     ):
-        await compare(read, used, grace, "/chat", f"/@{(await join()).username}", chat)
+        search = "/search?q=alert&type=messages"
+        await compare(read, used, grace, "/chat", search, f"/@{(await join()).username}", chat)
         said = await used.page.locator("main").inner_text()
         for text in HOSTILE[:7]:
             assert text in said
@@ -214,7 +217,7 @@ async def test_members_pages_are_accessible_in_every_language_and_colour(
     thread = f"/@{ada.username}/p/{await first_post(ada)}"
     chat = await conversation(ada, join, "See https://example.edu/ or ask @ada")
     paths = ["/home", thread, "/settings/appearance", f"/@{ada.username}"]
-    paths += ["/notifications", "/chat", chat]
+    paths += ["/notifications", "/chat", chat, "/search?q=post&type=posts"]
     paths += ["/explore", "/compose", "/tags/post"] if is_long else []
     async with visiting(browser, stack.issuer) as visit:
         await sign_in(visit, ada)

@@ -116,6 +116,7 @@ OPEN = {
     "GET /join",
     "GET /login",
     "GET /notifications",
+    "GET /search",
     "GET /settings/appearance",
     "GET /tags/{tag}",
     "GET /{handle}",

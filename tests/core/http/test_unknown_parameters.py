@@ -35,6 +35,7 @@ PAGES = {
     "/login",
     "/logout",
     "/notifications",
+    "/search",
     "/settings/appearance",
     "/tags/{tag}",
     "/@{handle}",

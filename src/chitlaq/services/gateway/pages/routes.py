@@ -40,6 +40,21 @@ async def explore(request: Asked, state: GatewayState) -> Response[Any]:
     return await state.screens.show(request, screens.EXPLORE)
 
 
+@get("/search", is_page=True, is_site=True, include_in_schema=False)
+async def search(request: Asked, state: GatewayState) -> Response[Any]:
+    asked = request.query_params
+    kind = asked.get("type", "members")
+    kind = kind if kind in screens.SEARCHES else "members"
+    text = asked.get("q", "").strip()[: screens.MOST_LETTERS]
+    return await state.screens.show(
+        request,
+        screens.SEARCHES[kind] if text else screens.NOT_YET_SEARCHED,
+        q=text,
+        type=kind,
+        cursor=asked.get("cursor", ""),
+    )
+
+
 @get("/notifications", is_page=True, include_in_schema=False)
 async def notifications(request: Asked, state: GatewayState) -> Response[Any]:
     asked = request.query_params

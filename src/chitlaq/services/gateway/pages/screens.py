@@ -23,6 +23,7 @@ from chitlaq.web.site.posts import encoded
 
 FEED = "feed-service"
 WEBSOCKET = "websocket"
+SEARCH = "search-service"
 SHELL = {
     "me": Read(FEED, "/users/me"),
     "counts": Read(WEBSOCKET, "/notifications?limit=1"),
@@ -65,6 +66,19 @@ PROFILE = Screen(
     subject="profile",
 )
 APPEARANCE = Screen("appearance")
+MOST_LETTERS = 100
+"""Of what is searched for."""
+NOT_YET_SEARCHED = Screen("search")
+SEARCHES = {
+    kind: Screen("search", {"found": Read(SEARCH, path)}, is_for_members=kind == "messages")
+    for kind, path in {
+        "members": "/search/users?q={q}&limit=20&cursor={cursor}",
+        "posts": "/search/posts?q={q}&limit=20&cursor={cursor}",
+        "tags": "/search/tags?q={q}&limit=20",
+        "messages": "/search/messages?q={q}&limit=20&cursor={cursor}",
+    }.items()
+}
+"""By what is searched for."""
 NOTIFICATIONS = Screen(
     "notifications",
     {"told": Read(WEBSOCKET, "/notifications?limit=20&filtered={filtered}&cursor={cursor}")},

@@ -52,8 +52,8 @@ export async function ask(method, path, body, headers = {}) {
   );
 }
 
-/** Ask without a second try. @param {string} path @param {{method: string, body?: unknown, headers?: Record<string, string>}} asked */
-export async function send(path, { method, body, headers = {} }) {
+/** Ask without a second try. @param {string} path @param {{method: string, body?: unknown, headers?: Record<string, string>, signal?: AbortSignal}} asked */
+export async function send(path, { method, body, headers = {}, signal }) {
   const isJson = body !== undefined;
   try {
     return await fetch(path, {
@@ -64,6 +64,7 @@ export async function send(path, { method, body, headers = {} }) {
         ...headers,
       },
       body: isJson ? JSON.stringify(body) : undefined,
+      signal,
     });
   } catch {
     throw new Problem(0, {});

@@ -22,6 +22,7 @@ import { learn } from "./store.js";
 const ROUTES = [
   ["home", /^\/home$/],
   ["explore", /^\/explore$/],
+  ["search", /^\/search$/, ["q", "type", "cursor"]],
   ["notifications", /^\/notifications$/, ["filtered", "cursor"]],
   ["compose", /^\/compose$/],
   ["chat", /^\/chat$/],

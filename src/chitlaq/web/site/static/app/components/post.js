@@ -50,8 +50,8 @@ export function addressOf(post) {
   return `/@${post.author.username}/p/${post.id}`;
 }
 
-/** @param {any} post @param {string} key */
-function author(post, key) {
+/** Who wrote a post, and when. @param {any} post @param {string} key */
+export function author(post, key) {
   return html`
     <a class="author" href=${`/@${post.author.username}`} id=${key ? `${key}-author` : undefined}><bdi class="name">${post.author.display_name}</bdi><span class="handle">${`@${post.author.username}`}</span></a>
     <a class="time" href=${addressOf(post)} id=${key ? `${key}-time` : undefined}><${Time} at=${post.created_at} /></a>
