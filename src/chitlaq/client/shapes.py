@@ -233,7 +233,8 @@ class Participant(Person, frozen=True, kw_only=True):
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation; ``role``, ``state`` and settings are one's own.
 
-    ``unread`` is what others wrote after ``read_seq``, of the latest 200 messages.
+    ``unread`` is what others wrote after ``read_seq``, of the latest 200 messages; ``last`` is the
+    latest that one may see.
     """
 
     id: UUID
@@ -250,6 +251,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     read_seq: int
     unread: int
+    last: Message | None
     muted_until: datetime | None
     archived: bool
     pinned: bool

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 from uuid import uuid4
 
 import httpx
@@ -18,8 +18,11 @@ from litestar.testing import AsyncTestClient
 from chitlaq.core.http import cookies
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.core.languages import LANGUAGES
 from chitlaq.services.gateway.pages import routes
 from chitlaq.services.gateway.pages.screens import Screens
+from chitlaq.services.websocket.chat.schemas import Event
+from chitlaq.web.site.pages import shared_words
 from tests.conftest import Member, Stack
 
 Join = Callable[[], Awaitable[Member]]
@@ -107,3 +110,9 @@ async def test_page_comes_without_the_parts_of_a_service_that_is_away(tmp_path: 
         assert (page.status_code, "cannot be shown" in page.text) == (200, True)
         page = await client.get("/home", headers={"Cookie": f"{cookies.ACCESS}=x"})
         assert (page.status_code, '"posts":null' in page.text) == (200, True)
+
+
+def test_each_line_of_a_conversations_history_has_words() -> None:
+    for language in LANGUAGES:
+        words = shared_words(language)
+        assert {f"chat.event.{one}" for one in get_args(Event)} <= words.keys()

@@ -19,7 +19,7 @@ from chitlaq.services.websocket.chat.schemas import (
     Participant,
     Privacy,
 )
-from chitlaq.services.websocket.chat.stored import picture
+from chitlaq.services.websocket.chat.stored import Stored, picture
 
 
 async def begin(
@@ -116,10 +116,15 @@ async def _complete(database: Database, member: UUID, rows: Sequence[object]) ->
     for row in await database.rows("participants", list(found), member):
         conversation_id, *columns = row
         found[conversation_id].append(Participant(*columns))
+    last = {
+        row["conversation_id"]: Stored.of(row).seen_by(member)
+        for row in await database.rows("last_messages", member, list(found))
+    }
     return [
         Conversation(
             **dict(row) | {"picture": picture(row["picture"])},  # type: ignore[call-overload, index]
             members=found[row["id"]],  # type: ignore[index]
+            last=last.get(row["id"]),  # type: ignore[index]
         )
         for row in rows
     ]

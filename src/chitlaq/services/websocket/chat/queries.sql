@@ -328,6 +328,15 @@ WHERE $2::uuid IS NULL
 ORDER BY p.pinned DESC, p.last_at DESC, c.id DESC
 OFFSET $3 LIMIT $4;
 
+-- name: last_messages
+-- The latest message of each of these conversations ($2) that the member $1 may read, as `messages_named`.
+SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id, m.text, m.sent_at, m.edited_at, m.deleted,
+       m.reply_to, m.event, m.subject, m.username, m.display_name, m.avatar_url, m.reactions, m.folded_for, m.media
+FROM websocket.participants p
+JOIN websocket.conversations c ON c.id = p.conversation_id
+JOIN websocket.complete_messages m ON m.conversation_id = c.id AND m.seq = c.last_seq
+WHERE p.account_id = $1 AND c.id = ANY ($2::uuid[]) AND p.state IN ('joined', 'requested') AND m.seq > p.after_seq;
+
 -- name: participants
 -- Who takes part in these conversations, in the order in which they came, as the member $2 sees it. How far
 -- somebody has read is seen by who shows it, too, as of `marker_audience`. A request that was declined looks like one

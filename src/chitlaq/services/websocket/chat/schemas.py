@@ -160,8 +160,9 @@ class Participant(Person, frozen=True):
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation as one who takes part sees it: ``role``, ``state`` and settings are the reader's own.
 
-    ``unread`` is what others wrote after ``read_seq``, among the latest 200 messages. ``version`` grows when
-    somebody comes or goes, or a setting changes.
+    ``unread`` is what others wrote after ``read_seq``, among the latest 200 messages; ``last`` is the
+    latest message that the reader may see. ``version`` grows when somebody comes or goes, or a setting
+    changes.
     """
 
     id: UUID
@@ -178,6 +179,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     read_seq: int
     unread: int
+    last: Message | None
     muted_until: datetime | None
     archived: bool
     pinned: bool

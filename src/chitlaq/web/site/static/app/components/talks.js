@@ -5,6 +5,8 @@ import { count, files, html, number, t } from "../base.js";
 import { me, say } from "../store.js";
 import { Time, avatar, icon, written } from "./parts.js";
 
+const LINE = 140;
+
 /** Load the chat's own style, for those who come from another screen. */
 export function styled() {
   const href = `${files}chat.css`;
@@ -27,14 +29,23 @@ export function titleOf(one) {
 /** @param {any} one */
 export function face(one) {
   const [other] = others(one);
-  return one.kind === "direct" && other
-    ? avatar(other)
+  if (one.kind === "direct" && other) return avatar(other);
+  return one.picture
+    ? html`<img class="avatar" src=${one.picture.url} alt="" width="44" height="44" loading="lazy" decoding="async" />`
     : html`<span class="avatar hue-7" aria-hidden="true">${icon("users")}</span>`;
+}
+
+/** What was said last, in one line. @param {any} last @param {boolean} isGroup */
+function line(last, isGroup) {
+  if (last.event) return `${nameOf(last)} ${t(`chat.event.${last.event}`)} ${last.text || last.subject || ""}`;
+  const by = isOwn(last) ? `${t("chat.own")}: ` : isGroup ? `${nameOf(last)}: ` : "";
+  if (last.deleted || last.folded) return by + t(last.deleted ? "chat.gone" : "chat.folded");
+  return by + ([...last.text].slice(0, LINE).join("") || t("chat.picture"));
 }
 
 /** A conversation in a list. @param {{one: any, onAnswer?: () => void}} properties */
 export function Row({ one, onAnswer }) {
-  const inside = html`${face(one)}<bdi class="talk-name">${titleOf(one)}</bdi><${Time} at=${one.last_at} />${one.unread > 0 && html`<span class="unread"><span aria-hidden="true">${number(one.unread)}</span><span class="hidden">${count("chat.unread", one.unread)}</span></span>`}`;
+  const inside = html`${face(one)}<bdi class="talk-name">${titleOf(one)}</bdi><${Time} at=${one.last_at} /><span class="talk-last" dir="auto">${one.last && line(one.last, one.kind === "group")}</span>${one.unread > 0 && html`<span class="unread"><span aria-hidden="true">${number(one.unread)}</span><span class="hidden">${count("chat.unread", one.unread)}</span></span>`}`;
   return html`<li>${one.state === "invited"
     ? html`<div class="talk">${inside}</div>`
     : html`<a class=${one.unread ? "talk new" : "talk"} href=${`/chat/${one.id}`}>${inside}</a>`}${onAnswer && html`<${Answer} one=${one} onDone=${onAnswer} />`}</li>`;
