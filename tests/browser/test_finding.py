@@ -11,6 +11,9 @@ from chitlaq.web.site.pages import shared_words
 from tests.browser.conftest import visiting
 from tests.browser.members import open_ready, sign_in
 from tests.conftest import Member, Stack, eventually
+from tests.services.auth.test_roles import granted
+from tests.services.websocket.notifications.test_announcements import a_department, announced
+from tests.services.websocket.notifications.test_announcements import banners as shown_banners
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -24,6 +27,9 @@ async def test_notifications_are_counted_until_they_are_read(
     from playwright.async_api import expect
 
     ada, *others = [await join() for _ in range(4)]
+    moderator = await granted(stack, others[2], "moderator")
+    text = "The library closes early."
+    await announced(moderator, text, **await a_department(stack, ada.id))
     post = await ada.write("Who comes along?")
     for one in others:
         await one.put(f"/api/posts/{post['id']}/like")
@@ -31,7 +37,9 @@ async def test_notifications_are_counted_until_they_are_read(
 
     async def is_told() -> bool:
         found = (await ada.get("/api/notifications")).json()["items"]
-        return {(one["kind"], one["count"]) for one in found} == {("like", 3), ("follow", 1)}
+        return {(one["kind"], one["count"]) for one in found} == {
+            ("like", 3), ("follow", 1), ("announcement", 1),
+        }  # fmt: skip
 
     await eventually(is_told)
     async with visiting(browser, stack.issuer) as visit:
@@ -39,19 +47,24 @@ async def test_notifications_are_counted_until_they_are_read(
         await sign_in(visit, ada)
         await open_ready(visit, "/home")
         link = page.get_by_role("link", name="Notifications")
-        await expect(link).to_contain_text("2 unread")
+        await expect(link).to_contain_text("3 unread")
         await link.click()
         liked = page.get_by_role("link", name="and 2 others liked your post")
         await expect(liked).to_contain_text("Who comes along?")
-        await expect(page.locator("li.unread")).to_have_count(2)
+        await expect(page.locator("li.unread")).to_have_count(3)
         await page.get_by_role("button", name="Mark all as read").click()
         await expect(link).not_to_contain_text("unread")
         await expect(page.locator("li.unread")).to_have_count(0)
         await liked.click()
         await page.wait_for_url(f"**/p/{post['id']}")
+        banners = page.get_by_role("complementary", name="Announcements")
+        await expect(banners).to_contain_text(text)
+        await banners.get_by_role("button", name="Dismiss").click()
+        await expect(banners).to_have_count(0)
         await page.go_back()
         await page.get_by_role("link", name="From people whom you do not follow").click()
         await expect(page.locator("main")).to_contain_text("Nothing is kept apart.")
+    assert await shown_banners(ada) == []
     told = (await ada.get("/api/notifications")).json()
     assert (told["unread"], told["unseen"]) == (0, 0)
 
