@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 Join = Callable[[], Awaitable[Member]]
 
 
+KEEP_SOCKETS = """
+    window.sockets = [];
+    window.WebSocket = class extends WebSocket {
+        constructor(...given) { super(...given); window.sockets.push(this); }
+    };
+"""
+
+
 async def write(page: Page, text: str) -> None:
     await page.get_by_label("Write a message").fill(text)
     await page.get_by_role("button", name="Send").click()
@@ -34,6 +42,7 @@ async def test_two_members_write_to_each_other_and_keep_what_they_wrote(
     ):
         await sign_in(first, ada)
         await sign_in(second, grace)
+        await first.page.add_init_script(KEEP_SOCKETS)
         await open_ready(first, f"/@{grace.username}")
         await first.page.get_by_role("button", name="Message").click()
         await first.page.wait_for_url("**/chat/*")
@@ -57,6 +66,12 @@ async def test_two_members_write_to_each_other_and_keep_what_they_wrote(
 
         await eventually(is_read)
 
+        # What is missed while the connection is lost comes when it is back.
+        await first.page.evaluate("sockets.at(-1).close()")
+        sent = {"text": "It runs", "client_id": "missed"}
+        await grace.post(f"/api/conversations{path[5:]}/messages", sent)
+        await expect(first.page.get_by_role("log")).to_contain_text("It runs")
+
         # What does not get through says so, and arrives once when it is tried again.
         await first.page.context.set_offline(True)
         await write(first.page, "Lost?")
@@ -68,7 +83,7 @@ async def test_two_members_write_to_each_other_and_keep_what_they_wrote(
         for visit in (first, second):
             await open_ready(visit, path)
             said = await visit.page.locator(".message .text").all_inner_texts()
-            assert said == ["Hello Grace", "Hello Ada", "How is the compiler?", "Lost?"]
+            assert said == ["Hello Grace", "Hello Ada", "How is the compiler?", "It runs", "Lost?"]
         first.complaints[:] = [one for one in first.complaints if "ERR_INTERNET" not in one]
 
 
