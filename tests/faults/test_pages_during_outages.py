@@ -76,8 +76,8 @@ async def observers_watch(stack: Stack) -> None:
     """Wait until Prometheus and Alertmanager work, and the Watchdog has arrived."""
 
     async def has_arrived() -> bool:
-        names = {one["name"] for one in stack.json("alerts", "--active")}
-        return "Watchdog" in names
+        firing = {one["name"] for one in stack.json("alerts") if one["ended_at"] is None}
+        return "Watchdog" in firing
 
     await eventually(has_arrived, 180)
 
