@@ -78,6 +78,8 @@ async def test_search_finds_with_scripts_and_without(
     word = f"w{bob.username}"
     await bob.patch("/api/users/me", {"display_name": f"Bob {word}"})
     post = await bob.write(f"Meet me, <b>{word}</b>! #t{word}")
+    for place in range(20):
+        await bob.write(f"{word} {place}")
     messages = f"/search?q={word}&type=messages"
     async with visiting(browser, stack.issuer, java_script_enabled=False) as visit:
         page = visit.page
@@ -88,6 +90,10 @@ async def test_search_finds_with_scripts_and_without(
         await expect(page.locator("main")).to_contain_text(f"Bob {word}")
         await page.get_by_role("link", name="Posts").click()
         await expect(page.locator("mark").first).to_have_text(word)
+        hits = page.locator("a.snippet")
+        await expect(hits).to_have_count(20)
+        await page.get_by_role("link", name="Show more").click()
+        await expect(hits).to_have_count(1)
         assert await page.get_by_role("link", name="Messages").count() == 0
         await visit.open(messages)
         await expect(page).to_have_url(re.compile("/login.return_to=.*type%3Dmessages"))
@@ -111,8 +117,14 @@ async def test_search_finds_with_scripts_and_without(
         await page.get_by_role("link", name="Tags").click()
         await expect(page.get_by_role("link", name=f"#t{word}")).to_have_count(0)
         await page.get_by_role("link", name="Posts").click()
-        await page.locator("a.snippet").click()
+        await expect(page.get_by_text("21 results", exact=True)).to_be_visible()
+        hits = page.locator("a.snippet")
+        await page.get_by_role("link", name="Show more").click()
+        await expect(hits).to_have_count(21)
+        await hits.filter(has_text="Meet me").click()
         await page.wait_for_url(f"**/p/{post['id']}")
+        await page.go_back()
+        await expect(hits).to_have_count(21)
 
 
 def test_each_kind_of_notification_has_its_words() -> None:
