@@ -94,6 +94,10 @@ async def test_search_finds_with_scripts_and_without(
         await expect(hits).to_have_count(20)
         await page.get_by_role("link", name="Show more").click()
         await expect(hits).to_have_count(1)
+        await page.get_by_role("link", name="Türkçe").click()
+        await expect(page.get_by_label("Kişi, gönderi")).to_have_value(word)
+        await expect(hits).to_have_count(1)
+        await page.context.clear_cookies()
         assert await page.get_by_role("link", name="Messages").count() == 0
         await visit.open(messages)
         await expect(page).to_have_url(re.compile("/login.return_to=.*type%3Dmessages"))
@@ -104,6 +108,8 @@ async def test_search_finds_with_scripts_and_without(
         await sign_in(visit, ada)
         await open_ready(visit, "/home")
         await page.get_by_role("link", name="Search").click()
+        # Who follows a link is at the heading of the next screen.
+        await expect(page.locator("h1")).to_be_focused()
         box = page.get_by_role("combobox")
         await box.press_sequentially(word[:-1])
         await expect(page.get_by_role("option", name=f"Bob {word}")).to_be_visible()

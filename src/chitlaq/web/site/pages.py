@@ -89,7 +89,10 @@ class SitePages(Pages):
         others = []
         # Elsewhere the address is that of a step, which cannot be taken again.
         if "is_site" in request.route_handler.opt:
-            asked = {"token": values["token"]} if values.get("token") else {}
+            # What a page was asked for; what it does not know is not repeated.
+            known = values.get("parameters", {})
+            asked = {name: one for name, one in known.items() if name in request.query_params}
+            asked |= {"token": values["token"]} if values.get("token") else {}
             others = [
                 {
                     "language": one,
