@@ -27,7 +27,7 @@ async def test_notifications_are_counted_until_they_are_read(
     from playwright.async_api import expect
 
     ada, *others = [await join() for _ in range(4)]
-    moderator = await granted(stack, others[2], "moderator")
+    moderator = await granted(stack, await join(), "moderator")
     text = "The library closes early."
     await announced(moderator, text, **await a_department(stack, ada.id))
     post = await ada.write("Who comes along?")
