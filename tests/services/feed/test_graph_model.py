@@ -203,7 +203,9 @@ async def compare(crowd: Crowd, who: list[Someone], model: Model) -> None:
                 assert found == wanted_names, f"{viewer} reads {direction} of {other}"
 
 
-@pytest.mark.parametrize("examples", [5, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "examples", [5, pytest.param(300, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+)
 def test_members_see_what_the_model_says_after_any_sequence(stack: Stack, examples: int) -> None:
     @settings(
         max_examples=examples, deadline=None, derandomize=examples < 100, database=None,
