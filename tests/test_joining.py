@@ -14,7 +14,8 @@ OF_REGISTERING = {"auth.registrations", "auth.registration_links", "mail.message
 CHANGES = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
     r"|\d{4}-\d\d-\d\dT[\d:.+]+|\\\\x[0-9a-f]{64}|\$argon2id\S+"
-    r"|(?<=\"tokens\": )\[[^]]*\]|(?<=\"id\": )\d+|(?<=\"username_skeleton\": )\"\w+\""
+    r"|(?<=\"tokens\": )\[[^]]*\]|(?<=\"keys\": )\[[^]]*\]|(?<=\"whole\": )-?\d+|(?<=\"username\": )-?\d+"
+    r"|(?<=\"id\": )\d+|(?<=\"username_skeleton\": )\"\w+\""
 )
 
 

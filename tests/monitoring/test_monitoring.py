@@ -370,10 +370,10 @@ async def test_alert_reaches_the_history_through_alertmanager(monitored: Stack) 
     await observers_are_healthy(monitored)
 
     async def watchdog_is_kept() -> bool:
-        alerts = await asyncio.to_thread(monitored.json, "alerts", "--active")
-        return any(alert["name"] == "Watchdog" for alert in alerts)
+        alerts = await asyncio.to_thread(monitored.json, "alerts")
+        return any(alert["name"] == "Watchdog" and alert["ended_at"] is None for alert in alerts)
 
-    await eventually(watchdog_is_kept)
+    await eventually(watchdog_is_kept, 180)
 
 
 async def test_without_the_observers_everything_else_runs_and_reports_them_missing() -> None:

@@ -82,9 +82,11 @@ CREATE FUNCTION search.follow_message() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
 AS $$
 BEGIN
+    -- Who deletes an account takes its conversations along: then the message is no longer there.
     INSERT INTO websocket.message_words (conversation_id, seq, message_id, words)
-    VALUES (NEW.conversation_id, NEW.seq, NEW.id,
-            CASE WHEN NEW.deleted_at IS NULL THEN search.message_vector(NEW) ELSE '' END)
+    SELECT NEW.conversation_id, NEW.seq, NEW.id,
+           CASE WHEN NEW.deleted_at IS NULL THEN search.message_vector(NEW) ELSE '' END
+    FROM websocket.messages m WHERE m.conversation_id = NEW.conversation_id AND m.seq = NEW.seq
     ON CONFLICT (conversation_id, seq) DO UPDATE SET words = excluded.words;
     RETURN NULL;
 END

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import pytest
 
-from chitlaq.monitoring.alerts import registry, routing, slos
+from chitlaq.monitoring.alerts import databases, registry, routing, slos
 from chitlaq.monitoring.alerts.alert import Alert, absent, fires, silent, steady
 from tests.conftest import eventually
 from tests.monitoring.alerts import promtool as cases
@@ -46,7 +46,8 @@ def test_prometheus_reads_the_rules(promtool: str, tmp_path: Path) -> None:
     path = tmp_path / "rules.yml"
     path.write_bytes(registry.rule_groups())
     said = run(promtool, "check", "rules", path)
-    count = len(registry.alerts()) + len(slos.recording_rules())
+    recorded = [*slos.recording_rules(), *databases.recording_rules()]
+    count = len(registry.alerts()) + len(recorded)
     assert f"{count} rules found" in said
 
 

@@ -112,10 +112,10 @@ class Record(msgspec.Struct, frozen=True):
 
     @property
     def last_failure(self) -> ProofResult | None:
-        """That its files are lost, or the latest of the last verification and the last drill that failed."""
-        if self.lost:
-            return ProofResult(datetime.now(UTC), False, self.lost, 0.0)
+        """The latest of the last verification and the last drill that failed, or that its files are lost."""
         failed = [one for one in (self.verified, self.drilled) if one and not one.is_good]
+        if self.lost and not failed:
+            return ProofResult(datetime.now(UTC), False, self.lost, 0.0)
         return max(failed, key=lambda one: one.at, default=None)
 
 

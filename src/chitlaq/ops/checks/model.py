@@ -122,32 +122,34 @@ def outcome(
 ) -> CheckOutcome:
     """Return an outcome whose verdict is that of its worst value, and at least `least`.
 
-    The summary says why: values beyond their limits are added, unless it has their figures already.
+    The summary says why: values beyond their limits are added, unless it has their names or figures already.
     """
     values = values or {}
     verdict = worst((least, *(value.verdict for value in values.values())))
     if verdict is not least:
-        said = [_beyond(name, one) for name, one in values.items() if one.verdict is verdict]
-        if not any(_names(summary, figure) for figure, _ in said):
-            summary = "; ".join((summary, *(why for _, why in said[:NAMED_VALUES])))
+        beyond = {name: one for name, one in values.items() if one.verdict is verdict}
+        figures = (quantity(one.value, one.unit) for one in beyond.values())
+        if not any(_names(summary, one) for one in (*beyond, *figures)):
+            said = [_beyond(name, one) for name, one in beyond.items()]
+            summary = "; ".join((summary, *said[:NAMED_VALUES]))
     return CheckOutcome(verdict, summary, values, list(evidence))
 
 
-def _names(summary: str, figure: str) -> bool:
-    """Whether a summary has a figure, and not as a part of another one."""
-    return re.search(rf"(?<![\d.,]){re.escape(figure)}(?!\d)", summary) is not None
+def _names(summary: str, wanted: str) -> bool:
+    """Whether a summary has a name or a figure, and not as a part of another one."""
+    return re.search(rf"(?<![\w.,]){re.escape(wanted)}(?!\w)", summary) is not None
 
 
-def _beyond(name: str, value: Value) -> tuple[str, str]:
-    """A value's figure, and what it says with its name and limit."""
+def _beyond(name: str, value: Value) -> str:
+    """``answer 1.5 s (WARNING from 1 s)``."""
     limit = value.critical if value.verdict is Verdict.CRITICAL else value.warning
     assert value.warning is not None
     assert value.critical is not None
     assert limit is not None
     side = "from" if value.warning <= value.critical else "up to"
-    figure = quantity(value.value, value.unit)
-    what = f"{name.replace('_', ' ')} {figure}"
-    return figure, f"{what} ({value.verdict} {side} {quantity(limit, value.unit)})"
+    what = name.replace("_", " ") if name.isidentifier() else name
+    figure, bound = quantity(value.value, value.unit), quantity(limit, value.unit)
+    return f"{what} {figure} ({value.verdict} {side} {bound})"
 
 
 Judge = Callable[["SystemView"], Awaitable[CheckOutcome]]
