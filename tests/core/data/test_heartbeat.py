@@ -71,3 +71,16 @@ async def test_beats_are_rows_of_their_own_process(stack: Stack) -> None:
     for service in ("auth", "feed", "search", "websocket"):
         name = "websocket" if service == "websocket" else f"{service}-service"
         assert (f"chitlaq_{service}", shown[name]["pid"]) in [tuple(row) for row in rows]
+
+
+async def test_rows_of_processes_that_are_gone_do_not_pile_up(stack: Stack) -> None:
+    await stack.sql(
+        "INSERT INTO health.heartbeats (role, process, at)"
+        " VALUES ('chitlaq_feed', 999999, now() - interval '2 hours')"
+    )
+
+    async def is_gone() -> bool:
+        await health(stack)
+        return not await stack.sql("SELECT FROM health.heartbeats WHERE process = 999999")
+
+    await eventually(is_gone)

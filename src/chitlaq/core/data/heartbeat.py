@@ -32,7 +32,9 @@ _SPILL = (
 )
 _BEAT = (
     "INSERT INTO health.heartbeats (role, process) VALUES (current_user, {process})"
-    " ON CONFLICT (role, process) DO UPDATE SET at = excluded.at"
+    " ON CONFLICT (role, process) DO UPDATE SET at = excluded.at;"
+    # Of processes that are gone.
+    " DELETE FROM health.heartbeats WHERE at < now() - interval '1 hour'"
 )
 
 log = logs.get("heartbeat")
