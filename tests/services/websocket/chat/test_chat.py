@@ -16,6 +16,7 @@ from tests.services.websocket.chat.talking import (
     conversation,
     history,
     received,
+    say,
     send,
 )
 from tests.services.websocket.test_websocket import signed_in, url
@@ -151,3 +152,32 @@ async def test_unread_is_what_others_wrote_after_the_read_marker(join: Join) -> 
     assert await unread(ben) == 1
     await ben.post(f"/api/conversations/{found['id']}/read", {"seq": 0})
     assert await unread(ben) == 1
+
+
+async def test_member_marks_messages_unread_and_counts_the_conversations(join: Join) -> None:
+    ada, ben, eve = [await join() for _ in range(3)]
+    found = await conversation(ada, ben)
+    path = f"/api/conversations/{found['id']}"
+
+    async def totals() -> dict[str, int]:
+        counted: dict[str, int] = (await ben.get("/api/conversations/unread")).json()
+        return counted
+
+    assert await totals() == {"conversations": 0, "requests": 0}
+    for text in ("1", "2", "3"):
+        await say(ada, found["id"], text)
+    # Who does not follow the writer is asked.
+    asked = await conversation(eve, ben, strangers=True)
+    await say(eve, asked["id"], "hello")
+    assert await totals() == {"conversations": 1, "requests": 1}
+    await ben.post(f"{path}/read", {"seq": 3})
+    assert (await totals())["conversations"] == 0
+    assert (await ben.post(f"{path}/unread", {"seq": 2})).status_code == 204
+    one = (await ben.get(path)).json()
+    assert (one["read_seq"], one["unread"]) == (1, 2)
+    # It moves back alone, and to no less than before.
+    await ben.post(f"{path}/unread", {"seq": 3})
+    assert (await ben.get(path)).json()["read_seq"] == 1
+    assert (await totals())["conversations"] == 1
+    await ben.patch(path, {"muted_until": "2099-01-01T00:00:00Z"})
+    assert (await totals())["conversations"] == 0

@@ -54,13 +54,14 @@ ROUTES: dict[tuple[str, str], tuple[int, ...]] = {
     ("DELETE", REACTION): (204, 204, 204, 404, 404, 404, 404, 403, 404, 401, 401),
     ("DELETE", MESSAGE): (403, 403, 204, 404, 404, 404, 404, 403, 404, 401, 401),
     ("POST", ONE + "/read"): (204, 204, 204, 404, 404, 404, 204, 204, 404, 401, 401),
+    ("POST", ONE + "/unread"): (204, 204, 204, 404, 404, 404, 204, 204, 404, 401, 401),
     ("POST", ONE + "/messages"): (201, 201, 201, 404, 404, 404, 201, 403, 404, 401, 401),
 }
 # What each is answered who gives a conversation a picture that is nobody's.
 PICTURE = (403, 403, 422, 404, 403, 404, 409, 409, 404, 401, 401)
 # What is of oneself only, of everybody, or of operators.
 OF_NO_CONVERSATION = {
-    ("GET", "/conversations"), ("POST", "/conversations"),
+    ("GET", "/conversations"), ("POST", "/conversations"), ("GET", "/conversations/unread"),
     ("GET", "/conversations/privacy"), ("PUT", "/conversations/privacy"),
     ("GET", "/ws/docs"), ("GET", "/ws/asyncapi.json"), ("GET", "/sockets"),
     ("GET", "/notifications"), ("POST", "/notifications/read"),
@@ -79,6 +80,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", ONE): {"pinned": True},
     ("PATCH", MESSAGE): {"text": "changed"},
     ("POST", ONE + "/read"): {"seq": 1},
+    ("POST", ONE + "/unread"): {"seq": 1},
     ("POST", ONE + "/messages"): {"text": "hello", "client_id": "matrix"},
 }
 REFUSED: tuple[object, ...] = ("error", 401)
@@ -292,6 +294,7 @@ PATHS: dict[type[Incoming], tuple[str, str, dict[str, Any]]] = {
     schemas.NewMessage: ("POST", ONE + "/messages", {"text": "x", "client_id": "x"}),
     schemas.NewText: ("PATCH", MESSAGE, {"text": "x"}),
     schemas.ReadUntil: ("POST", ONE + "/read", {"seq": 1}),
+    schemas.UnreadFrom: ("POST", ONE + "/unread", {"seq": 1}),
     schemas.Privacy: ("PUT", "/conversations/privacy", {}),
 }
 PLACES = ("before", "after", "around", "at", "cursor", "limit", "folder")

@@ -133,6 +133,23 @@ class Changes:
         if row["job_id"] is not None:
             await self.look(row["job_id"], conversation_id, [member])
 
+    async def mark_unread(self, member: UUID, conversation_id: UUID, seq: int) -> None:
+        """Mark a message and what follows it as unread, on all devices; nobody else is told.
+
+        Raises:
+            Problem: 404 if the member takes no part in the conversation.
+        """
+        try:
+            async with self._database.session() as session:
+                row = await session.row("mark_unread", member, conversation_id, seq)
+        except PostgresUnavailableError:
+            self._streams.suspect()
+            raise
+        if row is None:
+            raise problems.not_found("conversation")
+        for audience, frame in _receipts(row):
+            self.tell(conversation_id, audience, frame, is_repaired=True)
+
     def receive(self, places: Iterable[Place]) -> None:
         """These messages were changed, by any process."""
         self._waiting |= dict.fromkeys(places)

@@ -18,6 +18,7 @@ from chitlaq.services.websocket.chat.schemas import (
     NewConversation,
     Participant,
     Privacy,
+    UnreadTotals,
 )
 from chitlaq.services.websocket.chat.stored import Stored, picture
 
@@ -97,6 +98,13 @@ async def listed(
     page = paging.page_of(rows, lambda row: row)
     items = await _complete(database, member, page.items)
     return Page(items, page.page, page.limit, page.next_cursor)
+
+
+async def unread_totals(database: Database, member: UUID) -> UnreadTotals:
+    """Return in how many of a member's conversations something is unread, and how many requests wait."""
+    row = await database.row("unread_totals", member)
+    assert row is not None
+    return UnreadTotals(*row)
 
 
 async def privacy(database: Database, member: UUID) -> Privacy:

@@ -389,6 +389,30 @@ SELECT m.conversation_id, m.account_id, s.username, m.read_seq,
        (SELECT id FROM told) AS job_id
 FROM marked m JOIN feed.member_cards s ON s.id = m.account_id;
 
+-- name: mark_unread
+-- Move a member's read marker back, before a number; what is unread then, for their own devices alone.
+UPDATE websocket.participants p
+SET read_seq = least(p.read_seq, greatest(p.after_seq, $3::bigint - 1)),
+    read_at = CASE WHEN p.read_seq >= $3 THEN clock_timestamp() ELSE p.read_at END
+FROM websocket.conversations c, feed.member_cards s
+WHERE p.account_id = $1 AND p.conversation_id = $2 AND c.id = $2 AND p.state IN ('joined', 'requested') AND s.id = $1
+RETURNING p.conversation_id, p.account_id, s.username, p.read_seq,
+          websocket.unread(p.conversation_id, p.account_id, p.read_seq, c.last_seq) AS unread, NULL AS audience;
+
+-- name: unread_totals
+-- In how many conversations of a member something is unread, but for muted and archived ones, and how many ask them.
+SELECT count(*) FILTER (
+           WHERE p.state = 'joined' AND p.archived_at IS NULL AND (p.muted_until IS NULL OR p.muted_until <= now())
+             AND EXISTS (SELECT FROM websocket.messages m
+                         WHERE m.conversation_id = c.id AND m.seq > greatest(p.read_seq, c.last_seq - 200)
+                           AND m.sender_id IS DISTINCT FROM $1 AND m.deleted_at IS NULL AND m.event IS NULL
+                           AND NOT EXISTS (SELECT FROM feed.block_pairs b
+                                           WHERE b.blocker_id = $1 AND b.blocked_id = m.sender_id))) AS conversations,
+       count(*) FILTER (WHERE p.state <> 'joined') AS requests
+FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
+WHERE p.account_id = $1
+  AND (p.state = 'joined' AND c.last_seq > p.read_seq OR p.state = 'invited' OR p.state = 'requested' AND c.last_seq > 0);
+
 -- name: recently_moved_markers
 -- Read markers that were moved in the last seconds ($1). Index: participants_by_read.
 SELECT conversation_id, account_id, read_seq FROM websocket.participants

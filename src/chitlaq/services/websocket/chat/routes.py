@@ -33,6 +33,8 @@ from chitlaq.services.websocket.chat.schemas import (
     NewText,
     Privacy,
     ReadUntil,
+    UnreadFrom,
+    UnreadTotals,
 )
 from chitlaq.services.websocket.chat.stored import Place
 from chitlaq.services.websocket.state import WebsocketState
@@ -89,6 +91,11 @@ async def list_conversations(
     member: Identity, state: WebsocketState, paging: Paging, folder: Folder = "inbox"
 ) -> Page[Conversation]:
     return await conversations.listed(state.database, member.account_id, folder, paging)
+
+
+@get("/conversations/unread", summary="In how many conversations something is unread")
+async def unread_totals(member: Identity, state: WebsocketState) -> UnreadTotals:
+    return await conversations.unread_totals(state.database, member.account_id)
 
 
 @get("/conversations/privacy", summary="Who may write to one, and what one shows")
@@ -249,3 +256,14 @@ async def mark_read(
     conversation_id: UUID, data: ReadUntil, member: Identity, state: WebsocketState
 ) -> None:
     await state.changes.mark_read(member.account_id, conversation_id, data.seq)
+
+
+@post(
+    "/conversations/{conversation_id:uuid}/unread",
+    status_code=204,
+    summary="Mark a message, and what follows it, as unread",
+)
+async def mark_unread(
+    conversation_id: UUID, data: UnreadFrom, member: Identity, state: WebsocketState
+) -> None:
+    await state.changes.mark_unread(member.account_id, conversation_id, data.seq)

@@ -189,6 +189,17 @@ class ReadUntil(Incoming, frozen=True):
     seq: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
 
 
+class UnreadFrom(Incoming, frozen=True):
+    seq: Seq
+
+
+class UnreadTotals(msgspec.Struct, frozen=True):
+    """In how many conversations something is unread, but for muted and archived ones; how many ask."""
+
+    conversations: int
+    requests: int
+
+
 class Privacy(Incoming, frozen=True):
     """Who may write first, and what others see. Who does not show it does not see it of others."""
 
