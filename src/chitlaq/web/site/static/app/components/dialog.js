@@ -1,0 +1,27 @@
+/** A dialog: what is behind it waits. */
+
+import { useEffect, useRef } from "../../vendor/hooks.js";
+import { html, t } from "../base.js";
+
+/** @param {{title: string, onClose: () => void, children: any}} properties It closes when its owner takes it away. */
+export function Dialog({ title, onClose, children }) {
+  const dialog = useRef(/** @type {any} */ (null));
+  useEffect(() => dialog.current.showModal(), []);
+  return html`
+    <dialog ref=${dialog} aria-labelledby="dialog-title" onClose=${onClose}>
+      <h2 id="dialog-title">${title}</h2>
+      ${children}
+    </dialog>
+  `;
+}
+
+/**
+ * Asks before something that cannot be undone.
+ * @param {{title: string, text?: string, action: string, onDone: (isSure: boolean) => void}} properties
+ */
+export function Confirm({ title, text, action, onDone }) {
+  return html`<${Dialog} title=${title} onClose=${() => onDone(false)}>
+    ${text && html`<p>${text}</p>`}
+    <div class="dialog-foot"><button class="quiet" type="button" autofocus onClick=${() => onDone(false)}>${t("dialog.cancel")}</button><button class="danger" type="button" onClick=${() => onDone(true)}>${action}</button></div>
+  <//>`;
+}
