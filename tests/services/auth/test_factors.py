@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -374,15 +374,15 @@ async def test_password_that_was_reset_by_mail_does_not_go_past_the_second_facto
     assert (await sign_in(member, code_of(app), chosen["password"])).status_code == 200
 
 
-@pytest.fixture
-async def strict(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    """One more process of auth-service, where roles need a second factor."""
+@pytest.fixture(params=["ROLES"])
+async def strict(stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    """One more process of auth-service, where roles, or whatever the parameter says, need a second factor."""
     process = subprocess.Popen(
         [sys.executable, "-m", "chitlaq", "serve", "auth-service", "--worker", "8"],
         env=stack.environment
         | {
             "CHITLAQ_PORTS_AUTH": str(free_ports(1)[0]),
-            "CHITLAQ_TOKENS_SECOND_FACTOR_FOR_ROLES": "true",
+            f"CHITLAQ_TOKENS_SECOND_FACTOR_FOR_{request.param}": "true",
         },
         stdout=subprocess.DEVNULL,
     )
@@ -403,6 +403,21 @@ def roles_in(answer: httpx.Response) -> Any:
     return json.loads(urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["roles"]
 
 
+async def enrolled(strict: httpx.AsyncClient, headers: Mapping[str, str]) -> pyotp.TOTP:
+    """Set up codes of an app; afterwards the token from before is refused."""
+    secret = (await strict.post("/auth/totp/enroll", headers=headers)).json()["secret"]
+    app = pyotp.TOTP(secret)
+    confirmation = {"code": code_of(app, 0)}
+    answer = await strict.post("/auth/totp/confirm", json=confirmation, headers=headers)
+    assert answer.status_code == 200, answer.text
+
+    async def is_refused() -> bool:
+        return (await strict.get("/auth/factors", headers=headers)).status_code == 401
+
+    await eventually(is_refused)
+    return app
+
+
 async def test_role_needs_a_second_factor_where_the_setting_says_so(
     stack: Stack, join: Join, strict: httpx.AsyncClient
 ) -> None:
@@ -417,17 +432,42 @@ async def test_role_needs_a_second_factor_where_the_setting_says_so(
     ]
 
     headers = {"Authorization": f"Bearer {first.json()['access_token']}"}
-    secret = (await strict.post("/auth/totp/enroll", headers=headers)).json()["secret"]
-    app = pyotp.TOTP(secret)
-    confirmation = {"code": code_of(app, 0)}
-    answer = await strict.post("/auth/totp/confirm", json=confirmation, headers=headers)
-    assert answer.status_code == 200, answer.text
-
-    async def is_refused() -> bool:
-        return (await strict.get("/auth/factors", headers=headers)).status_code == 401
-
-    await eventually(is_refused)
+    app = await enrolled(strict, headers)
     renewed = {"refresh_token": first.json()["refresh_token"]}
     assert roles_in(await strict.post("/auth/refresh", json=renewed)) == ["member", "moderator"]
     answer = await strict.post("/auth/login", json=body | {"code": code_of(app)})
     assert roles_in(answer) == ["member", "moderator"]
+
+
+@pytest.mark.parametrize("strict", ["EVERYONE"], indirect=True)
+async def test_account_without_a_second_factor_can_only_set_one_up_where_the_setting_says_so(
+    join: Join, strict: httpx.AsyncClient
+) -> None:
+    member = await join()
+    body = {"login": member.username, "password": PASSWORD}
+    first = await strict.post("/auth/login", json=body)
+    assert roles_in(first) == ["enrolling"]
+    assert first.json()["lacks_second_factor"] is True
+    headers = {"Authorization": f"Bearer {first.json()['access_token']}"}
+    for path in (
+        "/api/feed/home",
+        "/api/search/users?q=ada",
+        "/api/conversations",
+        "/api/notifications",
+    ):
+        refused = await member.client.get(path, headers=headers)
+        assert (refused.status_code, refused.json()["type"]) == (
+            403,
+            "/problems/second-factor-missing",
+        ), path
+
+    app = await enrolled(strict, headers)
+    renewed = {"refresh_token": first.json()["refresh_token"]}
+    answer = await strict.post("/auth/refresh", json=renewed)
+    assert roles_in(answer) == ["member"]
+    assert "lacks_second_factor" not in answer.json()
+    assert roles_in(await strict.post("/auth/login", json=body | {"code": code_of(app)})) == [
+        "member"
+    ]
+    headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    assert (await member.client.get("/api/feed/home", headers=headers)).status_code == 200

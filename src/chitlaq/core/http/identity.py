@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TypeVar
 from uuid import UUID
 
@@ -26,8 +27,24 @@ REMEMBERED_TOKENS = 10_000
 UNKNOWN_KEY_SECONDS = 0.5
 READ_SECONDS = 1.0
 LEAVING = "leaving"
+ENROLLING = "enrolling"
 REVOKED_SECONDS = 86_400
 """How long what was revoked is remembered: the settings let no access token live longer."""
+
+RESTRICTED: dict[str, tuple[str, str]] = {
+    LEAVING: (
+        "account-leaving",
+        "Your account is to be deleted, as you asked: to use it, keep it with POST /api/auth/account/keep.",
+    ),
+    ENROLLING: (
+        "second-factor-missing",
+        (
+            "Everybody needs a second factor here, and your account has none: set one up at"
+            " /settings/security, or with POST /api/auth/totp/enroll, and then refresh your tokens."
+        ),
+    ),
+}
+"""What a token is refused for by each service but auth-service: the problem's kind and detail."""
 
 T = TypeVar("T")
 
@@ -45,7 +62,8 @@ class Identity:
         expires_at: Unix seconds.
         key_id: the key that signed it.
         roles: as in `core.http.roles`; none in a token of a synthetic member. `LEAVING` alone in those of
-            an account that is to be erased.
+            an account that is to be erased, `ENROLLING` alone where one must set up a second factor first:
+            these are good for auth-service only.
     """
 
     account_id: UUID
@@ -90,8 +108,8 @@ class Verifier:
         self._known: OrderedDict[str, Identity] = OrderedDict()
         self.revoked: Callable[[], None] = lambda: None
         """Called after something was revoked; set by who keeps identities for long."""
-        self.accepts_leaving = False
-        """Whether who is leaving may ask; set by auth-service, where they may stay after all."""
+        self.accepts_restricted = False
+        """Whether tokens of `RESTRICTED` are good here; set by auth-service, which can lift it."""
 
     async def watch_forever(self) -> None:
         """Read what is revoked, while the process runs."""
@@ -111,8 +129,8 @@ class Verifier:
         """Return the identity in a token.
 
         Raises:
-            Problem: 401 for a token that is malformed, forged, expired or revoked; 403 for one of an account
-                that is to be erased.
+            Problem: 401 for a token that is malformed, forged, expired or revoked; 403 for one of
+                `RESTRICTED`.
         """
         token = edge.unsealed(token)
         identity = self._known.get(token)
@@ -129,11 +147,9 @@ class Verifier:
             raise problems.not_signed_in(
                 "The access token is no longer valid: refresh it, or sign in again."
             )
-        if LEAVING in identity.roles and not self.accepts_leaving:
-            raise problems.forbidden(
-                "Your account is to be deleted, as you asked: to use it, keep it with"
-                " POST /api/auth/account/keep."
-            )
+        if not self.accepts_restricted and (why := identity.roles & RESTRICTED.keys()):
+            kind, detail = RESTRICTED[min(why)]
+            raise problems.Problem(HTTPStatus.FORBIDDEN, detail, kind=kind)
         return identity
 
     def is_revoked(self, identity: Identity) -> bool:

@@ -116,6 +116,13 @@ class Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verification_hours: Positive = 24
     second_factor_for_roles: bool = False
     """Whether moderators, admins and operators must show a second factor to act as such."""
+    second_factor_for_everyone: bool = False
+    """Whether an account without a second factor can do nothing but set one up."""
+
+    @property
+    def need_second_factors(self) -> bool:
+        """Whether what an account's factors are changes what its tokens are good for."""
+        return self.second_factor_for_roles or self.second_factor_for_everyone
 
 
 class Logs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -31,7 +31,7 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
     settings, database = context.settings, context.database
     secrets = Secrets(context.home.secrets)
     keys = Keys(database, secrets, settings.base_url, settings.tokens.access_seconds)
-    context.verifier.accepts_leaving = True
+    context.verifier.accepts_restricted = True
     handlers: list[Handler[Any]] = [
         Handler(registrations.RESEND_VERIFICATION, partial(registrations.resend, settings)),
         resets.handler(settings),

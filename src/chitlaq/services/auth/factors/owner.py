@@ -43,8 +43,8 @@ async def tell_of_change(
 ) -> None:
     """As `tell`, of a factor that came or went, in a transaction that has locked the account.
 
-    Tokens from before may say other roles than the account's factors allow now: clients get new ones.
+    Tokens from before may be good for more or less than the factors allow now: clients get new ones.
     """
     await tell(session, settings, account_id, action, origin, operator, **detail)
-    if settings.tokens.second_factor_for_roles:
+    if settings.tokens.need_second_factors:
         await sessions.revoke_account(session, account_id)

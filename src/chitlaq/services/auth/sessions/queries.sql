@@ -61,6 +61,10 @@ WHERE id = $1;
 -- The account of a session ($1), as what it is told; if $2, roles need a second factor.
 SELECT * FROM auth.signed_in_account($1, $2);
 
+-- name: lacks_second_factor
+-- Whether a session's account has no second factor, and its identity provider asked for none.
+SELECT NOT 'mfa' = ANY(s.methods) AND auth.second_factors(s.account_id) = '{}' FROM auth.sessions s WHERE s.id = $1;
+
 -- name: end_session
 -- End a session of an account that is not over yet.
 UPDATE auth.sessions SET ended_at = now()

@@ -35,7 +35,8 @@ class SignedIn(msgspec.Struct, frozen=True):
     """``expires_in`` is the access token's life in seconds (RFC 6749, 5.1). The tokens may be in cookies.
 
     ``erase_at``: the account is to be deleted then. Its tokens are good for auth-service alone, where it may
-    be kept.
+    be kept. ``lacks_second_factor``: everybody needs one here, and the account has none. Its tokens are good
+    for auth-service alone, where it is set up; then they are refreshed.
     """
 
     token_type: str
@@ -44,6 +45,7 @@ class SignedIn(msgspec.Struct, frozen=True):
     access_token: str | msgspec.UnsetType = msgspec.UNSET
     refresh_token: str | msgspec.UnsetType = msgspec.UNSET
     erase_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    lacks_second_factor: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 KeyState = Literal["waiting", "signing", "retired"]

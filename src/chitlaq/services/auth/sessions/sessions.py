@@ -15,7 +15,7 @@ import msgspec
 
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
-from chitlaq.core.http.identity import LEAVING, Identity
+from chitlaq.core.http.identity import ENROLLING, LEAVING, Identity
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import mails
@@ -139,7 +139,7 @@ async def _begin(
     if row["is_new_device"]:
         to = Recipient(row["email"], row["display_name"], row["language"])
         await known_devices.tell(session, state.settings, account_id, to, origin)
-    return _signed_in(state, row, row["session_id"], refresh_token)
+    return await _signed_in(state, session, row, row["session_id"], refresh_token)
 
 
 async def refresh(
@@ -184,12 +184,12 @@ async def refresh(
                 origin.address,
             )
             account = await _account(state, session, row["id"])
-            return _signed_in(state, account, row["id"], fresh)
+            return await _signed_in(state, session, account, row["id"], fresh)
         if row["is_recent"] and row["successor_key"] is not None:
             fresh = _successor(row["successor_key"], refresh_token)
             if token_hash(fresh) == row["refresh_hash"]:
                 account = await _account(state, session, row["id"])
-                return _signed_in(state, account, row["id"], fresh)
+                return await _signed_in(state, session, account, row["id"], fresh)
         await _end_stolen(state, session, row["id"], row["account_id"], origin)
     log.warning("refresh token used again", session_id=row["id"], account_id=row["account_id"])
     raise _refused()
@@ -297,14 +297,27 @@ async def _account(state: AuthState, session: Session, session_id: UUID) -> Any:
     return row
 
 
-def _signed_in(state: AuthState, row: Any, session_id: UUID, refresh_token: str) -> SignedIn:
+async def _signed_in(
+    state: AuthState, session: Session, row: Any, session_id: UUID, refresh_token: str
+) -> SignedIn:
+    is_enrolling = state.settings.tokens.second_factor_for_everyone and await session.value(
+        "lacks_second_factor", session_id
+    )
     left = row["session_expires_at"] - row["issued_at"]
     lifetime = max(1, min(state.settings.tokens.access_seconds, int(left)))
     erase_at = row["erase_at"]
-    roles = (LEAVING,) if erase_at else ("member", *row["roles"])
+    roles: tuple[str, ...] = ("member", *row["roles"])
+    if erase_at or is_enrolling:
+        roles = (LEAVING,) * bool(erase_at) + (ENROLLING,) * is_enrolling
     token = state.signing_keys.signer.sign(row["id"], session_id, lifetime, row["issued_at"], roles)
     return SignedIn(
-        "Bearer", lifetime, user_of(row), token, refresh_token, erase_at or msgspec.UNSET
+        "Bearer",
+        lifetime,
+        user_of(row),
+        token,
+        refresh_token,
+        erase_at or msgspec.UNSET,
+        is_enrolling or msgspec.UNSET,
     )
 
 
