@@ -18,6 +18,8 @@ export class Problem extends Error {
 }
 
 const REFRESHED = "refreshed";
+/** How long an answer may take: on a bad network there is none after that. */
+const LONGEST_MS = 30_000;
 
 /** @type {() => Promise<boolean>} Lets somebody sign in again; set by main.js. */
 let signIn = async () => false;
@@ -54,7 +56,8 @@ export async function ask(method, path, body, headers = {}) {
 
 /** Ask without a second try. @param {string} path @param {{method: string, body?: unknown, headers?: Record<string, string>, signal?: AbortSignal}} asked */
 export async function send(path, { method, body, headers = {}, signal }) {
-  const isJson = body !== undefined;
+  const isForm = body instanceof FormData;
+  const isJson = body !== undefined && !isForm;
   try {
     return await fetch(path, {
       method,
@@ -63,8 +66,9 @@ export async function send(path, { method, body, headers = {}, signal }) {
         ...(isJson ? { "Content-Type": "application/json" } : {}),
         ...headers,
       },
-      body: isJson ? JSON.stringify(body) : undefined,
-      signal,
+      body: isJson ? JSON.stringify(body) : isForm ? body : undefined,
+      // Files take as long as they take.
+      signal: signal ?? (isForm ? undefined : AbortSignal.timeout(LONGEST_MS)),
     });
   } catch {
     throw new Problem(0, {});

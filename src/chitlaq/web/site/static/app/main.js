@@ -5,7 +5,7 @@ import { effect, signal } from "../vendor/signals.js";
 import { onSessionEnd, renewed } from "./api.js";
 import { count, first, html, t } from "./base.js";
 import { begin, isBusy, retry, shown } from "./router.js";
-import { badge, now, reason, said, unread } from "./store.js";
+import { MEMBER, OUTBOX, badge, me, now, reason, said, unread } from "./store.js";
 
 const MINUTE_MS = 60_000;
 
@@ -57,7 +57,9 @@ onSessionEnd(() => {
 
 // Whoever uses this browser next is somebody else.
 addEventListener("submit", ({ target }) => {
-  if (target instanceof HTMLFormElement && target.action.endsWith("/logout")) localStorage.clear();
+  if (!(target instanceof HTMLFormElement && target.action.endsWith("/logout"))) return;
+  localStorage.clear();
+  indexedDB.deleteDatabase("chitlaq");
 });
 
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
@@ -91,4 +93,6 @@ effect(() => {
   spoken.textContent = unread.value ? count("notifications.unread", unread.value) : "";
 });
 if (document.querySelector(".banners")) import("./components/banners.js");
+if (me.value) localStorage.setItem(MEMBER, me.value.username);
+if (localStorage.getItem(OUTBOX)) import("./outbox.js");
 setInterval(() => (now.value = Date.now()), MINUTE_MS);

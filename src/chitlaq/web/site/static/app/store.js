@@ -6,6 +6,10 @@ import { first, number, t } from "./base.js";
 
 const MOST_COUNTED = 99;
 
+/** In `localStorage`: whether something waits in the outbox, and who signed in here last. */
+export const OUTBOX = "outbox";
+export const MEMBER = "member";
+
 /** @typedef {{value: any}} Known A signal. */
 
 /** Who is signed in. */

@@ -1,10 +1,9 @@
 /** Where a post is written; templates/app/composer.html makes the same nodes. */
 
-import { useEffect, useState } from "../../vendor/hooks.js";
+import { useEffect, useRef, useState } from "../../vendor/hooks.js";
 import { graphemes } from "../../text.js";
-import { ask } from "../api.js";
 import { html, number, t } from "../base.js";
-import { me, reason, say } from "../store.js";
+import { OUTBOX, me, reason, say } from "../store.js";
 
 const MAX_GRAPHEMES = 1000;
 const SAVE_MS = 300;
@@ -19,6 +18,32 @@ export function Composer({ name, label, context = name, replyTo, onSent }) {
   const [draft, setDraft] = useState(() => ({ text: typed(name), visibility: "public", key: "" }));
   const [isBusy, setBusy] = useState(false);
   const [refused, setRefused] = useState("");
+  const sent = useRef(onSent);
+  sent.current = onSent;
+  /** @type {[any, (unsent: any) => void]} */
+  const [unsent, setUnsent] = useState(null);
+  /** The outbox, from when it is needed on. */
+  const needed = async () => {
+    const [outbox, { Unsent }] = await Promise.all([import("../outbox.js"), import("./unsent.js")]);
+    setUnsent(() => Unsent);
+    return outbox;
+  };
+  useEffect(() => {
+    if (localStorage.getItem(OUTBOX)) needed();
+  }, []);
+  useEffect(() => {
+    if (unsent === null) return undefined;
+    let stop = () => {};
+    needed().then(({ TAB, onSent: listen }) => {
+      stop = listen((item, post) => {
+        if (item.queue !== context) return;
+        say(t("composer.sent"));
+        // The feed does not move for what was written elsewhere.
+        if (item.tab === TAB) sent.current(post);
+      });
+    });
+    return () => stop();
+  }, [unsent, context]);
   // After the first rendering, which is the server's.
   useEffect(() => {
     const before = kept(context);
@@ -38,25 +63,25 @@ export function Composer({ name, label, context = name, replyTo, onSent }) {
   const left = MAX_GRAPHEMES - (draft.text ? graphemes(draft.text) : 0);
   const send = async (/** @type {Event} */ event) => {
     event.preventDefault();
-    if (isBusy || !draft.text.trim()) return;
+    if (isBusy || left < 0 || !draft.text.trim()) return;
     setBusy(true);
     setRefused("");
     keep(context, draft);
+    const { text, visibility, key } = draft;
     try {
-      const { text, visibility, key } = draft;
+      const { put } = await needed();
       const body = { text, visibility, ...(replyTo ? { reply_to: replyTo } : {}) };
-      const post = await ask("POST", "/api/posts", body, { "Idempotency-Key": key });
+      await put({ id: key, queue: context, path: "/api/posts", body });
       keep(context, { ...draft, text: "" });
       setDraft({ text: "", visibility, key: crypto.randomUUID() });
-      say(t("composer.sent"));
-      onSent(post);
-    } catch (problem) {
-      setRefused(reason(problem));
+    } catch (error) {
+      setRefused(reason(error));
     }
     setBusy(false);
   };
+  const edit = (/** @type {import("../outbox.js").Item} */ { id, body }) => change({ text: body.text, visibility: body.visibility, key: id });
   return html`
-    <form class="composer" id=${`composer-${name}`} onSubmit=${send}>
+    <form class="composer" id=${`composer-${name}`} onSubmit=${send} onFocusIn=${() => unsent ?? needed().catch(() => {})}>
       <label class="hidden" for=${`text-${name}`}>${label}</label>
       <textarea
         id=${`text-${name}`} name="text" dir="auto" rows="3" placeholder=${label} value=${draft.text}
@@ -73,6 +98,7 @@ export function Composer({ name, label, context = name, replyTo, onSent }) {
         <button type="submit" disabled=${isBusy || left < 0 || undefined}>${t("composer.send")}</button>
       </div>
     </form>
+    ${unsent && html`<${unsent} queue=${context} onEdit=${edit} />`}
   `;
 }
 

@@ -1,0 +1,110 @@
+"""What is written arrives, once: over a lost connection, a lost answer, and a browser that is closed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.browser.conftest import FLAGS, LIMIT_MS, Visit, visiting
+from tests.browser.members import open_ready, sign_in
+from tests.conftest import Member, Stack, eventually
+from tests.debian_programs import fetched
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Route
+
+Join = Callable[[], Awaitable[Member]]
+
+
+@asynccontextmanager
+async def opened(profile: Path, origin: str) -> AsyncIterator[Visit]:
+    """A browser of its own, which keeps what it has when it is closed."""
+    from playwright.async_api import async_playwright
+
+    program = fetched("chromium", "chromium", "usr/lib/chromium/chromium", "fonts-dejavu-core")
+    async with async_playwright() as playwright:
+        context = await playwright.chromium.launch_persistent_context(
+            str(profile),
+            executable_path=program.path,
+            args=FLAGS,
+            env=dict(program.environment),
+            viewport={"width": 360, "height": 740},
+        )
+        context.set_default_timeout(LIMIT_MS)
+        yield Visit(context.pages[0], origin)
+        await context.close()
+
+
+async def texts(member: Member) -> list[str]:
+    page = (await member.get(f"/api/users/{member.username}/posts?limit=100")).json()
+    return [one["text"] for one in page["items"]]
+
+
+async def test_post_waits_for_a_connection_also_in_a_closed_browser(
+    stack: Stack, join: Join, tmp_path: Path
+) -> None:
+    from playwright.async_api import expect
+
+    member = await join()
+    async with opened(tmp_path, stack.issuer) as visit:
+        await sign_in(visit, member)
+        await open_ready(visit, "/home")
+        await visit.page.get_by_label("What is on your mind?").focus()
+        await eventually(lambda: visit.page.evaluate(IS_LOADED))
+        await visit.page.context.set_offline(True)
+        for text in ("One", "Two"):
+            await visit.page.get_by_label("What is on your mind?").fill(text)
+            await visit.page.get_by_role("button", name="Post", exact=True).click()
+            await expect(visit.page.get_by_role("list", name="Not sent yet")).to_contain_text(text)
+        await expect(visit.page.get_by_text("Waits for a connection")).to_have_count(2)
+    assert await texts(member) == []
+    async with opened(tmp_path, stack.issuer) as visit:
+        await sign_in(visit, member)
+        await open_ready(visit, f"/@{member.username}")
+
+        async def have_arrived() -> bool:
+            return await texts(member) == ["Two", "One"]
+
+        await eventually(have_arrived)
+
+
+IS_LOADED = "performance.getEntriesByType('resource').some(({name}) => name.endsWith('unsent.js'))"
+
+
+async def test_post_whose_answer_is_lost_is_not_written_twice_and_a_refused_one_is_kept(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    member = await join()
+    gone = await member.write("soon gone")
+    sent: list[str] = []
+
+    async def lose(route: Route) -> None:
+        sent.append(await route.request.header_value("Idempotency-Key") or "")
+        await route.fetch()
+        await route.abort()
+
+    async with visiting(browser, stack.issuer, 360, "light") as visit:
+        page = visit.page
+        await sign_in(visit, member)
+        await open_ready(visit, "/home")
+        await page.route("**/api/posts", lose, times=1)
+        await page.get_by_label("What is on your mind?").fill("Only once")
+        await page.keyboard.press("Control+Enter")
+        await expect(page.get_by_role("article").filter(has_text="Only once")).to_have_count(1)
+        assert len(sent) == 1
+        assert await texts(member) == ["Only once", "soon gone"]
+        visit.complaints.clear()  # the lost answer
+
+        await open_ready(visit, f"/@{member.username}/p/{gone['id']}")
+        assert (await member.delete(f"/api/posts/{gone['id']}")).status_code == 204
+        await page.get_by_label("Write a reply").fill("Too late")
+        await page.keyboard.press("Control+Enter")
+        await expect(page.get_by_role("list", name="Not sent yet")).to_contain_text("Not sent:")
+        await visit.require_accessible()
+        await page.get_by_role("button", name="Edit").click()
+        await expect(page.get_by_label("Write a reply")).to_have_value("Too late")
+        await expect(page.get_by_role("list", name="Not sent yet")).to_have_count(0)
