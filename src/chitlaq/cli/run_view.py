@@ -38,7 +38,11 @@ def rendered(run: Run, commands: Mapping[str, Sequence[str]], *, details: bool) 
         details: show evidence and commands.
     """
     parts: list[RenderableType] = [_head(run), Text()]
-    parts += [_result(one, commands.get(one.check, ()), details=details) for one in run.results]
+    parts += [
+        _result(run, one, commands.get(one.check, ()), details=details)
+        for one in run.results
+        if details or not one.explained_by
+    ]
     return Group(*parts)
 
 
@@ -53,11 +57,11 @@ def fitting(run: Run, console: Console, height: int) -> RenderableType:
     parts: list[RenderableType] = [_head(run), Text()]
     # Reserve a line for the number of hidden results.
     room = height - _lines_of(Group(*parts), console) - 1
-    rows = [_result(one, (), details=False) for one in run.results]
-    bad = [one for one in run.results if one.verdict.is_problem]
-    if sum(_lines_of(row, console) for row in rows[: len(bad)]) > room:
+    listed = [one for one in run.results if not one.explained_by]
+    rows = [_result(run, one, (), details=False) for one in listed]
+    if sum(_lines_of(row, console) for row in rows[: len(run.problems)]) > room:
         # List every problem without its remedy rather than truncate the list.
-        rows = [_result(one, (), details=False, with_remedy=False) for one in run.results]
+        rows = [_result(run, one, (), details=False, with_remedy=False) for one in listed]
     shown = 0
     for row in rows:
         room -= _lines_of(row, console)
@@ -65,7 +69,7 @@ def fitting(run: Run, console: Console, height: int) -> RenderableType:
             break
         parts.append(row)
         shown += 1
-    left = run.results[shown:]
+    left = listed[shown:]
     if left:
         parts.append(Text(f"{len(left)} more not shown: {text.sentence(left)}", style="bold"))
     return Group(*parts)
@@ -84,7 +88,12 @@ def _head(run: Run) -> Text:
 
 
 def _result(
-    one: Result, commands: Sequence[str], *, details: bool, with_remedy: bool = True
+    run: Run,
+    one: Result,
+    commands: Sequence[str],
+    *,
+    details: bool,
+    with_remedy: bool = True,
 ) -> RenderableType:
     line = RichTable.grid(padding=(0, 1, 0, 0), expand=False)
     line.add_column(width=8)
@@ -95,6 +104,8 @@ def _result(
         said.append(f"\n{text.note_line(note)}", style="cyan")
     if with_remedy and one.verdict.is_problem:
         said.append(f"\n→ {one.remedy}", style="dim")
+    if effects := run.effects(one):
+        said.append(f"\n{text.explains(effects)}", style="dim")
     line.add_row(Text(one.verdict, style=STYLES[one.verdict]), one.check, said)
     if not details:
         return line

@@ -13,7 +13,16 @@ class MissingProgramError(OperatorError):
 
 
 class UnknownResult(Exception):  # noqa: N818 - a result, not a fault
-    """What was to be judged cannot be read: the verdict is UNKNOWN; the message says why."""
+    """What was to be judged cannot be read: the verdict is UNKNOWN; the message says why.
+
+    Args:
+        message: the reason.
+        judged_by: the check that says what ails the source, if it does not answer.
+    """
+
+    def __init__(self, message: str, judged_by: str = "") -> None:
+        super().__init__(message)
+        self.judged_by = judged_by
 
 
 class NotApplicable(Exception):  # noqa: N818 - a result, not a fault

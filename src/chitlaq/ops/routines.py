@@ -23,9 +23,14 @@ RECORDED_BESIDE = ("check", "benchmark")
 """What the history has besides routines: single checks, and `chitlaq bench --here`."""
 _HEALTH = tuple(one.id for one in services.HEALTH)
 _LOGS = tuple(one.id for one in logs.LOGS)
+# What others stand on is in every routine: it explains their problems, and comes first.
+_GROUND = (
+    "services.processes", "database.ready", "redis.ready", "database.locks", *_HEALTH,
+    "services.targets",
+)  # fmt: skip
 WATCHED = (
-    "services.processes", *_HEALTH, "alerts.active", "api.latency", "api.throughput", "api.errors",
-    "api.refusals", "websocket.connections", "database.connections", "database.locks",
+    *_GROUND, "alerts.active", "api.latency", "api.throughput", "api.errors",
+    "api.refusals", "websocket.connections", "database.connections",
     "database.activity", "redis.memory", "redis.stats", "host.load", "host.memory", "host.disk",
     "host.cpu", "host.bandwidth",
 )  # fmt: skip
@@ -47,8 +52,6 @@ class Routine:
     checks: tuple[str, ...]
 
 
-# What others depend on comes first: among results of one verdict, the cause precedes its effects.
-_GROUND = ("services.processes", "database.ready", "redis.ready")
 _ONCALL = ("oncall.now", "oncall.roster", "oncall.channels", "oncall.heartbeat")
 _BACKUPS = (
     "backup.database", "backup.physical", "backup.archive", "backup.configuration", "backup.copies",
@@ -64,14 +67,14 @@ ROUTINES: Mapping[str, Routine] = {
                 *_GROUND,
                 "host.uptime", "host.load", "host.cpu", "host.memory", "host.disk", "host.disk_io",
                 "host.interfaces", "host.sockets", "host.reachability", "host.clock",
-                "services.resources", "services.containers", *_HEALTH,
+                "services.resources", "services.containers",
                 "gateway.metrics", "gateway.api", "websocket.metrics", "websocket.ping",
                 "websocket.round_trip", "notifications.queues", "feed.home", "media.store", "search.users",
                 "auth.status",
                 "database.connections", "database.size",
-                "database.slow_statements", "database.locks", "database.activity", "database.cache",
+                "database.slow_statements", "database.activity", "database.cache",
                 "redis.memory", "redis.clients", "redis.stats",
-                "services.targets", "alerts.active", "alerts.resolved", "incidents.unacknowledged",
+                "alerts.active", "alerts.resolved", "incidents.unacknowledged",
                 *_ONCALL, "statuspage.fresh",
                 *_LOGS, "nginx.errors", "nginx.statuses",
                 *_BACKUPS,
@@ -83,7 +86,7 @@ ROUTINES: Mapping[str, Routine] = {
             (
                 *_GROUND,
                 "api.latency", "api.feed", "api.login", "api.throughput", "api.errors", "api.refusals",
-                "database.latency", "database.transactions", "database.cache", "database.locks",
+                "database.latency", "database.transactions", "database.cache",
                 "websocket.connections", "websocket.messages", "websocket.latency", "websocket.ping",
                 "websocket.round_trip", "host.load", "host.memory", "host.bandwidth", "alerts.active",
             ),
@@ -111,6 +114,7 @@ ROUTINES: Mapping[str, Routine] = {
             "weekly",
             "Weekly maintenance: updates, log rotation, files that are safe to delete, and action items.",
             (
+                *_GROUND,
                 "updates.all", "updates.security", "updates.programs", "logs.rotation", "cleanup.candidates",
                 "incidents.unacknowledged", "incidents.action_items",
                 "host.large_files", "database.dead_rows", "database.slow_statements",
@@ -122,6 +126,7 @@ ROUTINES: Mapping[str, Routine] = {
             "monthly",
             "Monthly review: speed, capacity and growth.",
             (
+                *_GROUND,
                 "api.month", "growth.members", "capacity.disk", "capacity.memory",
                 "capacity.connections", "capacity.database", "capacity.tables", "memory.growth",
                 "database.size", "media.store",

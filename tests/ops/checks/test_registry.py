@@ -43,6 +43,10 @@ async def test_no_check_is_ok_on_an_installation_never_started(tmp_path: Path) -
     green = {one.check: one.summary for one in done.results if one.verdict is Verdict.OK}
     wrong = {name: said for name, said in green.items() if not name.startswith(OF_THE_MACHINE)}
     assert not wrong
+    alone = {one.check for one in done.problems if not one.check.startswith(OF_THE_MACHINE)}
+    assert alone - {"backup.database", "backup.physical", "backup.configuration"} == {
+        "services.processes"
+    }, "all else does not answer because nothing runs"
     late = {
         one.check: one.duration_seconds
         for one in done.results

@@ -22,6 +22,7 @@ from chitlaq.ops.checks.model import (
     outcome,
     worst,
 )
+from chitlaq.ops.checks.sources.judged_by import JUDGED_BY, SERVING
 from chitlaq.ops.checks.sources.system import SystemView
 
 FEW_REQUESTS = 1000
@@ -35,7 +36,9 @@ COUNTED_SECONDS = analysis.COUNT_SECONDS + 5
 async def _traffic(system: SystemView) -> Traffic:
     since = datetime.now(UTC) - timedelta(hours=HOURS)
     if not system.home.access_log.exists():
-        raise UnknownResult(f"there is no access log at {system.home.access_log}")
+        raise UnknownResult(
+            f"there is no access log at {system.home.access_log}", JUDGED_BY["nginx"]
+        )
 
     keep_files = system.settings.logs.keep_files
 
@@ -249,6 +252,7 @@ def _most_refused(found: Traffic) -> list[list[str]]:
     remedy="5xx: the route tells the service, see `chitlaq logs SERVICE --errors`. 4xx: see `api.refusals`.",
     timeout_seconds=COUNTED_SECONDS,
     is_heavy=True,
+    stands_on=SERVING,
 )
 async def statuses(system: SystemView) -> CheckOutcome:
     found = await _traffic(system)

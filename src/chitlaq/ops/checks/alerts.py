@@ -19,6 +19,7 @@ from chitlaq.ops.checks.model import (
     outcome,
     worst,
 )
+from chitlaq.ops.checks.sources.judged_by import JUDGED_BY
 from chitlaq.ops.checks.sources.prometheus import promql
 from chitlaq.ops.checks.sources.system import SystemView
 
@@ -32,7 +33,10 @@ from chitlaq.ops.checks.sources.system import SystemView
     remedy="For each target that is down: `chitlaq ps`, then its log.",
 )
 async def targets(system: SystemView) -> CheckOutcome:
-    found = await system.prometheus.query("up")
+    try:
+        found = await system.prometheus.query("up")
+    except UnknownResult as error:
+        raise UnknownResult(str(error), *await system.why_nothing_runs()) from None
     down = sorted(s.metric.get("job", "?") for s in found if s.number != 1)
     rows = [
         [s.metric.get("job", "?"), s.metric.get("instance", "?"), "up" if s.number == 1 else "down"]
@@ -43,6 +47,7 @@ async def targets(system: SystemView) -> CheckOutcome:
         {"targets": Value(len(found)), "down": Value(len(down))},
         Table("targets", ["job", "address", "state"], rows),
         least=Verdict.WARNING if down else Verdict.OK,
+        because=[JUDGED_BY.get(job, "") for job in down],
     )
 
 
@@ -85,6 +90,8 @@ async def active_alerts(system: SystemView) -> CheckOutcome:
         found = msgspec.json.decode(
             await system.alertmanager.get("/api/v2/alerts?active=true"), type=list[_ActiveAlert]
         )
+    except UnknownResult as error:
+        raise UnknownResult(str(error), *await system.why_nothing_runs()) from None
     except msgspec.DecodeError as error:
         raise UnknownResult(f"Alertmanager's answer cannot be decoded: {error}") from None
     # Watchdog always fires; if it does not, alerts are not delivered.

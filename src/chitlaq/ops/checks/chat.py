@@ -9,6 +9,7 @@ from chitlaq.core.formatting import count, duration, share
 from chitlaq.monitoring.round_trip import measure
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.datastores import psql
+from chitlaq.ops.checks.sources.judged_by import SERVING
 from chitlaq.ops.checks.sources.prometheus import promql
 from chitlaq.ops.checks.sources.system import SystemView
 
@@ -42,6 +43,7 @@ _FAULTS = {
     remedy="`chitlaq ops check websocket.ping database.ready redis.ready`, then"
     " `chitlaq logs websocket --since 15m`.",
     timeout_seconds=8.0,
+    stands_on=SERVING,
 )
 async def round_trip(system: SystemView) -> CheckOutcome:
     from chitlaq.client.errors import ClientError

@@ -31,8 +31,11 @@ async def ready(system: SystemView) -> CheckOutcome:
     started = time.perf_counter()
     try:
         (row,) = await system.postgres.rows("server")
+    except NoConnectionLeft as error:
+        return outcome(str(error), least=Verdict.CRITICAL, because=(error.judged_by,))
     except UnknownResult as error:
-        return outcome(str(error), least=Verdict.CRITICAL)
+        why = await system.why_nothing_runs()
+        return outcome(str(error), least=Verdict.CRITICAL, because=why)
     seconds = time.perf_counter() - started
     return outcome(
         f"PostgreSQL {row['version']}, up {duration(row['uptime'])}, answered in {duration(seconds)}",
@@ -295,7 +298,8 @@ async def redis_ready(system: SystemView) -> CheckOutcome:
         except UnknownResult as error:
             # The client gives up after half a second, which a busy machine alone can use up.
             if not patience:
-                return outcome(str(error), least=Verdict.CRITICAL)
+                why = await system.why_nothing_runs()
+                return outcome(str(error), least=Verdict.CRITICAL, because=why)
             await asyncio.sleep(PATIENCE_SECONDS)
         else:
             break

@@ -26,6 +26,7 @@ from chitlaq.ops.checks.model import (
     outcome,
     worst,
 )
+from chitlaq.ops.checks.sources.judged_by import JUDGED_BY, SERVING
 from chitlaq.ops.checks.sources.system import SystemView
 from chitlaq.ops.database.database import moment
 
@@ -50,7 +51,9 @@ async def _component(system: SystemView, service: str) -> ComponentLog:
     since = datetime.now(UTC) - timedelta(hours=HOURS)
     slow = system.settings.logs.slow_seconds
     if not (system.home.logs / f"{service}.log").exists():
-        raise UnknownResult(f"there is no log of {service} in {system.home.logs}")
+        raise UnknownResult(
+            f"there is no log of {service} in {system.home.logs}", JUDGED_BY[service]
+        )
 
     async def read() -> ComponentLog:
         return await system.blocking(partial(analysis.component, system.home, service, since, slow))
@@ -129,6 +132,7 @@ def _log(name: str, service: str) -> Check:
         ),
         remedy="Start with new patterns. To follow a line's request ID: `chitlaq logs --grep ID`.",
         is_heavy=True,
+        stands_on=("database.ready", "redis.ready", JUDGED_BY[service]),
     )
     async def one_log(system: SystemView) -> CheckOutcome:
         found = await _component(system, service)
@@ -169,6 +173,7 @@ LOGS = tuple(_log(name, component) for name, component in COMPONENTS.items())
     commands=("chitlaq logs nginx --errors --since 24h",),
     remedy="`connect() failed` names a service that was down: `chitlaq ps`, then its log at that time.",
     is_heavy=True,
+    stands_on=SERVING,
 )
 async def nginx_errors(system: SystemView) -> CheckOutcome:
     found = await _component(system, "nginx")

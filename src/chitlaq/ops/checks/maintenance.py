@@ -27,6 +27,7 @@ from chitlaq.ops.checks.model import (
     outcome,
     worst,
 )
+from chitlaq.ops.checks.sources.judged_by import SUPERVISOR
 from chitlaq.ops.checks.sources.system import SystemView
 from chitlaq.stack.install import preflight
 from chitlaq.stack.install.server_programs import State
@@ -222,7 +223,7 @@ async def rotation(system: SystemView) -> CheckOutcome:
     files = await system.blocking(lambda: _files(system.home.logs))
     written = {name: state for name, state in files.items() if name.endswith(".log")}
     if not written:
-        raise UnknownResult(f"no log files in {system.home.logs}")
+        raise UnknownResult(f"no log files in {system.home.logs}", SUPERVISOR)
     name, largest = max(written.items(), key=lambda pair: pair[1].st_size)
     is_late = largest.st_size > system.settings.logs.max_bytes * ROTATION_SLACK
     total = sum(state.st_size for state in files.values())

@@ -108,10 +108,17 @@ Evidence = Table | Lines | TimeSeries
 
 
 class CheckOutcome(msgspec.Struct, frozen=True):
+    """What a check found.
+
+    Args:
+        because: checks that together explain everything that is bad here, if each has found a problem.
+    """
+
     verdict: Verdict
     summary: str
     values: dict[str, Value] = {}
     evidence: list[Evidence] = []
+    because: tuple[str, ...] = ()
 
 
 def outcome(
@@ -119,6 +126,7 @@ def outcome(
     values: dict[str, Value] | None = None,
     *evidence: Evidence,
     least: Verdict = Verdict.OK,
+    because: Sequence[str] = (),
 ) -> CheckOutcome:
     """Return an outcome whose verdict is that of its worst value, and at least `least`.
 
@@ -132,7 +140,7 @@ def outcome(
         if not any(_names(summary, one) for one in (*beyond, *figures)):
             said = [_beyond(name, one) for name, one in beyond.items()]
             summary = "; ".join((summary, *said[:NAMED_VALUES]))
-    return CheckOutcome(verdict, summary, values, list(evidence))
+    return CheckOutcome(verdict, summary, values, list(evidence), tuple(because))
 
 
 def _names(summary: str, wanted: str) -> bool:
@@ -169,6 +177,7 @@ class Check:
         judge: measures, and returns the outcome.
         timeout_seconds: after which it is UNKNOWN.
         is_heavy: it uses much CPU, so it starts only after the checks that measure time.
+        stands_on: checks that explain a problem here if they have found one that is at least as bad.
     """
 
     id: str
@@ -180,6 +189,7 @@ class Check:
     judge: Judge
     timeout_seconds: float = TIMEOUT_SECONDS
     is_heavy: bool = False
+    stands_on: tuple[str, ...] = ()
 
 
 def check(
@@ -192,8 +202,18 @@ def check(
     remedy: str,
     timeout_seconds: float = TIMEOUT_SECONDS,
     is_heavy: bool = False,
+    stands_on: Sequence[str] = (),
 ) -> Callable[[Judge], Check]:
     """Declare a function as a check; its name then refers to the `Check`."""
     return lambda judge: Check(
-        id, title, section, looks_at, tuple(commands), remedy, judge, timeout_seconds, is_heavy
+        id,
+        title,
+        section,
+        looks_at,
+        tuple(commands),
+        remedy,
+        judge,
+        timeout_seconds,
+        is_heavy,
+        tuple(stands_on),
     )

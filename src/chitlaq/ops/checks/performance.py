@@ -18,6 +18,7 @@ from chitlaq.ops.checks.model import (
     check,
     outcome,
 )
+from chitlaq.ops.checks.sources.judged_by import SERVING
 from chitlaq.ops.checks.sources.prometheus import promql
 from chitlaq.ops.checks.sources.system import SystemView
 
@@ -72,6 +73,7 @@ async def _requests(system: SystemView, selector: str) -> float:
     looks_at="http_request_duration_seconds of the gateway without probes, 95th percentile over five minutes",
     commands=(promql(_p95(TIMED)), promql(_p95(TIMED, by="le, route"))),
     remedy="The slowest route tells the service: `chitlaq logs --slow --since 15m`, then `database.locks`.",
+    stands_on=SERVING,
 )
 async def latency(system: SystemView) -> CheckOutcome:
     requests = await _requests(system, TIMED)
@@ -107,6 +109,7 @@ def _route(id: str, title: str, route: str) -> Check:  # noqa: A002
         looks_at=f"http_request_duration_seconds of {route}, 95th percentile over five minutes",
         commands=(promql(_p95(f'route="{route}"')),),
         remedy="`chitlaq logs --slow --since 15m`, then `chitlaq ops check database.slow_statements`.",
+        stands_on=SERVING,
     )
     async def one_route(system: SystemView) -> CheckOutcome:
         requests = await _requests(system, selector)
@@ -156,6 +159,7 @@ def _share(id: str, title: str, statuses: str, setting: str, remedy: str) -> Che
         looks_at="http_requests_total of the gateway by status, over five minutes, without probes",
         commands=(promql(f"sum by (route) (rate(http_requests_total{{{selector}}}[5m]))"),),
         remedy=remedy,
+        stands_on=SERVING,
     )
     async def answers(system: SystemView) -> CheckOutcome:
         requests = await _requests(system, MEMBERS)
@@ -213,6 +217,7 @@ refusals = _share(
     looks_at="postgresql_query_duration_seconds, 95th percentile over five minutes",
     commands=(promql(_query_p95()),),
     remedy="`chitlaq ops check database.slow_statements database.locks --details`.",
+    stands_on=("database.ready", "database.locks"),
 )
 async def query_latency(system: SystemView) -> CheckOutcome:
     try:
@@ -267,6 +272,7 @@ async def transactions(system: SystemView) -> CheckOutcome:
     looks_at="websocket_connections_active",
     commands=(promql("websocket_connections_active"),),
     remedy="After a sudden drop: `chitlaq logs websocket --since 15m`; clients reconnect automatically.",
+    stands_on=("websocket.health",),
 )
 async def websocket_connections(system: SystemView) -> CheckOutcome:
     now = await system.prometheus.number("sum(websocket_connections_active)")
@@ -317,6 +323,7 @@ async def websocket_messages(system: SystemView) -> CheckOutcome:
     looks_at="websocket_message_duration_seconds, 95th percentile over five minutes",
     commands=(promql(FRAME_P95),),
     remedy="`chitlaq ops check websocket.ping database.latency`; slow events: `chitlaq jobs list`.",
+    stands_on=SERVING,
 )
 async def websocket_latency(system: SystemView) -> CheckOutcome:
     frames = await system.prometheus.number(

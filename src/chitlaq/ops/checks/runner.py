@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID
@@ -15,6 +15,7 @@ import msgspec
 from chitlaq.core import ids
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.telemetry import logs
+from chitlaq.ops.checks.causes import Causes, verdicts
 from chitlaq.ops.checks.model import (
     WORST_FIRST,
     Check,
@@ -54,10 +55,12 @@ class Result(msgspec.Struct, frozen=True):
     remedy: str
     duration_seconds: float
     notes: list[Note] = []
+    explained_by: str = ""
+    """The check whose problem explains this one's: mending that mends this."""
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run of a routine; results are worst first, then in the routine's order."""
+    """One run of a routine; results are worst first, causes before what they explain."""
 
     id: UUID
     routine: str
@@ -67,6 +70,15 @@ class Run(msgspec.Struct, frozen=True):
     started_by: str
     host: str
     results: list[Result]
+
+    @property
+    def problems(self) -> list[Result]:
+        """What is to be mended: problems that no other one explains."""
+        return [one for one in self.results if one.verdict.is_problem and not one.explained_by]
+
+    def effects(self, of: Result) -> list[Result]:
+        """Return the problems that this one explains."""
+        return [one for one in self.results if one.explained_by == of.check]
 
 
 OnResult = Callable[[Result, int, int], None]
@@ -86,17 +98,15 @@ async def run(
     """
     system.prepare()
     started_at, started = datetime.now(UTC), time.perf_counter()
-    results: list[Result] = []
+    found: dict[str, tuple[CheckOutcome, float]] = {}
 
     async def one(check: Check) -> None:
-        result = await judge(check, system)
-        results.append(result)
-        on_result(result, len(results), len(checks))
+        found[check.id] = seen, seconds = await _look(check, system)
+        on_result(_result(check, seen, seconds), len(found), len(checks))
 
     for is_heavy in (False, True):
         await asyncio.gather(*(one(check) for check in checks if check.is_heavy == is_heavy))
-    order = [check.id for check in checks]
-    results.sort(key=lambda one: (WORST_FIRST.index(one.verdict), order.index(one.check)))
+    results = _explained(checks, found)
     return Run(
         ids.new(),
         name,
@@ -111,6 +121,11 @@ async def run(
 
 async def judge(check: Check, system: SystemView) -> Result:
     """Run one check and always return a result: UNKNOWN, with the reason, if it fails or hangs."""
+    return _result(check, *await _look(check, system))
+
+
+async def _look(check: Check, system: SystemView) -> tuple[CheckOutcome, float]:
+    """Return what a check finds, and after how many seconds."""
     started = time.perf_counter()
     looking = asyncio.ensure_future(check.judge(system))
     # Not `wait_for`: that waits until the cancelled task ends, which a server that hangs can delay.
@@ -121,6 +136,10 @@ async def judge(check: Check, system: SystemView) -> Result:
         looking.cancel()
         looking.add_done_callback(_forget)
         found = CheckOutcome(Verdict.UNKNOWN, f"timed out after {check.timeout_seconds:g} s")
+    return found, round(time.perf_counter() - started, 3)
+
+
+def _result(check: Check, found: CheckOutcome, seconds: float) -> Result:
     return Result(
         check.id,
         check.title,
@@ -130,8 +149,27 @@ async def judge(check: Check, system: SystemView) -> Result:
         found.values,
         found.evidence,
         _remedy(check, found.verdict),
-        round(time.perf_counter() - started, 3),
+        seconds,
     )
+
+
+def _explained(
+    checks: Sequence[Check], found: Mapping[str, tuple[CheckOutcome, float]]
+) -> list[Result]:
+    """Return the results, worst first, each cause before what it explains."""
+    outcomes = {name: seen for name, (seen, _) in found.items()}
+    known = Causes({one.id: one for one in checks}, outcomes)
+    by = {one.id: cause for one in checks if (cause := known.of(one.id))}
+    final = verdicts(outcomes, by)
+    results = []
+    for one in checks:
+        result = msgspec.structs.replace(_result(one, *found[one.id]), verdict=final[one.id])
+        if one.id in by:
+            cause = by[one.id]
+            remedy = f"Mend {cause} first, which explains it."
+            result = msgspec.structs.replace(result, explained_by=cause, remedy=remedy)
+        results.append(result)
+    return sorted(results, key=lambda one: (WORST_FIRST.index(one.verdict), bool(one.explained_by)))
 
 
 def _remedy(check: Check, verdict: Verdict) -> str:
@@ -147,7 +185,8 @@ def _found(looking: asyncio.Future[CheckOutcome]) -> CheckOutcome:
     except NotApplicable as error:
         return CheckOutcome(Verdict.SKIPPED, str(error))
     except UnknownResult as error:
-        return CheckOutcome(Verdict.UNKNOWN, str(error))
+        because = (error.judged_by,) if error.judged_by else ()
+        return CheckOutcome(Verdict.UNKNOWN, str(error), because=because)
     except (Exception, asyncio.CancelledError) as error:
         # A bug in the check says nothing about what it looks at.
         log.error("check failed", fault=error)

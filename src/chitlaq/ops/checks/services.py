@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from chitlaq import inventory
 from chitlaq.core.errors import UnknownResult
-from chitlaq.core.formatting import count, duration, size
+from chitlaq.core.formatting import count, duration
 from chitlaq.ops.checks.model import (
     Check,
     CheckOutcome,
@@ -21,8 +22,9 @@ from chitlaq.ops.checks.model import (
     check,
     outcome,
 )
+from chitlaq.ops.checks.sources.judged_by import JUDGED_BY
 from chitlaq.ops.checks.sources.system import NotRunning, SystemView
-from chitlaq.stack.supervisor import control, resource_usage
+from chitlaq.stack.supervisor import control
 
 JUST_RESTARTED_SECONDS = 3600
 PING_SECONDS = 3.0
@@ -74,6 +76,7 @@ async def processes(system: SystemView) -> CheckOutcome:
         said = f"all {len(statuses)} are up"
     is_down = not control.is_up(statuses)
     least = Verdict.CRITICAL if is_down else Verdict.WARNING if bad or young else Verdict.OK
+    judges = [JUDGED_BY.get(one.service, "") for one in bad]
     return outcome(
         said,
         {
@@ -82,53 +85,37 @@ async def processes(system: SystemView) -> CheckOutcome:
         },
         Table("processes", ["service", "state", "pid", "uptime", "restarts", "reason"], rows),
         least=least,
+        because=judges,
     )
 
 
-@check(
-    "services.resources",
-    "Resource usage",
-    section=Section.SERVICES,
-    looks_at="the processes of each component, for half a second",
-    commands=("chitlaq stats",),
-    remedy="Restart what has grown (`chitlaq restart SERVICE` loses no request), and see `memory.growth`.",
-    is_heavy=True,
-)
-async def resources(system: SystemView) -> CheckOutcome:
-    statuses = await system.statuses()
-    rows = await system.blocking(lambda: resource_usage.measure(statuses))
-    if not rows:
-        raise UnknownResult("no process is running")
-    total = resource_usage.total(rows)
-    largest = max(rows, key=lambda row: row.memory_bytes)
-    return outcome(
-        f"{size(total.memory_bytes)} of memory in total, {largest.service} the largest with"
-        f" {size(largest.memory_bytes)}; {total.cpu_percent:.0f} % of a core",
-        {
-            "largest": Value(
-                largest.memory_bytes, "bytes", *system.thresholds.component_memory_bytes
-            ),
-            "memory": Value(total.memory_bytes, "bytes"),
-            "cpu": Value(total.cpu_percent / 100, "ratio"),
-        },
-        Table(
-            "components",
-            ["service", "cpu", "memory", "processes", "restarts"],
-            [
-                [
-                    r.service,
-                    f"{r.cpu_percent:.1f} %",
-                    size(r.memory_bytes),
-                    str(r.processes),
-                    str(r.restarts),
-                ]
-                for r in rows
-            ],
-        ),
-    )
+def _causes(dependencies: Mapping[str, str]) -> list[str]:
+    """Return the checks that explain why dependencies of a service are not healthy.
+
+    Args:
+        dependencies: what is not healthy, as in the answer of ``/health``, and why.
+    """
+    if "postgres" in dependencies:
+        # It cannot do its work, either.
+        dependencies = {name: why for name, why in dependencies.items() if name != "work"}
+    return [_cause(name, why) for name, why in dependencies.items()]
 
 
-def _health(id: str, title: str, service: str, path: str = "/health") -> Check:  # noqa: A002
+def _cause(dependency: str, why: str) -> str:
+    if dependency in inventory.COMPONENTS:
+        return JUDGED_BY.get(dependency, "")
+    # What heartbeat.py and PostgreSQL say.
+    if "is locked by others" in why:
+        return "database.locks"
+    return "host.disk" if "No space left" in why else "database.ready"
+
+
+def _health(
+    id: str,  # noqa: A002
+    title: str,
+    service: str,
+    path: str = "/health",
+) -> Check:
     @check(
         id,
         title,
@@ -143,7 +130,8 @@ def _health(id: str, title: str, service: str, path: str = "/health") -> Check: 
             answer = await system.get(service, path)
         except UnknownResult as error:
             # A service that does not answer is not UNKNOWN: it is down.
-            return outcome(f"does not answer: {error}", least=Verdict.CRITICAL)
+            why = await system.why_nothing_runs() or (error.judged_by,)
+            return outcome(f"does not answer: {error}", least=Verdict.CRITICAL, because=why)
         seconds = time.perf_counter() - started
         try:
             said = msgspec.json.decode(answer.body, type=_Health)
@@ -156,15 +144,17 @@ def _health(id: str, title: str, service: str, path: str = "/health") -> Check: 
             [thing, str(seen.get("status")), str(seen.get("detail"))]
             for thing, seen in said.checks.items()
         ]
-        faults = [f"{row[0]}: {row[2]}" for row in rows if row[1] != "healthy"]
+        faults = {row[0]: row[2] for row in rows if row[1] != "healthy"}
+        reasons = "; ".join(f"{what}: {why}" for what, why in faults.items())
         return outcome(
-            f"{said.status}{': ' + '; '.join(faults) if faults else ''}, up {duration(said.uptime)}",
+            f"{said.status}{': ' + reasons if faults else ''}, up {duration(said.uptime)}",
             {
                 "answer": Value(seconds, "seconds", *system.thresholds.answer_seconds),
                 "uptime": Value(said.uptime, "seconds"),
             },
             Table("dependencies", ["what", "state", "detail"], rows),
             least=levels.get(said.status, Verdict.CRITICAL),
+            because=_causes(faults),
         )
 
     return health
@@ -189,6 +179,7 @@ def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check
         looks_at=f"GET {path} of {service}",
         commands=('curl -s "http://localhost:{port:' + service + "}" + path + '" | jq .',),
         remedy=f"`chitlaq logs {service} --errors --since 1h`, with the request ID of the answer.",
+        stands_on=(JUDGED_BY[service],),
     )
     async def answers(system: SystemView) -> CheckOutcome:
         started = time.perf_counter()
@@ -245,6 +236,7 @@ def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Chec
             f' | grep -E "({"|".join(wanted)})"',
         ),
         remedy=f"Without metrics, its alerts cannot fire: `chitlaq restart {service}`, then read its log.",
+        stands_on=(JUDGED_BY[service],),
     )
     async def metrics(system: SystemView) -> CheckOutcome:
         try:
@@ -290,6 +282,7 @@ websocket_metrics = _metrics(
         'wscat -c ws://localhost:{port:websocket}/ws -x \'{"type":"ping"}\'',
     ),
     remedy="`chitlaq logs websocket --tail 50`, then `chitlaq restart websocket`: clients reconnect.",
+    stands_on=("websocket.health",),
 )
 async def ping(system: SystemView) -> CheckOutcome:
     from chitlaq.client import pinging

@@ -9,6 +9,7 @@ import msgspec
 from chitlaq.core.errors import UnknownResult
 from chitlaq.core.formatting import duration
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
+from chitlaq.ops.checks.sources.judged_by import JUDGED_BY
 from chitlaq.ops.checks.sources.system import SystemView
 
 FUTURE_SECONDS = 60.0
@@ -44,11 +45,14 @@ class _Summary(msgspec.Struct):
     " `chitlaq status export /a/folder` writes a copy.",
 )
 async def fresh(system: SystemView) -> CheckOutcome:
+    because: tuple[str, ...] = ()
     path = system.home.status_page / "status.json"
     try:
         written = msgspec.json.decode(await system.blocking(path.read_bytes), type=_Summary)
     except FileNotFoundError:
-        return outcome("it was never written", least=Verdict.CRITICAL)
+        return outcome(
+            "it was never written", least=Verdict.CRITICAL, because=[JUDGED_BY["ops-service"]]
+        )
     except (OSError, msgspec.DecodeError) as error:
         raise UnknownResult(f"{path} cannot be read: {error}") from None
     age = (datetime.now(UTC) - written.page.updated_at).total_seconds()
@@ -67,6 +71,7 @@ async def fresh(system: SystemView) -> CheckOutcome:
             least, said = Verdict.CRITICAL, f"{said}, but nginx serves another one"
     except UnknownResult as error:
         least, said = Verdict.CRITICAL, f"{said}, but members cannot read it: {error}"
+        because = (error.judged_by,)
     except msgspec.DecodeError:
         least, said = Verdict.CRITICAL, f"{said}, but nginx answers {answer.status} without it"
     by_people = [one.name for one in written.components if one.is_set_by_person]
@@ -81,4 +86,5 @@ async def fresh(system: SystemView) -> CheckOutcome:
             [[one.name, one.status] for one in written.components],
         ),
         least=least,
+        because=because,
     )

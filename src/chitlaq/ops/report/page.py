@@ -13,12 +13,12 @@ import msgspec
 from markupsafe import Markup, escape
 
 from chitlaq.core.installation.settings import Settings
-from chitlaq.ops.checks.model import WORST_FIRST, Lines, Table, TimeSeries
+from chitlaq.ops.checks.model import Lines, Table, TimeSeries
 from chitlaq.ops.checks.runner import Result, Run
 from chitlaq.ops.history import run_diff
 from chitlaq.ops.history.run_diff import VerdictChange
 from chitlaq.ops.report.plots import Plot, plot
-from chitlaq.ops.report.text import inline, note_line, row, sentence
+from chitlaq.ops.report.text import explains, inline, note_line, row, sentence
 
 ROUTINE = "evening"
 """The routine whose results the report shows, and after which it is sent."""
@@ -113,10 +113,7 @@ def html(report: DailyReport) -> str:
         run=report.run,
         sentence=sentence(report.run.results),
         day=_day(report.run),
-        attention=sorted(
-            (one for one in report.run.results if one.verdict.is_problem),
-            key=lambda one: WORST_FIRST.index(one.verdict),
-        ),
+        attention=report.run.problems,
         chapters=_chapters(report.run),
         rows=SHOWN_ROWS,
         lines=_lines,
@@ -130,6 +127,7 @@ def _template() -> jinja2.Template:
     )
     environment.filters["coded"] = _coded
     environment.filters["note_line"] = note_line
+    environment.filters["explains"] = explains
     return environment.from_string(
         resources.files(__package__).joinpath("report.html.j2").read_text()
     )
@@ -151,7 +149,6 @@ def _lines(result: Result) -> list[Lines]:
 def markdown(report: DailyReport) -> str:
     """Return the same content in Markdown: attention, changes, chapters, then every result."""
     run = report.run
-    attention = [one for one in run.results if one.verdict.is_problem]
     when = f"{run.started_at.astimezone():%H:%M}"
     day = _day(run)
     told = f"**{day.verdict}** {inline(day.summary)}" if day else "not checked"
@@ -166,7 +163,7 @@ def markdown(report: DailyReport) -> str:
         "## Needs attention",
         "",
     ]
-    if attention:
+    if run.problems:
         lines += [
             "  \n".join(
                 (
@@ -174,9 +171,10 @@ def markdown(report: DailyReport) -> str:
                     *(f"  {inline(note_line(note))}" for note in one.notes),
                     # The remedy is our own text, with commands between backticks.
                     f"  → {one.remedy}",
+                    *((f"  It {explains(effects)}.",) if (effects := run.effects(one)) else ()),
                 )
             )
-            for one in attention
+            for one in run.problems
         ]
     else:
         lines.append("Nothing.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from chitlaq.core.formatting import count
 from chitlaq.ops.checks.model import WORST_FIRST, Evidence, Lines, Table, TimeSeries, Value, Verdict
@@ -28,15 +28,28 @@ def tally(results: Iterable[Result]) -> dict[Verdict, int]:
 
 
 def sentence(results: Iterable[Result]) -> str:
-    """``1 critical, 2 warnings, 40 ok``."""
-    counts = tally(results)
-    return ", ".join(
+    """``1 critical, 2 warnings, 9 more explained by these, 40 ok``."""
+    results = list(results)
+    counts = tally(one for one in results if not one.explained_by)
+    explained = sum(bool(one.explained_by) for one in results)
+    parts = [
         count(counts[verdict], "warning")
         if verdict == Verdict.WARNING
         else f"{counts[verdict]} {verdict.lower()}"
         for verdict in WORST_FIRST
         if counts[verdict]
-    )
+    ]
+    if explained:
+        problems = sum(verdict.is_problem and counts[verdict] > 0 for verdict in Verdict)
+        parts.insert(problems, f"{explained} more explained by {'these' if problems > 1 else 'it'}")
+    return ", ".join(parts)
+
+
+def explains(effects: Sequence[Result]) -> str:
+    """``explains 9 more: feed.health, feed.home …``; empty if nothing is explained."""
+    if not effects:
+        return ""
+    return f"explains {len(effects)} more: {', '.join(one.check for one in effects)}"
 
 
 def nagios(run: Run) -> str:
@@ -51,9 +64,10 @@ def nagios(run: Run) -> str:
     ]
     head = f"CHITLAQ {run.verdict} - {run.routine}: {sentence(run.results)}"
     faults = [
-        f"{one.verdict} {one.check}: {one.summary}".replace("|", "/")
-        for one in run.results
-        if one.verdict.is_problem
+        "; ".join(
+            filter(None, (f"{one.verdict} {one.check}: {one.summary}", explains(run.effects(one))))
+        ).replace("|", "/")
+        for one in run.problems
     ]
     return "\n".join([f"{head} | {' '.join(figures)}" if figures else head, *faults])
 
@@ -82,14 +96,15 @@ def markdown(run: Run) -> str:
         "|---|---|---|",
         *(row(one) for one in run.results),
     ]
-    for one in run.results:
-        if one.verdict.is_problem:
-            lines += ["", f"## {one.title}", "", f"{one.verdict}: {inline(one.summary)}"]
-            for note in one.notes:
-                lines += ["", inline(note_line(note))]
-            lines += ["", f"What to do: {one.remedy}"]
-            for evidence in one.evidence:
-                lines += _evidence(evidence)
+    for one in run.problems:
+        lines += ["", f"## {one.title}", "", f"{one.verdict}: {inline(one.summary)}"]
+        for note in one.notes:
+            lines += ["", inline(note_line(note))]
+        lines += ["", f"What to do: {one.remedy}"]
+        if effects := run.effects(one):
+            lines += ["", f"It {explains(effects)}."]
+        for evidence in one.evidence:
+            lines += _evidence(evidence)
     return "\n".join(lines) + "\n"
 
 
@@ -101,7 +116,8 @@ def note_line(note: Note) -> str:
 
 def row(one: Result) -> str:
     """Return a result as a row of a Markdown table, with the operators' notes on it."""
-    found = "<br>".join(cell(text) for text in (one.summary, *map(note_line, one.notes)))
+    by = [f"explained by {one.explained_by}"] if one.explained_by else []
+    found = "<br>".join(cell(text) for text in (one.summary, *by, *map(note_line, one.notes)))
     return f"| {one.verdict} | `{one.check}` | {found} |"
 
 

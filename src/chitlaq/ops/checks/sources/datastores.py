@@ -13,6 +13,7 @@ from chitlaq.core.data import postgres, valkey
 from chitlaq.core.errors import OperatorError, UnknownResult
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.ops.checks.sources import judged_by
 
 CONNECT_SECONDS = 2.0
 SESSION_SECONDS = 3.0
@@ -70,14 +71,21 @@ class PostgresView:
                     # Returning it to the pool would wait again for a server that does not answer.
                     connection.terminate()
                     raise UnknownResult(
-                        f"PostgreSQL did not answer within {SESSION_SECONDS:g} s"
+                        f"PostgreSQL did not answer within {SESSION_SECONDS:g} s",
+                        judged_by.POSTGRES,
                     ) from None
         except asyncpg.TooManyConnectionsError as error:
-            raise NoConnectionLeft(f"PostgreSQL has no connection left: {error}") from None
+            raise NoConnectionLeft(
+                f"PostgreSQL has no connection left: {error}", judged_by.CONNECTIONS
+            ) from None
         except TimeoutError:
-            raise UnknownResult(f"PostgreSQL did not answer within {CONNECT_SECONDS:g} s") from None
+            raise UnknownResult(
+                f"PostgreSQL did not answer within {CONNECT_SECONDS:g} s", judged_by.POSTGRES
+            ) from None
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, OperatorError) as error:
-            raise UnknownResult(f"PostgreSQL: {error or type(error).__name__}") from None
+            raise UnknownResult(
+                f"PostgreSQL: {error or type(error).__name__}", judged_by.POSTGRES
+            ) from None
 
     def close(self) -> None:
         if self._pool is not None:
@@ -103,9 +111,9 @@ class ValkeyView:
                 self._client = valkey.connect(self._settings, self._home)
             return await self._client.each(*command)
         except valkey.UNAVAILABLE as error:
-            raise UnknownResult(f"Valkey: {error}") from None
+            raise UnknownResult(f"Valkey: {error}", judged_by.VALKEY) from None
         except OperatorError as error:
-            raise UnknownResult(str(error)) from None
+            raise UnknownResult(str(error), judged_by.VALKEY) from None
 
     async def info(self, section: str) -> Mapping[str, Mapping[str, str]]:
         """Return ``INFO SECTION`` of each node by field name."""

@@ -15,6 +15,7 @@ from chitlaq.core.installation import observers
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.observers import Access
 from chitlaq.core.installation.settings import Settings
+from chitlaq.ops.checks.sources.judged_by import JUDGED_BY
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ class PrometheusView:
 
     async def _ask(self, what: str, kind: type[T], **params: str) -> T:
         access = _access(self._home, self._settings, "prometheus")
-        answer = await self._get(access, f"/api/v1/{what}", params)
+        answer = await _answer(self._get, access, "prometheus", f"/api/v1/{what}", params)
         try:
             body = msgspec.json.decode(answer.body, type=_Response)
             if body.status != "success":
@@ -120,7 +121,9 @@ class PrometheusView:
             return msgspec.json.decode(body.data, type=kind)
         except msgspec.DecodeError as error:
             if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
-                raise UnknownResult("Prometheus is starting: it reads what it has stored") from None
+                raise UnknownResult(
+                    "Prometheus is starting: it reads what it has stored", JUDGED_BY["prometheus"]
+                ) from None
             raise UnknownResult(f"{access.url} does not answer like Prometheus: {error}") from None
 
 
@@ -138,18 +141,28 @@ class AlertmanagerView:
             UnknownResult: Alertmanager is unavailable, or refuses.
         """
         access = _access(self._home, self._settings, "alertmanager")
-        answer = await self._get(access, path, {})
+        answer = await _answer(self._get, access, "alertmanager", path, {})
         if answer.status != 200:
             raise UnknownResult(f"{access.url}{path} answered with status {answer.status}")
         return answer.body
 
 
+async def _answer(
+    get: Get, access: Access, name: str, path: str, parameters: dict[str, str]
+) -> Response:
+    try:
+        return await get(access, path, parameters)
+    except UnknownResult as error:
+        raise UnknownResult(str(error), JUDGED_BY[name]) from None
+
+
 def _access(home: Home, settings: Settings, name: str) -> Access:
     if not (settings.embeds(name) or settings.value_of(f"{name}_url")):
         raise UnknownResult(
-            f"there is no {name}: CHITLAQ_MONITORING_EMBEDDED is false and no URL is configured"
+            f"there is no {name}: CHITLAQ_MONITORING_EMBEDDED is false and no URL is configured",
+            JUDGED_BY[name],
         )
     try:
         return observers.access(home, settings, name)
     except OperatorError as error:
-        raise UnknownResult(str(error)) from None
+        raise UnknownResult(str(error), JUDGED_BY[name]) from None

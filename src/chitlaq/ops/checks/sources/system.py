@@ -24,6 +24,7 @@ from chitlaq.core.host.programs import CommandResult
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.observers import Access
 from chitlaq.core.installation.settings import CheckThresholds, Settings
+from chitlaq.ops.checks.sources import judged_by
 from chitlaq.ops.checks.sources.datastores import PostgresView, ValkeyView
 from chitlaq.ops.checks.sources.prometheus import AlertmanagerView, PrometheusView
 from chitlaq.ops.database.database import OpsDatabase
@@ -149,7 +150,8 @@ class SystemView:
         """
         if not self.home.ops_database.exists():
             raise UnknownResult(
-                f"there is no history in {self.home.ops}: ops-service has never run"
+                f"there is no history in {self.home.ops}: ops-service has never run",
+                judged_by.JUDGED_BY["ops-service"],
             )
         try:
             return await self._operations.rows(query, *args)
@@ -170,9 +172,19 @@ class SystemView:
         try:
             return await self.once("statuses", ask)
         except control.NotRunningError as error:
-            raise NotRunning(str(error)) from None
+            raise NotRunning(str(error), judged_by.SUPERVISOR) from None
         except (OperatorError, OSError, msgspec.DecodeError) as error:
             raise UnknownResult(str(error)) from None
+
+    async def why_nothing_runs(self) -> tuple[str, ...]:
+        """Return the check that explains why a component does not answer, if nothing keeps it running."""
+        try:
+            await self.statuses()
+        except NotRunning as error:
+            return (error.judged_by,)
+        except UnknownResult:
+            return ()
+        return ()
 
     async def get(self, service: str, path: str) -> Response:
         """Send a GET request to a component's own port.
@@ -181,7 +193,10 @@ class SystemView:
             UnknownResult: there is no answer.
         """
         url = f"http://127.0.0.1:{self.settings.port_of(service)}"
-        return await self._get(Access(url), path, {})
+        try:
+            return await self._get(Access(url), path, {})
+        except UnknownResult as error:
+            raise UnknownResult(str(error), judged_by.JUDGED_BY[service]) from None
 
     async def _get(self, access: Access, path: str, parameters: dict[str, str]) -> Response:
         self.prepare()

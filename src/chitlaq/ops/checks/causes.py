@@ -1,0 +1,59 @@
+"""Causes before symptoms: which problems of a run are explained by another one.
+
+A check declares what it `stands_on`, and its outcome may say more exactly `because` of what it is bad. What
+is explained keeps its verdict, but has no remedy of its own: mending the cause mends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chitlaq.ops.checks.model import WORST_FIRST, Check, CheckOutcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """The outcomes of a run, by the id of their check."""
+
+    checks: Mapping[str, Check]
+    found: Mapping[str, CheckOutcome]
+
+    def of(self, name: str, seen: frozenset[str] = frozenset()) -> str:
+        """Return the check whose problem explains this one's; empty if none does."""
+        outcome, seen = self.found[name], seen | {name}
+        if not outcome.verdict.is_problem:
+            return ""
+        if outcome.because:
+            grounds: Sequence[str] = outcome.because if self._are_bad(outcome.because) else ()
+        else:
+            grounds = [one for one in self.checks[name].stands_on if self._is_as_bad(one, outcome)]
+        for ground in grounds:
+            if ground not in seen:
+                return self.of(ground, seen) or ground
+        return ""
+
+    def _are_bad(self, names: Sequence[str]) -> bool:
+        return all(one in self.found and self.found[one].verdict.is_problem for one in names)
+
+    def _is_as_bad(self, name: str, effect: CheckOutcome) -> bool:
+        ground = self.found.get(name)
+        return (
+            ground is not None
+            and ground.verdict.is_problem
+            and WORST_FIRST.index(ground.verdict) <= WORST_FIRST.index(effect.verdict)
+        )
+
+
+def verdicts(found: Mapping[str, CheckOutcome], by: Mapping[str, str]) -> dict[str, Verdict]:
+    """Return the verdicts; a cause is CRITICAL if what it explains is worse than itself.
+
+    Args:
+        found: the outcomes of a run.
+        by: the cause of each that is explained.
+    """
+    final = {name: one.verdict for name, one in found.items()}
+    for name, cause in by.items():
+        if WORST_FIRST.index(found[name].verdict) < WORST_FIRST.index(final[cause]):
+            final[cause] = Verdict.CRITICAL
+    return final
