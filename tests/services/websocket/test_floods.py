@@ -60,18 +60,29 @@ async def flooding(kind: str, port: int, token: str) -> AsyncIterator[Callable[[
             await process.wait()
 
 
-async def answer_seconds(port: int) -> float:
-    """The 95th percentile of somebody else's pings for as long as the flood lasts."""
-    seconds = []
+async def answers(port: int, seconds: float) -> list[float]:
+    """What somebody else's pings take for so long."""
+    found = []
     async with websockets.connect(f"ws://127.0.0.1:{port}/ws", open_timeout=60) as client:
-        end = perf_counter() + SECONDS - 0.3
+        end = perf_counter() + seconds
         while perf_counter() < end:
             started = perf_counter()
             await client.send('{"type":"ping"}')
             await asyncio.wait_for(client.recv(), 60)
-            seconds.append(perf_counter() - started)
+            found.append(perf_counter() - started)
             await asyncio.sleep(0.03)
+    return found
+
+
+async def answer_seconds(port: int) -> float:
+    """The 95th percentile for as long as the flood lasts."""
+    seconds = await answers(port, SECONDS - 0.3)
     return statistics.quantiles(seconds, n=20)[-1] if len(seconds) > 1 else seconds[0]
+
+
+async def typical_seconds(port: int) -> float:
+    """The median: a busy machine delays some answers by much, and hardly half of them."""
+    return statistics.median(await answers(port, 1.0))
 
 
 def memory(stack: Stack) -> int:
@@ -101,6 +112,8 @@ async def test_flood_of_any_frame_stops_nobody_else(
 
 IDLE = 2_000
 MAX_BYTES_OF_ONE = 20_000
+# An answer takes a millisecond; one that waits for 20 µs of each socket's would take forty more.
+MAX_RATIO_IDLE = 3.0
 
 
 async def test_thousands_of_idle_sockets_from_one_address_cost_little_and_stop_nobody(
@@ -108,17 +121,19 @@ async def test_thousands_of_idle_sockets_from_one_address_cost_little_and_stop_n
 ) -> None:
     port = stack.ports["websocket"]
     before = memory(stack)
-    usual = await answer_seconds(port)
+    usual = await typical_seconds(port)
     with contextlib.ExitStack() as opened:
         for _ in range(IDLE):
             one = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
             one.sendall(HANDSHAKE)
             assert b" 101 " in one.recv(4096)
-        meanwhile = await answer_seconds(port)
+        meanwhile = await typical_seconds(port)
         growth = memory(stack) - before
-    assert meanwhile < 1.5 * max(usual, NOTHING_SECONDS), (meanwhile, usual)
-    assert growth < IDLE * MAX_BYTES_OF_ONE
     await eventually(lambda: nothing_is_left(stack))
+    # What else the machine does comes and goes: the slower of before and after is what is usual.
+    usual = max(usual, await typical_seconds(port), NOTHING_SECONDS)
+    assert meanwhile < MAX_RATIO_IDLE * usual, (meanwhile, usual)
+    assert growth < IDLE * MAX_BYTES_OF_ONE
 
 
 async def nothing_is_left(stack: Stack) -> bool:
