@@ -37,7 +37,7 @@ from chitlaq.ops.database import overflow
 from chitlaq.services.auth.sessions.signing import Signer
 from chitlaq.stack.servers import nginx
 from chitlaq.stack.supervisor import control
-from tests import commands, joining
+from tests import commands, joining, prepared_data
 
 pytest_plugins = ["tests.observers", "tests.lone_edge"]
 
@@ -290,6 +290,8 @@ class Stack:
 
     def up(self, **options: Any) -> None:
         """Start it as an operator does, and wait until it is healthy."""
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            prepared_data.give(self.environment, run_folder())
         answer = self.command("up", "--detach", **options)
         assert answer.returncode == 0, answer.stdout + answer.stderr
 
