@@ -21,6 +21,7 @@ from chitlaq.core.visible import visible
 MEDIA_TYPES = {
     "css": "text/css",
     "js": "text/javascript",
+    "png": "image/png",
     "svg": "image/svg+xml",
 }
 _LONGEST_NAME = 200
@@ -110,11 +111,12 @@ class Pages:
         if version:
             is_current = version == self.static_version
             kept = "public, max-age=31536000, immutable" if is_current else "no-store"
-        return Response(
-            file.read_bytes(),
-            media_type=media_type,
-            headers={**self._headers, "Cache-Control": kept},
-        )
+        return self.file(file.read_bytes(), media_type, kept)
+
+    def file(self, content: bytes, media_type: str, kept: str = "no-cache") -> Response[bytes]:
+        """Return content that is no page, and say how long it is kept."""
+        headers = {**self._headers, "Cache-Control": kept}
+        return Response(content, media_type=media_type, headers=headers)
 
 
 def _shown(value: object) -> object:

@@ -101,7 +101,9 @@ async def logout(request: Request[Any, Any, State], state: AuthState) -> Redirec
         if member is not None:
             asking = origin.of(request, member.session_id)
             await sessions.end(state.database, member, member.session_id, asking)
-    return Redirect("/", status_code=303, cookies=cookies.forgotten())
+    # What was kept in this browser to work without a connection goes, and so does its subscription to pushes.
+    headers = {"Clear-Site-Data": '"storage"'}
+    return Redirect("/", status_code=303, cookies=cookies.forgotten(), headers=headers)
 
 
 @get(mailbox.PATH, is_page=True, is_site=True, include_in_schema=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie, State
 from litestar.response import Redirect
@@ -13,7 +14,8 @@ from chitlaq.core.http import bodies, cookies
 from chitlaq.core.languages import LANGUAGES
 from chitlaq.services.gateway.pages import screens
 from chitlaq.services.gateway.state import GatewayState
-from chitlaq.web.site.pages import PARAMETER, THEME, THEMES, YEAR_SECONDS
+from chitlaq.web.site import worker
+from chitlaq.web.site.pages import PARAMETER, SITE, THEME, THEMES, YEAR_SECONDS
 
 Asked = Request[Any, Any, State]
 
@@ -99,6 +101,21 @@ async def conversation(conversation_id: str, request: Asked, state: GatewayState
     except ValueError:
         return await state.screens.nothing(request)
     return await state.screens.show(request, screens.CONVERSATION, conversation=str(wanted))
+
+
+@get("/shell", is_page=True, include_in_schema=False)
+async def shell(request: Asked, state: GatewayState) -> Response[Any]:
+    return await state.screens.show(request, screens.SHELL_ALONE)
+
+
+@get("/sw.js", is_page=True, include_in_schema=False, sync_to_thread=False)
+def service_worker() -> Response[bytes]:
+    return SITE.file(worker.script(), "text/javascript")
+
+
+@get("/manifest.webmanifest", is_page=True, include_in_schema=False, sync_to_thread=False)
+def manifest() -> Response[bytes]:
+    return SITE.file(msgspec.json.encode(worker.manifest()), worker.MANIFEST_TYPE)
 
 
 @get("/settings/appearance", is_page=True, include_in_schema=False)

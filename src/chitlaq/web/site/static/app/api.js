@@ -5,6 +5,8 @@
  * dialog, and what they were doing goes on.
  */
 
+import { signal } from "../vendor/signals.js";
+
 /** A refusal, or no answer at all (`status` 0). */
 export class Problem extends Error {
   /** @param {number} status @param {{detail?: string, request_id?: string, errors?: Record<string, string>}} body @param {number} retryAfter */
@@ -20,6 +22,10 @@ export class Problem extends Error {
 const REFRESHED = "refreshed";
 /** How long an answer may take: on a bad network there is none after that. */
 const LONGEST_MS = 30_000;
+const UNAUTHORIZED = 401;
+
+/** Whether the server could be reached when we tried last. */
+export const reached = signal(true);
 
 /** @type {() => Promise<boolean>} Lets somebody sign in again; set by main.js. */
 let signIn = async () => false;
@@ -28,6 +34,9 @@ let signIn = async () => false;
 export function onSessionEnd(dialog) {
   signIn = dialog;
 }
+
+/** The session has ended, wherever that was done: sign in again. */
+export const ended = () => signIn();
 
 /** @param {string} path */
 export const read = (path) => ask("GET", path);
@@ -49,9 +58,13 @@ export async function ask(method, path, body, headers = {}) {
   }
   if (answer.status === 401 && (await signIn())) answer = await send(path, sent);
   if (answer.ok) return answer.status === 204 ? null : answer.json().catch(() => null);
-  throw new Problem(
-    answer.status, await answer.json().catch(() => ({})), Number(answer.headers.get("Retry-After")),
-  );
+  throw await refusal(answer);
+}
+
+/** @param {Response} answer */
+async function refusal(answer) {
+  const body = await answer.json().catch(() => ({}));
+  return new Problem(answer.status, body, Number(answer.headers.get("Retry-After")));
 }
 
 /** Ask without a second try. @param {string} path @param {{method: string, body?: unknown, headers?: Record<string, string>, signal?: AbortSignal}} asked */
@@ -59,7 +72,7 @@ export async function send(path, { method, body, headers = {}, signal }) {
   const isForm = body instanceof FormData;
   const isJson = body !== undefined && !isForm;
   try {
-    return await fetch(path, {
+    const answer = await fetch(path, {
       method,
       headers: {
         "Accept-Language": document.documentElement.lang,
@@ -70,7 +83,10 @@ export async function send(path, { method, body, headers = {}, signal }) {
       // Files take as long as they take.
       signal: signal ?? (isForm ? undefined : AbortSignal.timeout(LONGEST_MS)),
     });
+    reached.value = true;
+    return answer;
   } catch {
+    if (!signal?.aborted) reached.value = false;
     throw new Problem(0, {});
   }
 }
@@ -78,12 +94,14 @@ export async function send(path, { method, body, headers = {}, signal }) {
 /**
  * Renew the session's tokens, once for all tabs: a refresh token is good for one use.
  * @param {number} since When the request began that was refused: a renewal after that was somebody else's.
+ * @returns {Promise<boolean>} False if the session has ended; whoever cannot be asked that now throws.
  */
 export function renewed(since) {
   return navigator.locks.request("refresh", async () => {
     if (Number(localStorage.getItem(REFRESHED)) > since) return true;
     const answer = await send("/api/auth/refresh", { method: "POST", body: {} });
     if (answer.ok) localStorage.setItem(REFRESHED, String(Date.now()));
+    else if (answer.status !== UNAUTHORIZED) throw await refusal(answer);
     return answer.ok;
   });
 }

@@ -1,9 +1,10 @@
 /** The members' application: takes over the page that the server rendered. */
 
+import { useEffect, useState } from "../vendor/hooks.js";
 import { hydrate, render } from "../vendor/preact.js";
 import { effect, signal } from "../vendor/signals.js";
 import { onSessionEnd, renewed } from "./api.js";
-import { count, first, html, t } from "./base.js";
+import { count, first, html, number, t } from "./base.js";
 import { begin, isBusy, retry, shown } from "./router.js";
 import { MEMBER, OUTBOX, badge, me, now, reason, said, unread } from "./store.js";
 
@@ -28,8 +29,21 @@ function Refusal({ problem }) {
     <h1 class="title" tabindex="-1">${t("problem.title")}</h1>
     <p class="note">${reason(problem)}</p>
     ${problem.requestId && html`<p class="request-id">${t("problem.id", { id: problem.requestId })}</p>`}
-    <p class="more"><button type="button" onClick=${retry}>${t("problem.again")}</button></p>
+    <${Again} problem=${problem} />
   `;
+}
+
+/** Tries again: by itself, if it was said how long to wait. @param {{problem: any}} properties */
+function Again({ problem }) {
+  const [left, setLeft] = useState(problem.retryAfter || 0);
+  useEffect(() => setLeft(problem.retryAfter || 0), [problem]);
+  useEffect(() => {
+    if (left === 0) return undefined;
+    const waiting = setTimeout(() => (left > 1 ? setLeft(left - 1) : retry()), 1000);
+    return () => clearTimeout(waiting);
+  }, [problem, left]);
+  const isWaiting = left > 0;
+  return html`<p class="more"><button type="button" disabled=${isWaiting} onClick=${retry}>${isWaiting ? t("problem.wait", { n: number(left) }) : t("problem.again")}</button></p>`;
 }
 
 /** What lies over the screen: what was said, and dialogs. */
@@ -44,10 +58,15 @@ onSessionEnd(() => {
   asking ??= import("./components/sign_in.js").then(
     ({ SignIn }) =>
       new Promise((resolve) => {
+        // What is on the screen was for somebody who was signed in.
+        document.documentElement.dataset.ended = "";
+        import("./offline.js").then(({ forget }) => forget());
         const onDone = (/** @type {boolean} */ isSignedIn) => {
           asking = null;
           dialog.value = null;
           resolve(isSignedIn);
+          if (isSignedIn) delete document.documentElement.dataset.ended;
+          else location.assign(`/login?return_to=${encodeURIComponent(location.pathname + location.search)}`);
         };
         dialog.value = html`<${SignIn} onDone=${onDone} />`;
       }),
@@ -65,7 +84,7 @@ addEventListener("submit", ({ target }) => {
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 render(html`<${Over} />`, /** @type {HTMLElement} */ (document.getElementById("over")));
 // Without the session, the server has nothing to show: with a new token it has, and without one it asks to sign in.
-if (first.stale) await renewed(performance.timeOrigin).then(() => location.reload());
+if (first.stale) await renewed(performance.timeOrigin).then(() => location.reload(), retry);
 let isMounted = !first.stale && (await begin());
 if (isMounted) hydrate(html`<${Screen} />`, main);
 effect(() => {
@@ -74,7 +93,7 @@ effect(() => {
   main.replaceChildren();
   render(html`<${Screen} />`, main);
 });
-if (!first.stale) document.documentElement.dataset.ready = "";
+if (!first.stale) document.documentElement.dataset.ready = String(performance.now());
 
 effect(() => {
   if (isBusy.value) main.setAttribute("aria-busy", "true");
@@ -92,6 +111,7 @@ effect(() => {
   shownNumber.textContent = badge(unread.value);
   spoken.textContent = unread.value ? count("notifications.unread", unread.value) : "";
 });
+requestIdleCallback(() => import("./later.js"), { timeout: 2000 });
 if (document.querySelector(".banners")) import("./components/banners.js");
 if (me.value) localStorage.setItem(MEMBER, me.value.username);
 if (localStorage.getItem(OUTBOX)) import("./outbox.js");

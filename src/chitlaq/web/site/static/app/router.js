@@ -12,7 +12,8 @@ import { learn } from "./store.js";
  * @typedef {{reads: (parameters: Record<string, string>) => Record<string, string>, title: (shown: Shown) => string,
  *   View: (properties: Shown) => any}} ViewModule
  * @typedef {{name: string, parameters: Record<string, string>, data: Record<string, any>, view: ViewModule,
- *   change: (some: Record<string, any>) => void, problem?: unknown, path: string}} Shown
+ *   change: (some: Record<string, any>) => void, problem?: unknown, path: string, keptAt?: number}} Shown
+ *   `keptAt` is when a screen was read that is shown without a connection.
  */
 
 /**
@@ -32,6 +33,9 @@ const ROUTES = [
   ["thread", /^\/@(?<handle>[^/]+)\/p\/(?<post>[^/]+)$/],
 ];
 const BUSY_MS = 200;
+const SHELL = "offline";
+/** Nobody answered: what was read last may stand in. */
+const AWAY = new Set([0, 502, 503, 504]);
 
 /** What is on the screen. @type {{value: Shown | null}} */
 export const shown = signal(null);
@@ -73,6 +77,12 @@ export async function begin() {
   addEventListener("click", follow);
   addEventListener("pagehide", () => sessionStorage.setItem(key, String(scrollY)));
   const known = match(here());
+  // The shell, which stands in for a page without a connection, has no screen.
+  if (first.view === SHELL) {
+    if (known) await show(here(), false);
+    else present({ name: SHELL, parameters: {}, data: {}, view: /** @type {any} */ ({}), path: here(), problem: new Problem(0, {}) });
+    return false;
+  }
   if (known === null || known.name !== first.view) return false;
   const view = await import(`./views/${known.name}.js`);
   const missing = Object.keys(view.reads(known.parameters)).some((name) => !first.data[name]);
@@ -128,6 +138,8 @@ async function load(known, path) {
     return { ...known, data: Object.fromEntries(parts), view, path };
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
+    const kept = AWAY.has(problem.status) && (await import("./offline.js").then((offline) => offline.kept(path)));
+    if (kept) return { ...known, data: kept.data, view, path, keptAt: kept.at };
     return { ...known, data: {}, view, path, problem };
   }
 }
@@ -135,6 +147,15 @@ async function load(known, path) {
 /** Try again what was refused. */
 export function retry() {
   return show(here(), false);
+}
+
+/** Read again what is shown, and stay where we are. */
+export async function refresh() {
+  const known = match(here());
+  if (known === null) return;
+  const turn = ++latest;
+  const screen = await load(known, here());
+  if (turn === latest && !screen.problem) present(screen);
 }
 
 /** @param {Omit<Shown, "change">} screen */

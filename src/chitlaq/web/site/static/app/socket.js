@@ -4,7 +4,7 @@
  */
 
 import { signal } from "../vendor/signals.js";
-import { renewed } from "./api.js";
+import { ended, renewed } from "./api.js";
 
 /** @typedef {{type: string} & Record<string, any>} Frame */
 
@@ -106,10 +106,11 @@ function receive(frame) {
   for (const listener of [...listeners]) listener(frame);
 }
 
-/** Get a new token, and connect with it; without one, whoever asks over HTTP is asked to sign in again. */
+/** Get a new token, and connect with it. If the session has ended, so does what this page is for. */
 async function renew() {
-  const isRenewed = await renewed(beganAt).catch(() => false);
-  lost(0, isRenewed ? 0 : undefined);
+  const isRenewed = await renewed(beganAt).catch(() => null);
+  const isSignedIn = isRenewed === false ? await ended() : isRenewed === true;
+  lost(0, isSignedIn ? 0 : undefined);
 }
 
 /** Connect again, later each time and never all at the same moment. @param {number} code @param {number} [wait] */

@@ -1,0 +1,8 @@
+/** What the first screen does not wait for. */
+
+import { render } from "../vendor/preact.js";
+import { html } from "./base.js";
+import "./live.js";
+import { State } from "./offline.js";
+
+render(html`<${State} />`, /** @type {HTMLElement} */ (document.getElementById("state")));

@@ -1,0 +1,73 @@
+"""Without a connection: the application opens, and shows what was read last, until its member leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.browser.conftest import Visit, visiting
+from tests.browser.members import open_ready, sign_in
+from tests.conftest import Member, Stack, eventually
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+Join = Callable[[], Awaitable[Member]]
+
+IS_KEPT = """async path => {
+    for (const name of await caches.keys()) {
+        if (await (await caches.open(name)).match(path)) return true;
+    }
+    return false;
+}"""
+CACHES = "async () => (await caches.keys()).length"
+
+
+async def is_kept(visit: Visit, *paths: str) -> None:
+    for path in paths:
+        await eventually(partial(visit.page.evaluate, IS_KEPT, path))
+
+
+async def test_what_was_read_last_is_there_without_a_connection_until_its_member_leaves(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    ada = await join()
+    await ada.write("Read in a tunnel")
+    async with visiting(browser, stack.issuer, service_workers="allow") as visit:
+        page, context = visit.page, visit.page.context
+        await sign_in(visit, ada)
+        await open_ready(visit, "/home")
+        await is_kept(visit, "/shell", "/home")
+        await page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+        await eventually(lambda: page.evaluate("navigator.serviceWorker.controller !== null"))
+        await page.get_by_role("link", name="Notifications").click()
+        await is_kept(visit, "/notifications")
+        faults = await (await context.new_cdp_session(page)).send("Page.getInstallabilityErrors")
+        assert [one["errorId"] for one in faults["installabilityErrors"]] == ["in-incognito"]
+
+        await context.set_offline(True)
+        await expect(page.get_by_text("No connection.")).to_be_visible()
+        await open_ready(visit, "/home")
+        await expect(page.get_by_role("feed")).to_contain_text("Read in a tunnel")
+        await expect(page.get_by_text("No connection. Last updated")).to_be_visible()
+        await visit.require_accessible()
+        await visit.keep("offline-home")
+        await page.get_by_role("link", name="Notifications").click()
+        await expect(page.get_by_text("Nothing has happened yet.")).to_be_visible()
+        await page.get_by_role("link", name="Search").click()
+        await expect(page.get_by_role("heading", name="Search")).to_be_visible()
+        await page.get_by_role("link", name="Home").click()
+
+        await ada.write("Out of the tunnel")
+        await context.set_offline(False)
+        await expect(page.get_by_role("feed")).to_contain_text("Out of the tunnel")
+        await expect(page.get_by_text("No connection.")).to_be_hidden()
+
+        await open_ready(visit, "/settings/appearance")
+        await page.get_by_role("button", name="Sign out").last.click()
+        await page.wait_for_url(stack.issuer + "/")
+        assert await page.evaluate(CACHES) == 0
+        visit.complaints[:] = [one for one in visit.complaints if "ERR_INTERNET" not in one]
