@@ -268,6 +268,7 @@ def sessions(
                 "session": lambda one: one.id,
                 "device": lambda one: one.device,
                 "address": lambda one: one.address,
+                "country": lambda one: one.country or "",
                 "signed in": lambda one: output.local_time(one.created_at),
                 "last used": lambda one: output.local_time(one.last_used_at),
             },

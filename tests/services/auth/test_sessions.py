@@ -319,6 +319,18 @@ def test_device_is_named_by_what_it_says(user_agent: str, device: str) -> None:
     assert devices.named(user_agent) == device
 
 
+async def test_list_says_which_country_an_address_was_given_to(stack: Stack, join: Join) -> None:
+    member = await join()
+    for address, country in (("2001:700::1", "NO"), ("193.140.1.1", "TR"), ("10.0.0.1", None)):
+        await stack.sql(
+            "UPDATE auth.sessions SET address = $2::text::inet WHERE account_id = $1::uuid",
+            member.id,
+            address,
+        )
+        listed = await member.client.get("/api/auth/sessions", headers=member.headers)
+        assert {one["country"] for one in listed.json()["items"]} == {country}, address
+
+
 async def test_what_is_over_is_forgotten_and_nothing_else(stack: Stack, join: Join) -> None:
     member = await join()
     token = await next_token(member, member.refresh_token)

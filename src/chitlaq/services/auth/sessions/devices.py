@@ -1,8 +1,10 @@
-"""What to call a device by what it says of itself, in the words of its owner."""
+"""What to call a device by what it says of itself, in the words of its owner, and in which country it is."""
 
 from __future__ import annotations
 
 import re
+
+from iptocc import country_code
 
 # In the order in which they are looked for: most browsers also name those that they want to be taken for.
 _BROWSERS = {
@@ -37,6 +39,14 @@ def named(user_agent: str) -> str:
         program = _PROGRAM.match(user_agent)
         found = program[0] if program else ""
     return found or "Unknown device"
+
+
+def country_of(address: str | None) -> str | None:
+    """Return the country (ISO 3166-1, alpha-2) that an address was given to by its registry, if any.
+
+    That is a hint: a network may be used in another country than the one that it was given to.
+    """
+    return country_code(address) if address else None
 
 
 def _first(names: dict[str, str], text: str) -> str:

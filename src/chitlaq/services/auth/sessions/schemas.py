@@ -75,12 +75,16 @@ class AuthStatus(msgspec.Struct, frozen=True):
 
 
 class SessionItem(msgspec.Struct, frozen=True):
-    """A signed-in device; ``methods`` are those by which its member proved who they are."""
+    """A signed-in device; ``methods`` are those by which its member proved who they are.
+
+    ``country`` (ISO 3166-1, alpha-2) is the one that its address was given to; None where nobody says.
+    """
 
     id: UUID
     device: str
     user_agent: str
     address: str | None
+    country: str | None
     methods: list[str]
     created_at: datetime
     last_used_at: datetime

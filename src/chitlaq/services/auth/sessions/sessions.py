@@ -269,7 +269,12 @@ async def listed(
     """Return a page of the signed-in devices: the one that asks, then those that signed in last."""
     rows = await database.rows("sessions_of_account", account_id, *paging.window, asking)
     return paging.page_of(
-        rows, lambda row: SessionItem(**row, device=devices.named(row["user_agent"]))
+        rows,
+        lambda row: SessionItem(
+            **row,
+            device=devices.named(row["user_agent"]),
+            country=devices.country_of(row["address"]),
+        ),
     )
 
 
