@@ -70,7 +70,9 @@ async def test_session_reads_and_writes_and_renews_itself(stack: Stack, join: Jo
     assert session.tokens.access != "expired"
     home = await session.home()
     assert {one.id for one in written} <= {one.id for one in home.items}
-    assert [one.username for one in (await session.search(ada.username)).items] == [ada.username]
+    people = await session.search(ada.username)
+    assert [one.username for one in people.items] == [ada.username]
+    assert (people.total, people.is_total_exact, people.next_cursor) == (1, True, None)
     (found,) = (await session.search_posts(f'from:{ada.username} "hello 2"')).items
     assert found.id in {one.id for one in written}
     assert (await session.search_messages("nothing", by_time=True)).total == 0
@@ -160,7 +162,11 @@ async def test_chat_delivers_to_every_device_in_order_and_once(stack: Stack, joi
         sent = await asyncio.gather(*(phone.send(conversation, str(n)) for n in range(20)))
         assert [one.seq for one in sent] == list(range(1, 21))
         await eventually(lambda: all(len(one) == 20 for one in seen.values()))
+        made = await sender.upload(encoded(picture()), "A chessboard")
+        await phone.send(conversation, "", media_ids=[made.id])
+        await eventually(lambda: all(len(one) == 21 for one in seen.values()))
     for messages in seen.values():
+        assert [one.alt for one in messages.pop().media] == ["A chessboard"]
         assert [one.text for one in messages] == list(map(str, range(20)))
         assert {one.sender and one.sender.username for one in messages} == {ada.username}
     stored = (await sender.messages(conversation)).items

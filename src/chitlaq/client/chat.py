@@ -9,7 +9,15 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,6 +160,7 @@ class Chat:
         *,
         reply_to: int | None = None,
         client_id: str | None = None,
+        media_ids: Sequence[UUID] = (),
     ) -> Acknowledged:
         """Send a message, again and again until it is acknowledged.
 
@@ -160,11 +169,12 @@ class Chat:
 
         Args:
             client_id: by which it is recognised if an earlier run of the application sent it already.
+            media_ids: pictures from `Session.upload`, four at most; with them the text may be empty.
 
         Raises:
             RefusedError: it is not stored, and will not be.
         """
-        one = Outgoing(conversation_id, text, client_id or str(uuid4()), reply_to)
+        one = Outgoing(conversation_id, text, client_id or str(uuid4()), reply_to, media_ids)
         self._outbox.add(one)
         return await asyncio.shield(one.answer)
 
@@ -334,6 +344,12 @@ class Chat:
     def _acknowledge(self, ack: Ack) -> None:
         one = self._outbox.acknowledge(ack)
         if one is None:
+            return
+        if one.media_ids:
+            # Read with its pictures, which this device knows by their ids only.
+            stream = self._stream(ack.conversation_id)
+            stream.target = max(stream.target, ack.seq)
+            self._fill_hole(ack.conversation_id, stream)
             return
         self._receive(
             Message(

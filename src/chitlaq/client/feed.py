@@ -169,9 +169,12 @@ class Feed(Requests):
         """Change one's own profile: ``display_name``, ``bio``, ``is_private`` and the like."""
         return await self.request("PATCH", "/users/me", Profile, body=changes)
 
-    async def search(self, query: str, limit: int = 20) -> Page[User]:
-        """Return members whose names match."""
-        return await self.request("GET", "/search/users", Page[User], {"q": query, "limit": limit})
+    async def search(
+        self, query: str, *, limit: int = 20, cursor: str | None = None
+    ) -> FoundPage[User]:
+        """Return members by name, username, department or bio, those who are meant most likely first."""
+        sought: Parameters = {"q": query, "limit": limit, "cursor": cursor}
+        return await self.request("GET", "/search/users", FoundPage[User], sought)
 
     async def search_posts(
         self, query: str, *, limit: int = 20, cursor: str | None = None, by_time: bool = False

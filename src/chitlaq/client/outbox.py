@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -49,16 +50,23 @@ class Outgoing:
     """A message that is not acknowledged yet."""
 
     def __init__(
-        self, conversation_id: UUID, text: str, client_id: str, reply_to: int | None
+        self,
+        conversation_id: UUID,
+        text: str,
+        client_id: str,
+        reply_to: int | None,
+        media_ids: Sequence[UUID] = (),
     ) -> None:
-        if not text.strip() or len(text) > MAX_CHARACTERS or "\x00" in text:
-            raise RefusedError(422, "A message has 1 to 4,000 characters, not NUL.")
+        is_empty = not text.strip() and not media_ids
+        if is_empty or len(text) > MAX_CHARACTERS or "\x00" in text:
+            raise RefusedError(422, "A message has a picture or 1 to 4,000 characters, not NUL.")
         if not _CLIENT_ID.fullmatch(client_id):
             raise RefusedError(422, "A client_id has 1 to 64 visible ASCII characters.")
         self.conversation_id = conversation_id
         self.text = text
         self.client_id = client_id
         self.reply_to = reply_to
+        self.media_ids = media_ids
         self.frame = msgspec.json.encode(
             {
                 "type": "send",
@@ -66,6 +74,7 @@ class Outgoing:
                 "text": text,
                 "client_id": client_id,
                 "reply_to": reply_to,
+                "media_ids": media_ids,
             }
         ).decode()
         if len(self.frame.encode()) > MAX_FRAME_BYTES:

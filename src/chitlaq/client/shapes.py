@@ -266,7 +266,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message. ``sender`` is None if that account is gone; ``client_id`` is only in one's own.
 
     With ``event`` it is a line of a group's own history: what the sender did, and to whom (``subject``).
-    ``folded`` messages are from somebody whom one blocks; ``mentions`` are usernames.
+    ``folded`` messages are from somebody whom one blocks; ``mentions`` are usernames. ``lost_pictures`` is
+    how many of its pictures failed or were removed.
     """
 
     conversation_id: UUID
@@ -283,6 +284,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     mentions: Sequence[str] = ()
     reactions: Mapping[str, Reaction] = {}
     media: Sequence[Picture] = ()
+    lost_pictures: int | None = None
     folded: bool = False
     client_id: str | None = None
 
