@@ -71,7 +71,9 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
     sending = Sending(context.database, people, streams, groups)
     channels = Channels.opened(context.database, context.settings, Secrets(context.home.secrets))
     telling = Telling(channels.pushes.enqueue, live)
-    parts = member_data.handlers(context.database, contribution(context.database, groups, telling))
+    parts = member_data.handlers(
+        context.database, contribution(context.database, groups, changes, telling)
+    )
     chat = ChatOnSocket(context.database, people, sending, presences, live)
     runner = Runner(
         context.database,

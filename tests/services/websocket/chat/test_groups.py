@@ -186,6 +186,7 @@ async def test_account_that_is_erased_leaves_its_conversations_before_everybodys
     """Nothing has to be said first for others to see who owns the group now."""
     owner, heir = await join(), await join()
     group = await conversation(owner, heir, kind="group", name="left behind")
+    said = await say(owner, group["id"], "what I said")
     direct = await conversation(owner, heir)
     await say(owner, direct["id"], "bye")
     async with connected(stack, heir) as socket:
@@ -196,14 +197,18 @@ async def test_account_that_is_erased_leaves_its_conversations_before_everybodys
         )
         lines: list[dict[str, Any]] = []
         about: set[str] = set()
+        erased: list[tuple[int, str, bool, None]] = []
         async with asyncio.timeout(30):
-            while len(lines) < 2 or len(about) < 2:
+            while len(lines) < 2 or len(about) < 2 or not erased:
                 frame = json.loads(await socket.recv())
                 # The direct conversation's "bye" may arrive late.
                 if frame["type"] == "message" and frame["conversation_id"] == group["id"]:
                     lines.append(frame)
                 elif frame["type"] == "conversation_changed":
                     about.add(frame["conversation_id"])
+                elif frame["type"] == "message_changed":
+                    erased.append((frame["seq"], frame["text"], frame["deleted"], frame["sender"]))
+    assert erased == [(said["seq"], "", True, None)]
     assert [(line["event"], line["subject"]) for line in lines] == [
         ("left", None), ("promoted", heir.username),
     ]  # fmt: skip

@@ -16,15 +16,20 @@ import msgspec
 from chitlaq import inventory
 from chitlaq.core.data.member_data import Contribution, Exported, File
 from chitlaq.core.data.postgres import Database
+from chitlaq.services.websocket.chat.changes import Changes
 from chitlaq.services.websocket.chat.groups import Groups
-from chitlaq.services.websocket.chat.stored import Stored
+from chitlaq.services.websocket.chat.stored import Place, Stored
 from chitlaq.services.websocket.notifications.telling import GONE, Cause, Telling
 
 BATCH = 500
 MESSAGES_IN_A_FILE = 5000
+ON_SCREENS = 200
+"""Of each conversation, so many of the latest messages disappear at once where they are shown."""
 
 
-def contribution(database: Database, groups: Groups, telling: Telling) -> Contribution:
+def contribution(
+    database: Database, groups: Groups, changes: Changes, telling: Telling
+) -> Contribution:
     """Return the websocket service's part in what is kept of a member."""
     return Contribution(
         inventory.COMPONENTS["websocket"].role,
@@ -41,7 +46,7 @@ def contribution(database: Database, groups: Groups, telling: Telling) -> Contri
             Exported("pushes", "Your devices that are pushed to", "export_push_subscriptions"),
         ),
         more_files=_messages,
-        erase=partial(_erase, database, groups, telling),
+        erase=partial(_erase, database, groups, changes, telling),
     )
 
 
@@ -61,12 +66,17 @@ async def _messages(database: Database, account_id: UUID) -> AsyncIterator[File]
             after = last
 
 
-async def _erase(database: Database, groups: Groups, telling: Telling, account_id: UUID) -> None:
+async def _erase(
+    database: Database, groups: Groups, changes: Changes, telling: Telling, account_id: UUID
+) -> None:
     await groups.depart(account_id)
     async with database.session() as session:
-        for query in ("erase_messages", "erase_notifications"):
-            while await session.value(query, account_id, BATCH):
-                pass
+        while erased := await session.rows("erase_messages", account_id, BATCH, ON_SCREENS):
+            for conversation_id, seq, is_late in erased:
+                if is_late:
+                    changes.changed(Place(conversation_id, seq))
+        while await session.value("erase_notifications", account_id, BATCH):
+            pass
     while await _untell(database, telling, account_id):
         pass
 

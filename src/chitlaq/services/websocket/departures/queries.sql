@@ -44,7 +44,8 @@ SELECT session_id, endpoint, created_at, pushed_at, failures
 FROM websocket.push_subscriptions WHERE account_id = $1 ORDER BY created_at;
 
 -- name: erase_messages
--- Leave of some of a member's messages nothing but their numbers, for everybody; how many. Index: messages_by_sender.
+-- Leave of some of a member's messages nothing but their numbers, for everybody: which, and whether it is one of the latest
+-- of its conversation ($3), which others may have on their screens. Index: messages_by_sender.
 WITH chosen AS MATERIALIZED (
     SELECT conversation_id, seq FROM websocket.messages
     WHERE sender_id = $1 AND event IS NULL ORDER BY conversation_id, seq LIMIT $2
@@ -61,7 +62,8 @@ WITH chosen AS MATERIALIZED (
         deleted_at = coalesce(m.deleted_at, clock_timestamp())
     FROM chosen WHERE (m.conversation_id, m.seq) = (chosen.conversation_id, chosen.seq)
 )
-SELECT count(*) FROM chosen;
+SELECT o.conversation_id, o.seq, o.seq > c.last_seq - $3 AS is_late
+FROM chosen o JOIN websocket.conversations c ON c.id = o.conversation_id;
 
 -- name: export_notifications
 -- What a member was told, oldest first; texts of posts are others'. Index: notifications' unique index.
