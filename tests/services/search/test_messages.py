@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import pytest
 
 from chitlaq.services.search.messages import indexing
 from tests.conftest import Member, Stack, eventually
@@ -110,6 +111,29 @@ async def _is_indexed(stack: Stack, conversation_id: str) -> bool:
     return bool(rows and rows[0]["is_all"])
 
 
+def test_index_waits_while_many_are_sent_but_not_for_ever_and_rests_between_steps() -> None:
+    pace = indexing.Pace(0.0)
+    assert pace.may_step(0, 0.0)
+    assert pace.pause(0.0, 0.5, is_behind=True) == 1.5, "a quarter of the time in calm hours"
+    assert pace.pause(0.0, 0.1, is_behind=False) == indexing.PAUSE_SECONDS
+    stored, now = 0, 0.1
+
+    def later(sent: int) -> bool:
+        nonlocal stored, now
+        stored, now = stored + sent, now + 1
+        return pace.may_step(stored, now)
+
+    assert later(400)
+    pace.pause(now, now, is_behind=False)
+    since = now
+    while not later(5000):
+        assert now - since < indexing.LATEST_SECONDS
+    assert now - since >= indexing.LATEST_SECONDS
+    assert pace.pause(now - 0.2, now, is_behind=True) == pytest.approx(1.8), "a tenth of it"
+    assert not later(5000)
+    assert later(100)
+
+
 async def test_edited_and_deleted_messages_leave_nothing_in_the_index(
     stack: Stack, join: Join
 ) -> None:
@@ -135,4 +159,3 @@ async def test_edited_and_deleted_messages_leave_nothing_in_the_index(
     assert await indexed() == []
     assert await places(other, word) == set()
     assert await places(other, "curds") == {(talk["id"], seqs[3])}
-    assert indexing.BATCH == 200, "so many are looked at without the index, by the migration"

@@ -203,3 +203,27 @@ async def test_postgresql_parts_texts_as_python_does(stack: Stack) -> None:
         row["x"] for row in rows if row["parts"] != words.split(folding.folded(f"a{row['x']}b c"))
     ]
     assert odd == []
+
+
+async def test_plain_texts_have_the_words_and_places_of_all_texts(stack: Stack) -> None:
+    """Plain ones are parsed by PostgreSQL, which knows URLs, hyphens, numbers and tags."""
+    letters = [chr(code) for code in range(1, 128)] + list("ab12eE.-+_/@:&<>;#%~'\"") * 3
+    chosen = random.Random(17)
+    texts = ["".join(chosen.choices(letters, k=chosen.randrange(120))) for _ in range(3000)]
+    texts += [
+        "http://a.b/c?d=%20~g",
+        "-12.3e+5 1e5abc",
+        "&amp;<b>x</b>",
+        "a@b.c don't",
+        "x" * 50,
+        "",
+        "é😀 a1",
+    ]
+    odd = await stack.sql(
+        "SELECT f FROM unnest($1::text[]) x, search.folded(x) f"
+        " WHERE ts_filter(search.vector(f, '{@m}'), '{a}') <> (SELECT coalesce(string_agg("
+        "quote_literal(w) || ':' || n || 'A', ' '), '')::tsvector"
+        " FROM unnest(search.text_words(f)) WITH ORDINALITY u (w, n))",
+        texts,
+    )
+    assert odd == []

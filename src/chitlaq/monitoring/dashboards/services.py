@@ -178,6 +178,7 @@ WEBSOCKET = dashboard(
         ),
         graph("Round trips that arrive", "chat_round_trip_ok", "arrived", "bool_on_off"),
         graph("Messages that wait to be stored", "sum(websocket_messages_waiting)", "waiting"),
+        graph("Messages not in the search index yet", "search_index_lag_seconds", "waiting", "s"),
         graph(
             "Messages repaired",
             f"sum(rate(websocket_messages_repaired_total{RATE}))",

@@ -136,6 +136,13 @@ async def test_picture_is_shown_as_it_becomes_on_every_device(
         while not gone["deleted"]:
             gone = await received(at_ben, "message_changed")
         assert gone["media"] == []
+        # One that cannot be read is said to be lost: else the message would be empty.
+        broken = await upload(ada, encoded(picture())[:-400])
+        lost: Any = await say(ada, found["id"], "", media_ids=[broken.json()["id"]])
+        while "lost_pictures" not in lost:
+            lost = await received(at_ben, "message_changed")
+        assert (lost["seq"], lost["media"], lost["lost_pictures"]) == (3, [], 1)
+        assert (await history(ben, found["id"]))[-1]["lost_pictures"] == 1
 
 
 async def test_message_that_cannot_have_its_pictures_is_not_stored(

@@ -16,6 +16,10 @@ FROM unnest($2::text[]) WITH ORDINALITY t (wanted, place) ORDER BY t.place;
 -- The conversations of the member $1 that each of these texts names.
 SELECT c.named, c.id FROM websocket.conversations_named($1, $2) c;
 
--- name: index_messages
--- Index the next messages, $2 at most, of conversations that were written in for $1 seconds, or of all.
-SELECT websocket.index_messages(now() - make_interval(secs => $1), $2);
+-- name: messages_stored (prepared)
+-- How many messages were ever stored, as PostgreSQL counts; who stores some says so within a second.
+SELECT pg_stat_get_tuples_inserted('websocket.messages'::regclass);
+
+-- name: index_messages (prepared)
+-- Index the next messages, $1 at most.
+SELECT indexed, waiting_seconds FROM websocket.index_messages($1);

@@ -33,7 +33,7 @@ FROM websocket.conversations c
 LEFT JOIN websocket.participants p ON p.conversation_id = c.id AND p.state IN ('joined', 'left')
 WHERE c.id = $1;
 
--- name: messages_between
+-- name: messages_between (prepared)
 -- The messages of a conversation after $2 and up to $3, in order; $5 is when the reader left, if they did.
 SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id,
        CASE WHEN m.edited_at > $5
@@ -45,14 +45,15 @@ SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id,
        CASE WHEN $5::timestamptz IS NULL THEN m.reactions END AS reactions, m.folded_for,
        -- A description may have been written since then.
        CASE WHEN m.changed_at > $5
-            THEN (SELECT json_agg(jsonb_set(p.picture::jsonb, '{3}', '""') ORDER BY p.place)
+            THEN (SELECT json_agg(CASE WHEN json_typeof(p.picture) = 'array'
+                                       THEN jsonb_set(p.picture::jsonb, '{3}', '""') END ORDER BY p.place)
                   FROM json_array_elements(m.media) WITH ORDINALITY AS p (picture, place))
             ELSE m.media END AS media
 FROM websocket.complete_messages m
 WHERE m.conversation_id = $1 AND m.seq > $2 AND m.seq <= $3
 ORDER BY m.seq LIMIT $4;
 
--- name: messages_named
+-- name: messages_named (prepared)
 -- Messages by conversation and number, and whether each was sent in the last seconds ($3).
 SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id, m.text, m.sent_at, m.edited_at, m.deleted,
        m.reply_to, m.event, m.subject, m.username, m.display_name, m.avatar_url, m.reactions, m.folded_for,
@@ -328,7 +329,7 @@ WHERE $2::uuid IS NULL
 ORDER BY p.pinned DESC, p.last_at DESC, c.id DESC
 OFFSET $3 LIMIT $4;
 
--- name: last_messages
+-- name: last_messages (prepared)
 -- The latest message of each of these conversations ($2) that the member $1 may read, as `messages_named`.
 SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id, m.text, m.sent_at, m.edited_at, m.deleted,
        m.reply_to, m.event, m.subject, m.username, m.display_name, m.avatar_url, m.reactions, m.folded_for, m.media
@@ -355,7 +356,7 @@ LEFT JOIN websocket.privacy o ON o.account_id = $2
 WHERE p.conversation_id = ANY ($1::uuid[]) AND (p.state <> 'left' OR c.kind = 'direct')
 ORDER BY p.conversation_id, CASE c.kind WHEN 'group' THEN p.since END, s.username;
 
--- name: window
+-- name: window (prepared)
 -- Which messages of a conversation a member may read: after the first number, up to the second; when they left.
 SELECT p.after_seq, least(p.until_seq, c.last_seq) AS until_seq, CASE WHEN p.state = 'left' THEN p.since END AS left_at
 FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id

@@ -48,7 +48,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     With ``event`` it is a line of the conversation's own history: what the sender did, and to whom
     (``subject``, a username); the text is then a new name, or empty. ``folded`` messages are from somebody
-    whom the reader blocks. ``mentions`` are the usernames that the text names.
+    whom the reader blocks. ``mentions`` are the usernames that the text names. ``lost_pictures`` is how many
+    failed or were removed, beside those of ``media``; left out if none did.
     """
 
     conversation_id: UUID
@@ -65,6 +66,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     mentions: Sequence[str] = ()
     reactions: Mapping[str, Reaction] = {}
     media: Sequence[Picture] = ()
+    lost_pictures: int | msgspec.UnsetType = msgspec.UNSET
     folded: bool = False
     client_id: str | msgspec.UnsetType = msgspec.UNSET
 

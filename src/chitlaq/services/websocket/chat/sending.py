@@ -189,7 +189,8 @@ class Sending:
         except PostgresUnavailableError:
             self._streams.suspect()
             raise
-        answer = answer._replace(media=pictures(shown))
+        media, _ = pictures(shown)
+        answer = answer._replace(media=media)
         self._streams.deliver([_delivery(asked, answer)])
         return answer
 

@@ -15,7 +15,7 @@ from chitlaq.services.websocket.chat.schemas import Message, Person, Reaction
 _reactors = msgspec.json.Decoder(dict[str, list[UUID]])
 _Columns = tuple[UUID, int, int, str, str | None, bool]
 _picture = msgspec.json.Decoder(_Columns)
-_pictures = msgspec.json.Decoder(list[_Columns])
+_pictures = msgspec.json.Decoder(list[_Columns | None])
 
 
 class Place(NamedTuple):
@@ -45,6 +45,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
         (conversation_id, id_, seq, sender_id, client_id, text, sent_at, edited_at, is_deleted, reply_to,
          event, subject, username, display_name, avatar_url, reactions, folded_for, media,
          *_) = row  # fmt: skip
+        shown, lost = pictures(media)
         message = Message(
             conversation_id=conversation_id,
             id=id_,
@@ -58,7 +59,8 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
             event=event,
             subject=subject,
             mentions=tokens.parsed(text).mentions if event is None else (),
-            media=pictures(media),
+            media=shown,
+            lost_pictures=lost or msgspec.UNSET,
             client_id=client_id if client_id is not None else msgspec.UNSET,
         )
         reactors = _reactors.decode(reactions) if reactions is not None else {}
@@ -87,9 +89,16 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
         return msgspec.structs.replace(self.message, **changes) if changes else self.message
 
 
-def pictures(encoded: str | None) -> Sequence[Picture]:
-    """Return a message's pictures from the column ``media`` of ``websocket.complete_messages``."""
-    return [Picture.of(*one) for one in _pictures.decode(encoded)] if encoded is not None else ()
+def pictures(encoded: str | None) -> tuple[Sequence[Picture], int]:
+    """Return a message's pictures from the column ``media`` of ``websocket.complete_messages``.
+
+    The number is of those that failed or were removed.
+    """
+    if encoded is None:
+        return (), 0
+    columns = _pictures.decode(encoded)
+    shown = [Picture.of(*one) for one in columns if one is not None]
+    return shown, len(columns) - len(shown)
 
 
 def picture(encoded: str | None) -> Picture | None:

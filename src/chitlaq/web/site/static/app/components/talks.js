@@ -69,7 +69,7 @@ const nameOf = (one) => one.sender?.display_name ?? t("chat.former");
 
 /** @param {any} one */
 function content(one) {
-  return html`${one.text && html`<div class="bubble text" dir="auto">${written(one.text)}</div>`}${one.media.length > 0 && html`<div class=${`media of-${one.media.length}`}>${one.media.map((/** @type {any} */ picture) => html`<a href=${picture.url}><img src=${picture.url} alt=${picture.alt} width=${picture.width} height=${picture.height} loading="lazy" decoding="async" /></a>`)}</div>`}`;
+  return html`${one.text && html`<div class="bubble text" dir="auto">${written(one.text)}</div>`}${one.media.length > 0 && html`<div class=${`media of-${one.media.length}`}>${one.media.map((/** @type {any} */ picture) => html`<a href=${picture.url}><img src=${picture.url} alt=${picture.alt} width=${picture.width} height=${picture.height} loading="lazy" decoding="async" /></a>`)}</div>`}${one.lost_pictures && html`<p class="bubble gone">${count("chat.lost", one.lost_pictures)}</p>`}`;
 }
 
 /** Whether a message is the reader's own: only those carry the sender's name for it. @param {any} one */
