@@ -314,7 +314,7 @@ CONTRIBUTIONS = {
     "auth": CONTRIBUTION,
     "feed": feed.contribution(None, None, None),  # type: ignore[arg-type]
     "search": search.CONTRIBUTION,
-    "websocket": websocket.contribution(None, None, None),  # type: ignore[arg-type]
+    "websocket": websocket.contribution(None, None, None, None),  # type: ignore[arg-type]
 }
 
 
