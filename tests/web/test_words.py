@@ -11,8 +11,8 @@ from string import Formatter
 import pytest
 
 from chitlaq.core.languages import LANGUAGES
-from chitlaq.web.site.pages import shared_words
-from chitlaq.web.words import PageWords, texts
+from chitlaq.web.site.pages import own_words, shared_words
+from chitlaq.web.words import PageWords
 
 SITE = "chitlaq.web.site"
 
@@ -25,7 +25,7 @@ def used(folder: str, ending: str) -> Iterator[str]:
 
 def known(language: str) -> dict[str, str]:
     """What pages say, of which browsers get the second part."""
-    return texts(SITE, "words", language) | shared_words(language)
+    return own_words(language) | shared_words(language)
 
 
 def values_of(text: str) -> set[str]:

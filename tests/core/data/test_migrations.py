@@ -205,6 +205,10 @@ STORED = {
         INSERT INTO websocket.conversation_media
         SELECT c.id, m.id FROM websocket.conversations c, feed.media m LIMIT 1
         """,
+    "0046_reports": """
+        INSERT INTO feed.reports (reporter_id, kind, member_id, reason)
+        SELECT a.id, 'member', b.id, 'spam' FROM feed.members a, feed.members b WHERE a.id > b.id
+        """,
 }
 """What an installation stored in the tables that a migration made, before the next one came."""
 

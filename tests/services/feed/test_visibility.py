@@ -106,6 +106,7 @@ DOING: dict[tuple[str, str], tuple[int, object]] = {
     ("PUT", f"{POST}/repost"): (404, None),
     ("PUT", f"{POST}/bookmark"): (404, None),
     ("PUT", f"{POST}/mute"): (404, None),
+    ("PUT", f"{POST}/report"): (404, {"reason": "spam"}),
     ("PUT", f"{POST}/vote"): (404, {"choices": [0]}),
     ("DELETE", f"{POST}/like"): (204, None),
     ("DELETE", f"{POST}/repost"): (204, None),

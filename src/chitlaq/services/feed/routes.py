@@ -98,6 +98,7 @@ SERVICE = Service(
         "members",
         "graph",
         "mutes",
+        "reports",
         "suggestions",
         "media",
     ),

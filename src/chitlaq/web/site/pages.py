@@ -29,6 +29,8 @@ YEAR_SECONDS = 365 * 24 * 3600
 THEME = "theme"
 """The cookie that keeps the chosen colours."""
 THEMES = ("auto", "light", "dark", "contrast")
+OWN_WORDS = ("words", "settings")
+"""The files with what the server alone says."""
 _POLICY = policy(
     img_src="'self' blob: data:",
     manifest_src="'self'",
@@ -54,10 +56,7 @@ class SitePages(Pages):
         super().__init__("chitlaq.web.site", headers)
         self.environment.add_extension(_Tight)
         self._shared = {one: shared_words(one) for one in LANGUAGES}
-        self._words = {
-            one: PageWords(one, texts(__package__, "words", one) | self._shared[one])
-            for one in LANGUAGES
-        }
+        self._words = {one: PageWords(one, own_words(one) | self._shared[one]) for one in LANGUAGES}
         # For pages about the API, which is in English.
         self.environment.filters |= {
             "written": posts.written,
@@ -174,6 +173,7 @@ class SitePages(Pages):
             banners=banners,
             view=view,
             parameters=parameters,
+            data=data,
             **data,
             address=address,
             when=lambda moment: posts.when(moment, now, words),
@@ -182,6 +182,13 @@ class SitePages(Pages):
         )
         page.headers["Cache-Control"] = "no-store" if is_member else "no-cache"
         return page
+
+
+def own_words(language: str) -> dict[str, str]:
+    """Return the words that templates alone say."""
+    return {
+        key: text for name in OWN_WORDS for key, text in texts(__package__, name, language).items()
+    }
 
 
 def shared_words(language: str) -> dict[str, str]:

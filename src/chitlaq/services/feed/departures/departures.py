@@ -41,6 +41,7 @@ def contribution(database: Database, timelines: Timelines, store: MediaStore) ->
             Exported("follow-requests", "Requests to follow", "export_requests"),
             Exported("blocks", "Members whom you block", "export_blocks"),
             Exported("mutes", "What you mute", "export_mutes"),
+            Exported("reports", "What you reported to the moderators", "export_reports"),
         ),
         more_files=partial(_pictures, store),
         erase=partial(_erase, database, timelines, store),

@@ -93,6 +93,12 @@ UNION ALL SELECT 'tag', tag, until FROM feed.muted_tags WHERE member_id = $1
 UNION ALL SELECT 'thread', post_id::text, NULL FROM feed.muted_threads WHERE member_id = $1
 ORDER BY kind, muted;
 
+-- name: export_reports
+-- What a member reported. Who reported them is those members' own matter. Index: reports_by_reporter.
+SELECT r.kind, c.username AS reported, r.post_id AS post, r.content_warning, r.text, r.reason, r.note, r.reported_at
+FROM feed.reports r JOIN feed.member_cards c ON c.id = r.member_id WHERE r.reporter_id = $1
+ORDER BY r.id;
+
 -- name: lock_visibility
 -- Whether others can see a member, who neither leaves nor stays before this transaction ends.
 SELECT hidden_at IS NULL FROM feed.members WHERE id = $1 FOR SHARE;

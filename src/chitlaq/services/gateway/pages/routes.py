@@ -12,7 +12,7 @@ from litestar.response import Redirect
 
 from chitlaq.core.http import bodies, cookies
 from chitlaq.core.languages import LANGUAGES
-from chitlaq.services.gateway.pages import screens
+from chitlaq.services.gateway.pages import screens, settings
 from chitlaq.services.gateway.state import GatewayState
 from chitlaq.web.site import worker
 from chitlaq.web.site.pages import PARAMETER, SITE, THEME, THEMES, YEAR_SECONDS
@@ -120,7 +120,20 @@ def manifest() -> Response[bytes]:
 
 @get("/settings/appearance", is_page=True, include_in_schema=False)
 async def appearance(request: Asked, state: GatewayState) -> Response[Any]:
-    return await state.screens.show(request, screens.APPEARANCE)
+    return await state.screens.show(request, settings.APPEARANCE)
+
+
+@get("/settings", is_page=True, include_in_schema=False)
+async def settings_index(request: Asked, state: GatewayState) -> Response[Any]:
+    return await state.screens.show(request, settings.INDEX)
+
+
+@get("/settings/{section:str}", is_page=True, include_in_schema=False)
+async def settings_of(section: str, request: Asked, state: GatewayState) -> Response[Any]:
+    screen = settings.SECTIONS.get(section)
+    if screen is None:
+        return await state.screens.nothing(request)
+    return await state.screens.show(request, screen)
 
 
 @post(

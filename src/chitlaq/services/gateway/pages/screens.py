@@ -65,7 +65,6 @@ PROFILE = Screen(
     },
     subject="profile",
 )
-APPEARANCE = Screen("appearance")
 SHELL_ALONE = Screen("offline", is_for_members=True)
 """What a browser keeps, to open the application without a connection."""
 MOST_LETTERS = 100

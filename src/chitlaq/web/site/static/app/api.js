@@ -9,10 +9,11 @@ import { signal } from "../vendor/signals.js";
 
 /** A refusal, or no answer at all (`status` 0). */
 export class Problem extends Error {
-  /** @param {number} status @param {{detail?: string, request_id?: string, errors?: Record<string, string>}} body @param {number} retryAfter */
+  /** @param {number} status @param {{type?: string, detail?: string, request_id?: string, errors?: Record<string, string>}} body @param {number} retryAfter */
   constructor(status, body, retryAfter = 0) {
     super(body.detail ?? "");
     this.status = status;
+    this.kind = body.type?.split("/").at(-1) ?? "";
     this.errors = body.errors ?? {};
     this.requestId = body.request_id ?? "";
     this.retryAfter = retryAfter;

@@ -26,7 +26,7 @@ export function View({ parameters, data, change }) {
   return html`
     <section class="profile">
       <div class="profile-top">${avatar(profile, 88)}<div class="profile-doors">${isOwn
-        ? html`<a class="button quiet" href="/settings/appearance">${t("shell.settings")}</a>`
+        ? html`<a class="button quiet" href="/settings">${t("shell.settings")}</a>`
         : html`<${Message} profile=${profile} /><${Follow} profile=${profile} change=${change} />`}</div></div>
       <h1 tabindex="-1"><bdi>${profile.display_name}</bdi></h1>
       <p class="handle">${`@${profile.username}`}${profile.follows_you && html`<span class="follows">${t("profile.follows-you")}</span>`}</p>

@@ -1,0 +1,1 @@
+"""Reports: what members want moderators to look at."""

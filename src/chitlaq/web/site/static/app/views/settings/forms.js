@@ -1,0 +1,108 @@
+/**
+ * Forms of settings. Each says what it asks of the API: `data-ask="PUT /api/users/me/privacy"`. Its fields are what it
+ * sends, `data-said` is said when it is done, and `data-then` is where to go on: an address, or `reload`.
+ */
+
+import { Problem } from "../../api.js";
+import { reason, say } from "../../store.js";
+import { ask } from "./proving.js";
+
+/** What is said on the next page. */
+const SAID = "settings.said";
+
+addEventListener("submit", async (event) => {
+  const form = /** @type {HTMLFormElement} */ (event.target);
+  if (!form.dataset.ask) return;
+  event.preventDefault();
+  const [method, path] = form.dataset.ask.split(" ");
+  const button = /** @type {HTMLButtonElement | null} */ (/** @type {SubmitEvent} */ (event).submitter);
+  clear(form);
+  if (button) button.disabled = true;
+  try {
+    const answer = await ask(method, path, method === "DELETE" && form.elements.length === 1 ? undefined : bodyOf(form));
+    // Whoever knows what to do with the answer stops this.
+    const done = new CustomEvent("asked", { bubbles: true, cancelable: true, detail: answer });
+    if (form.dispatchEvent(done)) goOn(form.dataset.said ?? "", form.dataset.then);
+  } catch (problem) {
+    refuse(form, problem);
+  } finally {
+    if (button) button.disabled = false;
+  }
+});
+
+/** Say that something is done, here or on the next page. @param {string} text @param {string} [then] */
+export function goOn(text, then) {
+  if (then === undefined) return say(text);
+  if (text) sessionStorage.setItem(SAID, text);
+  if (then === "reload") location.reload();
+  else location.assign(then);
+}
+
+/** What a form's fields say, each at the place that its name is. @param {HTMLFormElement} form */
+export function bodyOf(form) {
+  /** @type {any} */
+  const body = {};
+  for (const one of form.elements) {
+    const field = /** @type {HTMLInputElement} */ (one);
+    // What is switched off as a whole is null.
+    if (field instanceof HTMLFieldSetElement) {
+      if (field.name && field.matches(":disabled")) body[field.name] = null;
+    } else if (field.name && !field.matches(":disabled") && (field.type !== "radio" || field.checked)) {
+      put(body, field.name.split(/[.[\]]+/).filter(Boolean), valueOf(field));
+    }
+  }
+  return body;
+}
+
+/** @param {HTMLInputElement} field */
+function valueOf(field) {
+  if (field.type === "checkbox") return field.checked;
+  if (field.type === "number") return field.value === "" ? null : Number(field.value);
+  return field.value;
+}
+
+/** @param {any} within @param {string[]} place @param {unknown} value */
+function put(within, [name, ...inner], value) {
+  if (inner.length === 0) within[name] = value;
+  else put((within[name] ??= /^\d+$/.test(inner[0]) ? [] : {}), inner, value);
+}
+
+/** Say what is wrong, beside the field that it is about. @param {HTMLFormElement} form @param {unknown} problem */
+export function refuse(form, problem) {
+  const errors = problem instanceof Problem ? Object.entries(problem.errors) : [];
+  let first = true;
+  for (const [name, text] of errors) {
+    const field = form.elements.namedItem(name);
+    if (!(field instanceof HTMLElement)) continue;
+    const refused = note(text);
+    refused.id = `${name}-refused`;
+    field.setAttribute("aria-invalid", "true");
+    field.setAttribute("aria-errormessage", refused.id);
+    field.closest(".field")?.append(refused);
+    if (first) field.focus();
+    first = false;
+  }
+  const others = errors.filter(([name]) => !(form.elements.namedItem(name) instanceof HTMLElement));
+  if (others.length > 0) form.prepend(note(others.map(([name, text]) => `${name}: ${text}`).join("; ")));
+  else if (errors.length === 0) form.prepend(note(reason(problem)));
+}
+
+/** @param {string} text */
+function note(text) {
+  const refused = document.createElement("p");
+  refused.className = "refused";
+  refused.role = "alert";
+  refused.textContent = text;
+  return refused;
+}
+
+/** @param {HTMLFormElement} form */
+function clear(form) {
+  for (const one of form.querySelectorAll(".refused")) one.remove();
+  for (const one of form.querySelectorAll("[aria-invalid]")) one.removeAttribute("aria-invalid");
+}
+
+const said = sessionStorage.getItem(SAID);
+sessionStorage.removeItem(SAID);
+if (said) say(said);
+for (const button of document.querySelectorAll("form[data-ask] button[disabled]")) button.removeAttribute("disabled");
