@@ -17,7 +17,7 @@ SECTIONS: Final = {
     name: Screen(f"settings/{name}", parts, is_for_members=True)
     for name, parts in {
         "privacy": {
-            "own": Read(FEED, "/users/me"),
+            "mine": Read(FEED, "/users/me"),
             "privacy": Read(FEED, "/users/me/privacy"),
             "history": Read(SEARCH, "/search/history/settings"),
         },

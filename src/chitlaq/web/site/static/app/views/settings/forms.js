@@ -102,6 +102,10 @@ function clear(form) {
   for (const one of form.querySelectorAll("[aria-invalid]")) one.removeAttribute("aria-invalid");
 }
 
+addEventListener("click", ({ target }) => {
+  if (target instanceof Element && target.closest("[data-close]")) target.closest("dialog")?.close();
+});
+
 const said = sessionStorage.getItem(SAID);
 sessionStorage.removeItem(SAID);
 if (said) say(said);
