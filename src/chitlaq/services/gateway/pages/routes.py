@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -100,6 +101,16 @@ async def conversation(conversation_id: str, request: Asked, state: GatewayState
         wanted = UUID(conversation_id)
     except ValueError:
         return await state.screens.nothing(request)
+    at = request.query_params.get("at", "")
+    if re.fullmatch(r"\d{1,18}", at, re.ASCII):
+        return await state.screens.show(
+            request, screens.CONVERSATION_AT_MESSAGE, conversation=str(wanted), at=at
+        )
+    if re.fullmatch(r"\d{4}-\d\d-\d\d(T[\d:.]+Z)?", at, re.ASCII):
+        moment = at if "T" in at else f"{at}T00:00:00Z"
+        return await state.screens.show(
+            request, screens.CONVERSATION_AT_MOMENT, conversation=str(wanted), at=at, moment=moment
+        )
     return await state.screens.show(request, screens.CONVERSATION, conversation=str(wanted))
 
 

@@ -93,14 +93,17 @@ CHATS = Screen(
     },
     is_for_members=True,
 )
-CONVERSATION = Screen(
-    "conversation",
-    {
-        "conversation": Read(WEBSOCKET, "/conversations/{conversation}"),
-        "messages": Read(WEBSOCKET, "/conversations/{conversation}/messages?limit=50"),
-    },
-    subject="conversation",
-    is_for_members=True,
+CONVERSATION, CONVERSATION_AT_MESSAGE, CONVERSATION_AT_MOMENT = (
+    Screen(
+        "conversation",
+        {
+            "conversation": Read(WEBSOCKET, "/conversations/{conversation}"),
+            "messages": Read(WEBSOCKET, "/conversations/{conversation}/messages?limit=50" + place),
+        },
+        subject="conversation",
+        is_for_members=True,
+    )
+    for place in ("", "&around={at}", "&at={moment}")
 )
 THREAD = Screen("thread", {"thread": Read(FEED, "/posts/{post}/thread?limit=20")}, subject="thread")
 

@@ -27,7 +27,7 @@ const ROUTES = [
   ["notifications", /^\/notifications$/, ["filtered", "cursor"]],
   ["compose", /^\/compose$/],
   ["chat", /^\/chat$/],
-  ["conversation", /^\/chat\/(?<conversation>[^/]+)$/],
+  ["conversation", /^\/chat\/(?<conversation>[^/]+)$/, ["at"]],
   ["tag", /^\/tags\/(?<tag>[^/]+)$/],
   ["profile", /^\/@(?<handle>[^/]+)$/],
   ["thread", /^\/@(?<handle>[^/]+)\/p\/(?<post>[^/]+)$/],

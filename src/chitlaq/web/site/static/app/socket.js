@@ -60,8 +60,8 @@ function resume(conversations) {
   if (Object.keys(conversations).length > 0) put({ type: "resume", conversations });
 }
 
-/** @param {Frame} frame */
-function put(frame) {
+/** Send a frame, if there is a connection. @param {Frame} frame */
+export function put(frame) {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
 }
 

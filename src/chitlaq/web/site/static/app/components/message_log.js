@@ -1,37 +1,55 @@
-/** The messages of a conversation, live, and where one writes; templates/app/conversation.html makes the same nodes. */
+/** The messages of a conversation, live; templates/app/conversation.html makes the same nodes. */
 
 import { useEffect, useLayoutEffect, useReducer, useRef, useState } from "../../vendor/hooks.js";
 import { ask, read } from "../api.js";
 import { html, t } from "../base.js";
 import { go } from "../router.js";
-import { reason, say } from "../store.js";
-import { Answer, Message, Waiting, isOwn } from "./talks.js";
-import { changed, held } from "./messages.js";
+import { isLive, leave, listen, follow, note, put } from "../socket.js";
+import { me, say } from "../store.js";
+import { Message, Waiting, isOwn, nameOf } from "./message.js";
+import { changed, held, reacted } from "./messages.js";
+import { Say } from "./say.js";
+import { Answer } from "./talks.js";
 
 const NEAR_PX = 60;
 const CALM_MS = 1000;
 
-/** @param {{path: string, conversation: any, page: any, change: (some: any) => void}} properties */
-export function Log({ path, conversation, page, change }) {
+/**
+ * @param {{path: string, conversation: any, page: any, at: string | undefined, change: (some: any) => void}} properties
+ *   `at` is the message or the moment that was asked for.
+ */
+export function Log({ path, conversation, page, at, change }) {
   const { id } = conversation;
   const [state, act] = useReducer(changed, page, held);
-  const [firstNew] = useState(() => firstUnread(conversation, page.items));
+  const [firstNew, setFirstNew] = useState(() => firstUnread(conversation, page.items));
+  const [target, setTarget] = useState(() => targetOf(at, page.items));
   const [announced, setAnnounced] = useState("");
   const [isBusy, setBusy] = useState(false);
+  const [tabbed, setTabbed] = useState(0);
+  const [menu, setMenu] = useState(/** @type {any} */ (null));
+  const [mode, setMode] = useState({});
+  const [given, setGiven] = useState(/** @type {any} */ (null));
+  const [outbox, setOutbox] = useState(/** @type {any} */ (null));
   /** @type {{current: HTMLElement}} */
   const log = useRef(null);
   // What listeners see of the latest rendering.
-  const now = useRef(/** @type {any} */ ({ isAtEnd: true, kept: null, read: conversation.read_seq, arrived: [] }));
-  now.current.state = state;
-  const last = state.items.at(-1)?.seq ?? 0;
+  const now = useRef(/** @type {any} */ ({ isAtEnd: true, isKept: false, kept: null, read: conversation.read_seq, arrived: [] }));
+  Object.assign(now.current, { state, conversation });
+  const { items, hasEarlier, hasLater } = state;
+  const last = items.at(-1);
+  const isMember = conversation.state === "joined";
+  const queue = `chat:${id}`;
+  const waiting = outbox
+    ? outbox.waiting.value.filter((/** @type {any} */ one) => one.queue === queue && !items.some((/** @type {any} */ known) => known.client_id === one.id))
+    : [];
 
   const markRead = () => {
-    const { isAtEnd, state: known, read: until } = now.current;
+    const { isAtEnd, isKept, state: known, read: until } = now.current;
     const latest = known.items.at(-1)?.seq ?? 0;
-    if (!isAtEnd || known.hasLater || latest <= until || conversation.state !== "joined") return;
+    if (!isAtEnd || isKept || known.hasLater || latest <= until || !isMember) return;
     if (document.visibilityState !== "visible" || !document.hasFocus()) return;
     now.current.read = latest;
-    ask("POST", `/api/conversations/${id}/read`, { seq: latest }).catch(() => (now.current.read = until));
+    ask("POST", `${path}/read`, { seq: latest }).catch(() => (now.current.read = until));
   };
   const look = () => {
     const { scrollHeight, scrollTop, clientHeight } = log.current;
@@ -45,7 +63,17 @@ export function Log({ path, conversation, page, change }) {
     if (divider instanceof HTMLElement) log.current.scrollTop = divider.offsetTop - log.current.offsetTop - NEAR_PX;
     else log.current.scrollTop = log.current.scrollHeight;
     look();
+    if (items.length === 0 && hasEarlier) latest().catch(say);
   }, []);
+  useLayoutEffect(() => {
+    /** @type {HTMLElement | null} */
+    const row = log.current.querySelector(".target");
+    if (!row) return;
+    now.current.isAtEnd = false;
+    row.scrollIntoView({ block: "center" });
+    row.focus({ preventScroll: true });
+    look();
+  }, [target]);
   useLayoutEffect(() => {
     const { kept, isAtEnd } = now.current;
     now.current.kept = null;
@@ -53,7 +81,7 @@ export function Log({ path, conversation, page, change }) {
     if (row) log.current.scrollTop += row.getBoundingClientRect().top - kept.top;
     else if (isAtEnd) log.current.scrollTop = log.current.scrollHeight;
     markRead();
-  }, [state]);
+  }, [state, waiting.length]);
   useEffect(() => {
     const watch = () => markRead();
     addEventListener("focus", watch);
@@ -72,7 +100,7 @@ export function Log({ path, conversation, page, change }) {
     const { arrived } = now.current;
     now.current.arrived = [];
     const [one] = arrived;
-    setAnnounced(arrived.length === 1 ? `${one.sender?.display_name ?? t("chat.former")}: ${one.text}` : t("chat.arrived", { n: arrived.length }));
+    setAnnounced(arrived.length === 1 ? `${nameOf(one)}: ${one.text || t("chat.picture")}` : t("chat.arrived", { n: arrived.length }));
   };
   const hear = (/** @type {any} */ frame) => {
     if (frame.conversation_id !== id) return;
@@ -85,37 +113,45 @@ export function Log({ path, conversation, page, change }) {
       act({ type: "arrived", message: frame, isAtEnd: now.current.isAtEnd });
     } else if (frame.type === "message_changed") act({ type: "changed", message: frame });
     else if (frame.type === "gap") latest().catch(say);
-    else if (frame.type === "conversation_changed") {
-      read(path).then((found) => change({ conversation: found }), () => {});
+    else if (frame.type === "read") {
+      change({ conversation: readUntil(now.current.conversation, frame) });
+    } else if (frame.type === "conversation_changed") {
+      read(path).then(
+        (found) => change({ conversation: found }),
+        ({ status }) => status === 404 && go("/chat"),
+      );
     }
   };
   useEffect(() => {
+    if (!isMember) return undefined;
+    const quiet = listen(hear);
+    follow(id, now.current.state.items.at(-1)?.seq ?? 0);
+    return () => {
+      quiet();
+      leave(id);
+    };
+  }, [isMember]);
+  useEffect(() => {
+    if (!hasLater) note(id, last?.seq ?? 0);
+  }, [last?.seq]);
+  useEffect(() => {
     let stop = () => {};
     let isGone = false;
-    if (conversation.state === "joined") {
-      import("../socket.js").then((socket) => {
-        if (isGone) return;
-        const quiet = socket.listen(hear);
-        socket.follow(id, now.current.state.items.at(-1)?.seq ?? 0);
-        now.current.note = socket.note;
-        stop = () => {
-          quiet();
-          socket.leave(id);
-        };
+    import("../outbox.js").then((found) => {
+      if (isGone) return;
+      setOutbox(found);
+      stop = found.onSent((item, message) => {
+        if (item.queue === queue) act({ type: "arrived", message, isAtEnd: now.current.isAtEnd });
       });
-    }
+    });
     return () => {
       isGone = true;
       stop();
     };
-  }, [conversation.state]);
-  useEffect(() => {
-    if (!state.hasLater) now.current.note?.(id, last);
-  }, [last]);
+  }, []);
 
   const load = async (/** @type {"before" | "after"} */ side) => {
-    const { items } = state;
-    const edge = side === "before" ? items[0] : items.at(-1);
+    const edge = side === "before" ? items[0] : last;
     setBusy(true);
     try {
       const found = await read(`${path}/messages?limit=50&${side}=${edge.seq}`);
@@ -128,43 +164,116 @@ export function Log({ path, conversation, page, change }) {
     }
     setBusy(false);
   };
-
-  const deliver = async (/** @type {{client_id: string, text: string}} */ one) => {
+  const send = async (/** @type {{text: string, reply_to?: number}} */ body) => {
+    const client_id = crypto.randomUUID();
+    now.current.isAtEnd = true;
     try {
-      const message = await ask("POST", `${path}/messages`, one);
-      act({ type: "arrived", message, isAtEnd: now.current.isAtEnd });
+      const { put: keep } = await import("../outbox.js");
+      await keep({ id: client_id, queue, path: `${path}/messages`, body: { ...body, client_id } });
     } catch (problem) {
-      act({ type: "failed", one, why: reason(problem) });
+      // This browser keeps nothing.
+      setGiven({ text: body.text });
+      say(problem);
+    }
+    if (now.current.state.hasLater) await latest().catch(say);
+  };
+  const rewrite = async (/** @type {any} */ one) => {
+    if (await outbox.discard(one)) setGiven({ text: one.body.text });
+  };
+  const changeOne = (/** @type {any} */ message) => act({ type: "changed", message });
+  const edit = async (/** @type {string} */ text) => {
+    try {
+      changeOne(await ask("PATCH", `${path}/messages/${/** @type {any} */ (mode).edit.seq}`, { text }));
+      return true;
+    } catch (problem) {
+      say(problem);
+      return false;
     }
   };
-  // One after the other: they arrive in the order in which they were written.
-  const queue = useRef(Promise.resolve());
-  const send = (/** @type {any} */ one) => {
-    act({ type: "sending", one });
-    now.current.isAtEnd = true;
-    queue.current = queue.current.then(async () => {
-      if (now.current.state.hasLater) await latest().catch(() => {});
-      await deliver(one);
-    });
+  const editLast = () => {
+    const own = items.findLast((/** @type {any} */ one) => isOwn(one) && !one.deleted && !one.event);
+    if (own) setMode({ edit: own });
   };
+  const react = async (/** @type {any} */ one, /** @type {string} */ emoji) => {
+    const isMine = !one.reactions[emoji]?.mine;
+    changeOne(reacted(one, emoji, isMine));
+    try {
+      await ask(isMine ? "PUT" : "DELETE", `${path}/messages/${one.seq}/reactions/${encodeURIComponent(emoji)}`);
+    } catch (problem) {
+      changeOne(one);
+      say(problem);
+    }
+  };
+  const markUnread = async (/** @type {any} */ one) => {
+    try {
+      await ask("POST", `${path}/unread`, { seq: one.seq });
+      // As long as one stays here, it remains so.
+      now.current.isKept = true;
+      setFirstNew(one.seq);
+      say(t("chat.marked-unread"));
+    } catch (problem) {
+      say(problem);
+    }
+  };
+  const doing = {
+    onTools: (/** @type {number} */ seq, /** @type {Element} */ button) => {
+      setTabbed(seq);
+      setMenu({ seq, at: button });
+    },
+    onReact: react,
+    onJump: (/** @type {number} */ seq, /** @type {MouseEvent} */ event) => {
+      if (!items.some((/** @type {any} */ one) => one.seq === seq) || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      setTarget(0);
+      requestAnimationFrame(() => setTarget(seq));
+    },
+  };
+  // Tab comes to one menu; arrows go from there to those of other messages.
+  const move = (/** @type {KeyboardEvent} */ event) => {
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    const all = [...log.current.querySelectorAll("button.tools")];
+    const place = all.indexOf(/** @type {any} */ (event.target));
+    const next = step && place >= 0 && all[place + step];
+    if (!(next instanceof HTMLElement)) return;
+    event.preventDefault();
+    next.focus();
+    setTabbed(Number(next.closest("li")?.dataset.seq));
+  };
+  const stop = items.findLast((/** @type {any} */ one) => one.seq === tabbed && !one.deleted) ?? items.findLast((/** @type {any} */ one) => !one.event && !one.deleted);
+  const chosen = menu && items.find((/** @type {any} */ one) => one.seq === menu.seq);
+  const seen = seenBy(conversation, last);
 
   return html`
-    <div class="log" role="log" aria-live="off" tabindex="0" aria-label=${t("chat.log")} ref=${log} onScroll=${look}>
-      ${state.hasEarlier && html`<p class="more"><button class="quiet" type="button" disabled=${isBusy} onClick=${() => load("before")}>${t("chat.earlier")}</button></p>`}
-      ${state.items.length === 0 && state.waiting.length === 0 && html`<p class="note">${t("chat.quiet")}</p>`}
+    <div class="log" role="log" aria-live="off" tabindex="0" aria-label=${t("chat.log")} ref=${log} onScroll=${look} onKeyDown=${move}>
+      ${hasEarlier && html`<p class="more"><button class="quiet" type="button" disabled=${isBusy} onClick=${() => load("before")}>${t("chat.earlier")}</button></p>`}
+      ${items.length === 0 && !hasEarlier && waiting.length === 0 && html`<p class="note">${t("chat.quiet")}</p>`}
       <ol class="messages">
-        ${state.items.map((/** @type {any} */ one, /** @type {number} */ place) => html`
+        ${items.map((/** @type {any} */ one, /** @type {number} */ place) => html`
           ${one.seq === firstNew && html`<li class="divider" key="new">${t("chat.new")}</li>`}
-          <${Message} key=${one.seq} one=${one} before=${state.items[place - 1]} />`)}
-        ${!state.hasLater && state.waiting.map((/** @type {any} */ one) => html`<${Waiting} key=${one.client_id} one=${one} onRetry=${() => send({ client_id: one.client_id, text: one.text })} onDiscard=${() => act({ type: "discarded", one })} />`)}
+          <${Message}
+            key=${one.seq} one=${one} before=${items[place - 1]} path=${`/chat/${id}`} isTarget=${one.seq === target} isTabbed=${one === stop} doing=${doing}
+            quoted=${one.reply_to && items.find((/** @type {any} */ other) => other.seq === one.reply_to)}
+          />`)}
+        ${!hasLater && waiting.map((/** @type {any} */ one) => html`<${Waiting} key=${one.id} one=${one} isLive=${isLive.value} onRetry=${() => outbox.retry(one)} onEdit=${() => rewrite(one)} onDiscard=${() => outbox.discard(one)} />`)}
       </ol>
-      ${state.hasLater && html`<p class="more"><button class="quiet" type="button" disabled=${isBusy} onClick=${() => load("after")}>${t("chat.later")}</button><button type="button" onClick=${() => latest().catch(say)}>${t("chat.latest")}</button></p>`}
+      ${seen && !hasLater && waiting.length === 0 && html`<p class="seen">${seen}</p>`}
+      ${hasLater && html`<p class="more"><button class="quiet" type="button" disabled=${isBusy} onClick=${() => load("after")}>${t("chat.later")}</button><button type="button" onClick=${() => latest().catch(say)}>${t("chat.latest")}</button></p>`}
     </div>
     <p class="hidden" role="status">${announced}</p>
     ${conversation.state === "requested"
       ? html`<div class="ask"><p>${t("chat.asks")}</p><${Answer} one=${conversation} onDone=${(/** @type {boolean} */ isAccepted) => isAccepted ? change({ conversation: { ...conversation, state: "joined" } }) : go("/chat")} /></div>`
-      : html`<${Say} onSend=${send} />`}
+      : html`<${Say} id=${id} mode=${mode} onMode=${setMode} given=${given} onSend=${send} onEdit=${edit} onEditLast=${editLast} onTyping=${() => put({ type: "typing", conversation_id: id })} />`}
+    ${chosen && html`<${Tools} one=${chosen} at=${menu.at} conversation=${conversation} onClose=${() => setMenu(null)} onReply=${() => setMode({ reply: chosen })} onEdit=${() => setMode({ edit: chosen })} onReact=${(/** @type {string} */ emoji) => react(chosen, emoji)} onUnread=${() => markUnread(chosen)} onChanged=${changeOne} />`}
   `;
+}
+
+/** A message's menu, loaded when the first is opened. @param {any} properties */
+function Tools(properties) {
+  const [found, setFound] = useState(/** @type {any} */ (null));
+  useEffect(() => {
+    import("./message_menu.js").then(setFound, say);
+  }, []);
+  return found && html`<${found.MessageMenu} ...${properties} />`;
 }
 
 /** @param {any} conversation @param {any[]} items */
@@ -173,22 +282,22 @@ function firstUnread(conversation, items) {
   return items.find((one) => one.seq > conversation.read_seq && !isOwn(one))?.seq ?? 0;
 }
 
-/** Where one writes. @param {{onSend: (one: {client_id: string, text: string}) => void}} properties */
-function Say({ onSend }) {
-  /** What was typed before the page was ours counts. */
-  const [text, setText] = useState(() => /** @type {any} */ (document.getElementById("say"))?.value ?? "");
-  const send = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    if (!text.trim()) return;
-    onSend({ client_id: crypto.randomUUID(), text });
-    setText("");
-  };
-  // A keyboard on glass has no other key for a new line.
-  const isSending = (/** @type {KeyboardEvent} */ { key, ctrlKey, metaKey, shiftKey, isComposing }) =>
-    key === "Enter" && !isComposing && (ctrlKey || metaKey || (!shiftKey && matchMedia("(pointer: fine)").matches));
-  return html`<form class="say" onSubmit=${send}><label class="hidden" for="say">${t("chat.write")}</label><textarea
-    id="say" dir="auto" rows="1" placeholder=${t("chat.write")} value=${text}
-    onInput=${(/** @type {any} */ event) => setText(event.target.value)}
-    onKeyDown=${(/** @type {KeyboardEvent} */ event) => isSending(event) && send(event)}
-  ></textarea><button type="submit">${t("chat.send")}</button></form>`;
+/** The number of the message that was asked for, or of the first from a moment on. @param {string | undefined} at @param {any[]} items */
+function targetOf(at, items) {
+  if (!at) return 0;
+  return /^\d+$/.test(at) ? Number(at) : (items[0]?.seq ?? 0);
+}
+
+/** Who has seen the last message, if it is the reader's own. @param {any} conversation @param {any} last */
+function seenBy(conversation, last) {
+  if (!last || !isOwn(last)) return "";
+  const readers = conversation.members.filter((/** @type {any} */ who) => who.username !== me.value?.username && who.read_seq >= last.seq);
+  if (readers.length === 0) return "";
+  return conversation.kind === "direct" ? t("chat.seen") : t("chat.seen-by", { n: readers.length });
+}
+
+/** A conversation in which somebody has read on. @param {any} conversation @param {{username: string, seq: number}} frame */
+function readUntil(conversation, { username, seq }) {
+  const members = conversation.members.map((/** @type {any} */ who) => (who.username === username ? { ...who, read_seq: seq } : who));
+  return { ...conversation, members };
 }

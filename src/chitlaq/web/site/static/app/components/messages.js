@@ -1,48 +1,32 @@
 /** What is held of a conversation's messages: in order, without doubles, and never more than a window of them. */
 
-const MOST = 250;
+const MOST = 200;
 
-/**
- * @typedef {{items: any[], hasEarlier: boolean, hasLater: boolean, waiting: any[]}} Held
- *   `waiting` are own ones that are not stored yet; with `why` they were refused.
- */
+/** @typedef {{items: any[], hasEarlier: boolean, hasLater: boolean}} Held */
 
 /** @param {any} page @returns {Held} */
 export function held(page) {
-  return { items: page.items, hasEarlier: page.has_earlier, hasLater: page.has_later, waiting: [] };
+  return { items: page.items, hasEarlier: page.has_earlier, hasLater: page.has_later };
 }
 
 /** @param {Held} state @param {any} action @returns {Held} */
 export function changed(state, action) {
-  const { items, waiting } = state;
+  const { items } = state;
   switch (action.type) {
     case "page":
-      return { ...held(action.page), waiting: left(waiting, action.page.items) };
+      return held(action.page);
     case "before":
       return bounded({ ...state, items: merged(action.page.items, items), hasEarlier: action.page.has_earlier }, false);
     case "after":
-      return bounded(
-        { ...state, items: merged(items, action.page.items), hasLater: action.page.has_later, waiting: left(waiting, action.page.items) },
-        true,
-      );
+      return bounded({ ...state, items: merged(items, action.page.items), hasLater: action.page.has_later }, true);
     case "arrived": {
-      const known = left(waiting, [action.message]);
       // What follows a hole is read when the reader comes there.
-      if (state.hasLater) return { ...state, waiting: known };
-      const grown = { ...state, items: merged(items, [action.message]), waiting: known };
-      return action.isAtEnd || grown.items.length <= MOST ? bounded(grown, true) : { ...state, hasLater: true, waiting: known };
+      if (state.hasLater) return state;
+      const grown = { ...state, items: merged(items, [action.message]) };
+      return action.isAtEnd || grown.items.length <= MOST ? bounded(grown, true) : { ...state, hasLater: true };
     }
     case "changed":
       return { ...state, items: items.map((one) => (one.seq === action.message.seq ? action.message : one)) };
-    case "sending":
-      return { ...state, waiting: [...without(waiting, action.one), { ...action.one, why: "" }] };
-    case "failed":
-      return {
-        ...state,
-        waiting: waiting.map((one) => (one.client_id === action.one.client_id ? { ...one, why: action.why } : one)),
-      };
-    case "discarded":
-      return { ...state, waiting: without(waiting, action.one) };
     default:
       return state;
   }
@@ -63,13 +47,12 @@ function merged(some, others) {
   return [...all.values()].sort((a, b) => a.seq - b.seq);
 }
 
-/** @param {any[]} waiting @param {any[]} stored */
-function left(waiting, stored) {
-  const names = new Set(stored.map((one) => one.client_id));
-  return waiting.filter((one) => !names.has(one.client_id));
-}
-
-/** @param {any[]} waiting @param {any} gone */
-function without(waiting, gone) {
-  return waiting.filter((one) => one.client_id !== gone.client_id);
+/** A message after its reader's reaction, before the server says so. @param {any} message @param {string} emoji @param {boolean} isMine */
+export function reacted(message, emoji, isMine) {
+  const before = message.reactions[emoji] ?? { count: 0, mine: false };
+  if (before.mine === isMine) return message;
+  const count = before.count + (isMine ? 1 : -1);
+  const { [emoji]: _, ...rest } = message.reactions;
+  if (count === 0) return { ...message, reactions: rest };
+  return { ...message, reactions: { ...message.reactions, [emoji]: { count, mine: isMine } } };
 }

@@ -1,11 +1,10 @@
-/** Conversations and their messages; templates/app/talks.html makes the same nodes. */
+/** Conversations in a list; templates/app/talks.html makes the same nodes. */
 
 import { ask } from "../api.js";
 import { count, files, html, number, t } from "../base.js";
 import { me, say } from "../store.js";
-import { Time, avatar, icon, written } from "./parts.js";
-
-const LINE = 140;
+import { isOwn, nameOf, said } from "./message.js";
+import { Time, avatar, icon } from "./parts.js";
 
 /** Load the chat's own style, for those who come from another screen. */
 export function styled() {
@@ -39,8 +38,7 @@ export function face(one) {
 function line(last, isGroup) {
   if (last.event) return `${nameOf(last)} ${t(`chat.event.${last.event}`)} ${last.text || last.subject || ""}`;
   const by = isOwn(last) ? `${t("chat.own")}: ` : isGroup ? `${nameOf(last)}: ` : "";
-  if (last.deleted || last.folded) return by + t(last.deleted ? "chat.gone" : "chat.folded");
-  return by + ([...last.text].slice(0, LINE).join("") || t("chat.picture"));
+  return by + said(last);
 }
 
 /** A conversation in a list. @param {{one: any, onAnswer?: () => void}} properties */
@@ -62,50 +60,4 @@ export function Answer({ one, onDone }) {
     }
   };
   return html`<p class="answer"><button type="button" onClick=${() => answer(true)}>${t("chat.accept")}</button><button class="quiet" type="button" onClick=${() => answer(false)}>${t("chat.decline")}</button></p>`;
-}
-
-/** @param {any} one */
-const nameOf = (one) => one.sender?.display_name ?? t("chat.former");
-
-/** @param {any} one */
-function content(one) {
-  return html`${one.text && html`<div class="bubble text" dir="auto">${written(one.text)}</div>`}${one.media.length > 0 && html`<div class=${`media of-${one.media.length}`}>${one.media.map((/** @type {any} */ picture) => html`<a href=${picture.url}><img src=${picture.url} alt=${picture.alt} width=${picture.width} height=${picture.height} loading="lazy" decoding="async" /></a>`)}</div>`}${one.lost_pictures && html`<p class="bubble gone">${count("chat.lost", one.lost_pictures)}</p>`}`;
-}
-
-/** Whether a message is the reader's own: only those carry the sender's name for it. @param {any} one */
-export const isOwn = (one) => one.client_id !== undefined;
-
-/** @param {{one: any, before: any}} properties `before` is the message above it. */
-export function Message({ one, before }) {
-  if (one.event) {
-    return html`<li class="line" data-seq=${one.seq}><bdi>${nameOf(one)}</bdi><span>${t(`chat.event.${one.event}`)}</span><bdi>${one.text || one.subject || ""}</bdi></li>`;
-  }
-  const own = isOwn(one);
-  const follows = before && !before.event && before.sender?.username === one.sender?.username;
-  const body = one.deleted
-    ? html`<p class="bubble gone">${t("chat.gone")}</p>`
-    : one.folded
-      ? html`<details class="bubble"><summary>${t("chat.folded")}</summary>${content(one)}</details>`
-      : content(one);
-  const reactions = Object.entries(one.reactions);
-  return html`<li class=${`message${own ? " own" : ""}${follows ? " again" : ""}`} data-seq=${one.seq}>
-    <bdi class=${own || follows ? "from hidden" : "from"}>${own ? t("chat.own") : nameOf(one)}</bdi>
-    ${body}
-    ${reactions.length > 0 && html`<p class="reactions">${reactions.map(([emoji, reaction]) => html`<span>${`${emoji} ${/** @type {any} */ (reaction).count}`}</span>`)}</p>`}
-    <${Time} at=${one.sent_at} />${one.edited_at && html`<span class="edited">${t("post.edited")}</span>`}
-  </li>`;
-}
-
-/**
- * A message on its way, or one that did not get there.
- * @param {{one: {text: string, why: string}, onRetry: () => void, onDiscard: () => void}} properties
- */
-export function Waiting({ one, onRetry, onDiscard }) {
-  return html`<li class="message own waiting">
-    <bdi class="from hidden">${t("chat.own")}</bdi>
-    <div class="bubble text" dir="auto">${written(one.text)}</div>
-    ${one.why
-      ? html`<p class="sent refused">${`${t("chat.failed")} ${one.why}`}</p><p class="answer"><button type="button" onClick=${onRetry}>${t("chat.retry")}</button><button class="quiet" type="button" onClick=${onDiscard}>${t("chat.discard")}</button></p>`
-      : html`<p class="sent">${t("chat.sending")}</p>`}
-  </li>`;
 }
