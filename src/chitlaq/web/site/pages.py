@@ -127,6 +127,7 @@ class SitePages(Pages):
         is_stale: bool = False,
         me: Mapping[str, Any] | None,
         unread: int,
+        chats: int,
         banners: Sequence[Mapping[str, Any]],
         view: str,
         parameters: Mapping[str, str],
@@ -144,6 +145,7 @@ class SitePages(Pages):
             is_stale: whether they shall only renew the session, and ask again.
             me: the member's own profile, as far as it is known.
             unread: how many notifications are.
+            chats: in how many conversations something is unread, or asked.
             banners: the announcements above the screen.
             view: the module that takes over.
             parameters: of the page's address.
@@ -160,6 +162,7 @@ class SitePages(Pages):
             "data": data,
             "me": me,
             "unread": unread,
+            "chats": chats,
             "now": now,
             "words": self._shared[language],
         }
@@ -170,6 +173,7 @@ class SitePages(Pages):
             is_member=is_member,
             me=me,
             unread=unread,
+            chats=chats,
             banners=banners,
             view=view,
             parameters=parameters,

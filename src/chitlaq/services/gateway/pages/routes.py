@@ -92,6 +92,8 @@ async def thread(handle: str, post_id: str, request: Asked, state: GatewayState)
 
 @get("/chat", is_page=True, include_in_schema=False)
 async def chats(request: Asked, state: GatewayState) -> Response[Any]:
+    if request.query_params.get("folder") == "archived":
+        return await state.screens.show(request, screens.ARCHIVE, folder="archived")
     return await state.screens.show(request, screens.CHATS)
 
 

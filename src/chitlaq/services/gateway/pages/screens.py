@@ -27,6 +27,7 @@ SEARCH = "search-service"
 SHELL = {
     "me": Read(FEED, "/users/me"),
     "counts": Read(WEBSOCKET, "/notifications?limit=1"),
+    "chats": Read(WEBSOCKET, "/conversations/unread"),
     "banners": Read(WEBSOCKET, "/notifications/announcements"),
 }
 """What a member's page has around each screen."""
@@ -91,6 +92,11 @@ CHATS = Screen(
         "conversations": Read(WEBSOCKET, "/conversations?limit=30"),
         "requests": Read(WEBSOCKET, "/conversations?folder=requests&limit=30"),
     },
+    is_for_members=True,
+)
+ARCHIVE = Screen(
+    "chat",
+    {"conversations": Read(WEBSOCKET, "/conversations?folder=archived&limit=30")},
     is_for_members=True,
 )
 CONVERSATION, CONVERSATION_AT_MESSAGE, CONVERSATION_AT_MOMENT = (
@@ -175,5 +181,6 @@ def _around(shell: Mapping[str, Part]) -> dict[str, Any]:
     return {
         "me": found.get("me"),
         "unread": found["counts"]["unread"] if "counts" in found else 0,
+        "chats": sum(found.get("chats", {}).values()),
         "banners": found["banners"]["items"] if "banners" in found else [],
     }

@@ -6,7 +6,7 @@ import { effect, signal } from "../vendor/signals.js";
 import { onSessionEnd, renewed } from "./api.js";
 import { count, first, html, number, t } from "./base.js";
 import { begin, isBusy, retry, shown } from "./router.js";
-import { MEMBER, OUTBOX, badge, me, now, reason, said, unread } from "./store.js";
+import { MEMBER, OUTBOX, badge, called, chats, me, now, reason, said, unread } from "./store.js";
 
 const MINUTE_MS = 60_000;
 
@@ -106,13 +106,22 @@ effect(() => {
     else if (path) link.removeAttribute("aria-current");
   }
 });
+for (const [place, waiting, words] of /** @type {[string, {value: number}, string][]} */ ([
+  [".to-notifications", unread, "notifications.unread"], [".to-chat", chats, "chat.totals"],
+])) {
+  effect(() => {
+    const [shownNumber, spoken] = document.querySelectorAll(`${place} > .badge, ${place} > .hidden`);
+    shownNumber.textContent = badge(waiting.value);
+    spoken.textContent = waiting.value ? count(words, waiting.value) : "";
+  });
+}
 effect(() => {
-  const [shownNumber, spoken] = document.querySelectorAll(".to-notifications > .badge, .to-notifications > .hidden");
-  shownNumber.textContent = badge(unread.value);
-  spoken.textContent = unread.value ? count("notifications.unread", unread.value) : "";
+  const news = unread.value + chats.value;
+  document.title = news ? `(${badge(news)}) ${called.value}` : called.value;
 });
 requestIdleCallback(() => import("./later.js"), { timeout: 2000 });
 if (document.querySelector(".banners")) import("./components/banners.js");
 if (me.value) localStorage.setItem(MEMBER, me.value.username);
 if (localStorage.getItem(OUTBOX)) import("./outbox.js");
 setInterval(() => (now.value = Date.now()), MINUTE_MS);
+requestIdleCallback(() => import("./unread_chats.js"), { timeout: 2000 });

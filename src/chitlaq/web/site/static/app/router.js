@@ -6,7 +6,7 @@
 import { signal } from "../vendor/signals.js";
 import { Problem, read } from "./api.js";
 import { first } from "./base.js";
-import { learn } from "./store.js";
+import { called, learn } from "./store.js";
 
 /**
  * @typedef {{reads: (parameters: Record<string, string>) => Record<string, string>, title: (shown: Shown) => string,
@@ -26,7 +26,7 @@ const ROUTES = [
   ["search", /^\/search$/, ["q", "type", "cursor"]],
   ["notifications", /^\/notifications$/, ["filtered", "cursor"]],
   ["compose", /^\/compose$/],
-  ["chat", /^\/chat$/],
+  ["chat", /^\/chat$/, ["folder"]],
   ["conversation", /^\/chat\/(?<conversation>[^/]+)$/, ["at"]],
   ["tag", /^\/tags\/(?<tag>[^/]+)$/],
   ["profile", /^\/@(?<handle>[^/]+)$/],
@@ -165,7 +165,7 @@ function present(screen) {
     if (current?.path === screen.path) shown.value = { ...current, data: { ...current.data, ...some } };
   };
   shown.value = { ...screen, change };
-  if (!screen.problem) document.title = `${screen.view.title(shown.value)} – ChitLaq`;
+  if (!screen.problem) called.value = `${screen.view.title(shown.value)} – ChitLaq`;
 }
 
 async function back() {

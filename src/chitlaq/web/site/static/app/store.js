@@ -18,6 +18,10 @@ export const me = signal(first.me);
 export const now = signal(Date.parse(first.now));
 /** How many notifications are unread. */
 export const unread = signal(first.unread);
+/** In how many conversations something is unread, or asked. */
+export const chats = signal(first.chats);
+/** What the screen is called. */
+export const called = signal(document.title);
 /** What is said at the edge of the screen for a moment. */
 export const said = signal("");
 

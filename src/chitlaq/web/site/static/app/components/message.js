@@ -51,7 +51,7 @@ export function Message({ one, before, quoted, path, isTarget, isTabbed, doing }
     ${one.reply_to && !one.deleted && html`<${Quoted} href=${`${path}?at=${one.reply_to}`} one=${quoted} onJump=${(/** @type {MouseEvent} */ event) => doing.onJump(one.reply_to, event)} />`}
     ${body}
     ${reactions.length > 0 && html`<p class="reactions">${reactions.map(([emoji, reaction]) => html`<button type="button" aria-pressed=${String(/** @type {any} */ (reaction).mine)} onClick=${() => doing.onReact(one, emoji)}>${`${emoji} ${/** @type {any} */ (reaction).count}`}</button>`)}</p>`}
-    <${Time} at=${one.sent_at} />${one.edited_at && html`<span class="edited">${t("post.edited")}</span>`}
+    ${one.edited_at ? html`<p class="when"><${Time} at=${one.sent_at} /><span class="edited">${t("post.edited")}</span></p>` : html`<${Time} at=${one.sent_at} />`}
     ${!one.deleted && html`<button class="tools" type="button" aria-haspopup="menu" aria-label=${t("chat.tools")} tabindex=${isTabbed ? "0" : "-1"} onClick=${(/** @type {any} */ event) => doing.onTools(one.seq, event.currentTarget)}></button>`}
   </li>`;
 }

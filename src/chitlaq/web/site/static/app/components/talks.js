@@ -2,6 +2,7 @@
 
 import { ask } from "../api.js";
 import { count, files, html, number, t } from "../base.js";
+import { online, typing } from "../presence.js";
 import { me, say } from "../store.js";
 import { isOwn, nameOf, said } from "./message.js";
 import { Time, avatar, icon } from "./parts.js";
@@ -43,7 +44,10 @@ function line(last, isGroup) {
 
 /** A conversation in a list. @param {{one: any, onAnswer?: () => void}} properties */
 export function Row({ one, onAnswer }) {
-  const inside = html`${face(one)}<bdi class="talk-name">${titleOf(one)}</bdi><${Time} at=${one.last_at} /><span class="talk-last" dir="auto">${one.last && line(one.last, one.kind === "group")}</span>${one.unread > 0 && html`<span class="unread"><span aria-hidden="true">${number(one.unread)}</span><span class="hidden">${count("chat.unread", one.unread)}</span></span>`}`;
+  const isOnline = one.kind === "direct" && others(one).some((/** @type {any} */ who) => online.value.has(who.username));
+  const typists = typing.value.get(one.id) ?? [];
+  const last = typists.length > 0 ? t("chat.typing") : one.last && line(one.last, one.kind === "group");
+  const inside = html`${face(one)}${isOnline && html`<span class="online"><span class="hidden">${t("chat.online")}</span></span>`}<bdi class="talk-name">${titleOf(one)}${one.pinned && icon("pin")}${one.muted_until && icon("volume-x")}</bdi><${Time} at=${one.last_at} /><span class="talk-last" dir="auto">${last}</span>${one.unread > 0 && html`<span class="unread"><span aria-hidden="true">${number(one.unread)}</span><span class="hidden">${count("chat.unread", one.unread)}</span></span>`}`;
   return html`<li>${one.state === "invited"
     ? html`<div class="talk">${inside}</div>`
     : html`<a class=${one.unread ? "talk new" : "talk"} href=${`/chat/${one.id}`}>${inside}</a>`}${onAnswer && html`<${Answer} one=${one} onDone=${onAnswer} />`}</li>`;

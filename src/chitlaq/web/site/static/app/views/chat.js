@@ -3,11 +3,15 @@
 import { useEffect, useState } from "../../vendor/hooks.js";
 import { read } from "../api.js";
 import { html, t } from "../base.js";
+import { icon } from "../components/parts.js";
 import { Row, styled } from "../components/talks.js";
+import { usePresence, useTyping } from "../presence.js";
 import { go } from "../router.js";
-import { say } from "../store.js";
+import { listen } from "../socket.js";
+import { me, say } from "../store.js";
 
-const PATH = "/api/conversations?limit=30";
+/** @param {Record<string, string>} parameters */
+const path = ({ folder }) => `/api/conversations?folder=${folder === "archived" ? folder : "inbox"}&limit=30`;
 const REQUESTS = "/api/conversations?folder=requests&limit=30";
 const CALM_MS = 300;
 /** What changes a list of conversations. */
@@ -15,36 +19,38 @@ const CHANGES = new Set(["signed_in", "message", "message_changed", "conversatio
 
 await styled();
 
-export const reads = () => ({ conversations: PATH, requests: REQUESTS });
+/** @param {Record<string, string>} parameters @returns {Record<string, string>} */
+export const reads = (parameters) => ({
+  conversations: path(parameters), ...(parameters.folder === "archived" ? {} : { requests: REQUESTS }),
+});
 
-export const title = () => t("shell.chat");
+/** @param {{parameters: Record<string, string>}} shown */
+export const title = ({ parameters }) => t(parameters.folder === "archived" ? "chat.archived" : "shell.chat");
 
 /** @param {import("../router.js").Shown} properties */
-export function View({ data, change }) {
-  const { conversations, requests } = data;
+export function View({ parameters, data, change }) {
+  const isArchive = parameters.folder === "archived";
+  const { conversations, requests = { items: [] } } = data;
   const [isBusy, setBusy] = useState(false);
+  const [beginning, setBeginning] = useState(/** @type {any} */ (null));
+  usePresence(isArchive ? [] : conversations.items.filter((/** @type {any} */ one) => one.kind === "direct").flatMap((/** @type {any} */ one) => one.members).map((/** @type {any} */ who) => who.username).filter((/** @type {string} */ name) => name !== me.value?.username));
+  useTyping();
   const renew = async () => {
     try {
-      const [inbox, asked] = await Promise.all([read(PATH), read(REQUESTS)]);
-      change({ conversations: inbox, requests: asked });
+      const parts = await Promise.all(Object.entries(reads(parameters)).map(async ([name, from]) => [name, await read(from)]));
+      change(Object.fromEntries(parts));
     } catch {
       // What is shown stays, until there is a connection again.
     }
   };
   useEffect(() => {
     let waiting = 0;
-    let stop = () => {};
-    let isGone = false;
-    import("../socket.js").then(({ listen }) => {
-      if (isGone) return;
-      stop = listen(({ type }) => {
-        if (!CHANGES.has(type)) return;
-        clearTimeout(waiting);
-        waiting = setTimeout(renew, CALM_MS);
-      });
+    const stop = listen(({ type }) => {
+      if (!CHANGES.has(type)) return;
+      clearTimeout(waiting);
+      waiting = setTimeout(renew, CALM_MS);
     });
     return () => {
-      isGone = true;
       clearTimeout(waiting);
       stop();
     };
@@ -52,7 +58,7 @@ export function View({ data, change }) {
   const more = async () => {
     setBusy(true);
     try {
-      const next = await read(`${PATH}&cursor=${encodeURIComponent(conversations.next_cursor)}`);
+      const next = await read(`${path(parameters)}&cursor=${encodeURIComponent(conversations.next_cursor)}`);
       change({ conversations: { ...next, items: [...conversations.items, ...next.items] } });
     } catch (problem) {
       say(problem);
@@ -60,11 +66,21 @@ export function View({ data, change }) {
     setBusy(false);
   };
   const answered = (/** @type {any} */ one) => (/** @type {boolean} */ isAccepted) => isAccepted ? go(`/chat/${one.id}`) : renew();
+  const begin = async () => {
+    try {
+      const { NewTalk } = await import("../components/new_talk.js");
+      setBeginning(() => NewTalk);
+    } catch (problem) {
+      say(problem);
+    }
+  };
   return html`
-    <h1 class="title" tabindex="-1">${t("shell.chat")}</h1>
+    <div class="title-row">${isArchive ? html`<a class="icon-link" href="/chat" aria-label=${t("chat.back")}>${icon("arrow-left")}</a>` : null}<h1 class="title" tabindex="-1">${title({ parameters })}</h1>${!isArchive && html`<button type="button" onClick=${begin}>${icon("plus")}${t("chat.begin")}</button>`}</div>
     ${requests.items.length > 0 && html`<section class="requests"><h2>${t("chat.requests")}</h2><ul class="talks">${requests.items.map((/** @type {any} */ one) => html`<${Row} key=${one.id} one=${one} onAnswer=${answered(one)} />`)}</ul></section>`}
     ${conversations.items.length > 0
       ? html`<ul class="talks" aria-label=${t("chat.list")}>${conversations.items.map((/** @type {any} */ one) => html`<${Row} key=${one.id} one=${one} />`)}</ul>${conversations.next_cursor && html`<p class="more"><button class="quiet" type="button" disabled=${isBusy} onClick=${more}>${t("list.more")}</button></p>`}`
-      : requests.items.length === 0 && html`<p class="note">${t("chat.empty")}</p>`}
+      : requests.items.length === 0 && html`<p class="note">${t(isArchive ? "chat.archive-empty" : "chat.empty")}</p>`}
+    ${!isArchive && html`<p class="more"><a href="/chat?folder=archived">${t("chat.archived")}</a></p>`}
+    ${beginning && html`<${beginning} onClose=${() => setBeginning(null)} />`}
   `;
 }
