@@ -8,12 +8,10 @@ const EDGE_PX = 8;
 /**
  * @typedef {{label: string, act: () => void, isDanger?: boolean}} Entry
  * @param {{at: Element, label: string, entries: Entry[], top?: any, onClose: () => void}} properties
- *   `at` is the button that it belongs to, `top` what stands above the entries: buttons of a role of menus. `onClose` is
- *   called when no entry was chosen.
+ *   `at` is the button that it belongs to, `top` what stands above the entries: buttons of a role of menus.
  */
 export function Menu({ at, label, entries, top, onClose }) {
   const menu = useRef(/** @type {any} */ (null));
-  const isChosen = useRef(false);
   const items = () => [...menu.current.querySelectorAll("[role^=menuitem]")];
   useLayoutEffect(() => {
     menu.current.showPopover();
@@ -35,14 +33,13 @@ export function Menu({ at, label, entries, top, onClose }) {
   };
   const choose = (/** @type {Entry} */ entry) => {
     // First the focus returns to the button, then the action may move it.
-    isChosen.current = true;
     menu.current.hidePopover();
     entry.act();
   };
   return html`
     <div
       class="menu" popover="auto" role="menu" aria-label=${label} ref=${menu} onKeyDown=${press}
-      onToggle=${(/** @type {any} */ event) => event.newState === "closed" && !isChosen.current && onClose()}
+      onToggle=${(/** @type {any} */ event) => event.newState === "closed" && onClose()}
     >
       ${top && html`<div class="menu-top" onClick=${() => menu.current.hidePopover()}>${top}</div>`}
       ${entries.map((one) => html`<button

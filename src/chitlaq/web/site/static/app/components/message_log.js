@@ -29,6 +29,7 @@ export function Log({ path, conversation, page, at, change }) {
   const [menu, setMenu] = useState(/** @type {any} */ (null));
   const [mode, setMode] = useState({});
   const [given, setGiven] = useState(/** @type {any} */ (null));
+  const [quotes, setQuotes] = useState(/** @type {Record<number, any>} */ ({}));
   const [outbox, setOutbox] = useState(/** @type {any} */ (null));
   /** @type {{current: HTMLElement}} */
   const log = useRef(null);
@@ -94,8 +95,12 @@ export function Log({ path, conversation, page, at, change }) {
 
   const latest = async () => {
     now.current.isAtEnd = true;
-    act({ type: "page", page: await read(`${path}/messages?limit=50`) });
+    const found = await read(`${path}/messages?limit=50`);
+    act({ type: "page", page: found });
+    reach(found);
   };
+  /** The end is held again: hear of what came since it was read. @param {any} page */
+  const reach = ({ has_later, items: found }) => has_later || !isMember || follow(id, found.at(-1)?.seq ?? 0);
   const announce = () => {
     const { arrived } = now.current;
     now.current.arrived = [];
@@ -111,8 +116,8 @@ export function Log({ path, conversation, page, at, change }) {
         arrived.push(frame);
       }
       act({ type: "arrived", message: frame, isAtEnd: now.current.isAtEnd });
-    } else if (frame.type === "message_changed") act({ type: "changed", message: frame });
-    else if (frame.type === "gap") latest().catch(say);
+    } else if (frame.type === "message_changed") changeOne(frame);
+    else if (frame.type === "gap") now.current.state.hasLater || latest().catch(say);
     else if (frame.type === "read") {
       change({ conversation: readUntil(now.current.conversation, frame) });
     } else if (frame.type === "conversation_changed") {
@@ -125,7 +130,8 @@ export function Log({ path, conversation, page, at, change }) {
   useEffect(() => {
     if (!isMember) return undefined;
     const quiet = listen(hear);
-    follow(id, now.current.state.items.at(-1)?.seq ?? 0);
+    // What follows a hole is read when the reader comes there.
+    follow(id, page.has_later ? conversation.last_seq : (page.items.at(-1)?.seq ?? 0));
     return () => {
       quiet();
       leave(id);
@@ -159,6 +165,7 @@ export function Log({ path, conversation, page, at, change }) {
       now.current.kept = row && { seq: edge.seq, top: row.getBoundingClientRect().top };
       now.current.isAtEnd = false;
       act({ type: side, page: found });
+      if (side === "after") reach(found);
     } catch (problem) {
       say(problem);
     }
@@ -180,7 +187,19 @@ export function Log({ path, conversation, page, at, change }) {
   const rewrite = async (/** @type {any} */ one) => {
     if (await outbox.discard(one)) setGiven({ text: one.body.text });
   };
-  const changeOne = (/** @type {any} */ message) => act({ type: "changed", message });
+  const changeOne = (/** @type {any} */ message) => {
+    act({ type: "changed", message });
+    setQuotes((/** @type {any} */ known) => (message.seq in known ? { ...known, [message.seq]: message } : known));
+  };
+  // What is answered may be out of sight; of one that is gone, nothing comes.
+  const answered = items.map((/** @type {any} */ one) => one.reply_to).find((/** @type {number} */ seq) => seq && !(seq in quotes) && !items.some((/** @type {any} */ one) => one.seq === seq));
+  useEffect(() => {
+    if (!answered) return;
+    read(`${path}/messages?around=${answered}&limit=1`).then(
+      ({ items: [one] }) => setQuotes((/** @type {any} */ known) => ({ ...known, [answered]: one?.seq === answered ? one : null })),
+      () => {},
+    );
+  }, [answered]);
   const edit = async (/** @type {string} */ text) => {
     try {
       changeOne(await ask("PATCH", `${path}/messages/${/** @type {any} */ (mode).edit.seq}`, { text }));
@@ -252,9 +271,9 @@ export function Log({ path, conversation, page, at, change }) {
           ${one.seq === firstNew && html`<li class="divider" key="new">${t("chat.new")}</li>`}
           <${Message}
             key=${one.seq} one=${one} before=${items[place - 1]} path=${`/chat/${id}`} isTarget=${one.seq === target} isTabbed=${one === stop} doing=${doing}
-            quoted=${one.reply_to && items.find((/** @type {any} */ other) => other.seq === one.reply_to)}
+            quoted=${one.reply_to && (items.find((/** @type {any} */ other) => other.seq === one.reply_to) ?? quotes[one.reply_to])}
           />`)}
-        ${!hasLater && waiting.map((/** @type {any} */ one) => html`<${Waiting} key=${one.id} one=${one} isLive=${isLive.value} onRetry=${() => outbox.retry(one)} onEdit=${() => rewrite(one)} onDiscard=${() => outbox.discard(one)} />`)}
+        ${!hasLater && waiting.map((/** @type {any} */ one) => html`<${Waiting} key=${one.id} one=${one} isLive=${isLive.value && navigator.onLine} onRetry=${() => outbox.retry(one)} onEdit=${() => rewrite(one)} onDiscard=${() => outbox.discard(one)} />`)}
       </ol>
       ${seen && !hasLater && waiting.length === 0 && html`<p class="seen">${seen}</p>`}
       ${hasLater && html`<p class="more"><button class="quiet" type="button" disabled=${isBusy} onClick=${() => load("after")}>${t("chat.later")}</button><button type="button" onClick=${() => latest().catch(say)}>${t("chat.latest")}</button></p>`}

@@ -1,6 +1,6 @@
 /** What one can do with a message: answer, react, change, copy, keep for later, delete. */
 
-import { useEffect, useState } from "../../vendor/hooks.js";
+import { useEffect, useRef, useState } from "../../vendor/hooks.js";
 import { ask, read } from "../api.js";
 import { html, t } from "../base.js";
 import { say } from "../store.js";
@@ -19,6 +19,7 @@ const EDITABLE_MS = 24 * 60 * 60 * 1000;
  */
 export function MessageMenu({ one, at, conversation, onClose, onReply, onEdit, onReact, onUnread, onChanged }) {
   /** What was chosen and asks for more. */
+  const next = useRef("");
   const [step, setStep] = useState("");
   const path = `/api/conversations/${conversation.id}/messages/${one.seq}`;
   const remove = async () => {
@@ -38,23 +39,23 @@ export function MessageMenu({ one, at, conversation, onClose, onReply, onEdit, o
   const isMember = conversation.state === "joined";
   const isAdmin = conversation.kind === "group" && conversation.role !== "member";
   const isEditable = isOwn(one) && Date.now() - Date.parse(one.sent_at) < EDITABLE_MS;
-  const done = (/** @type {() => void} */ act) => () => {
-    onClose();
-    act();
+  const then = (/** @type {string} */ name) => () => {
+    next.current = name;
+    setStep(name);
   };
   const entries = [
-    isMember && { label: t("chat.reply"), act: done(onReply) },
-    isMember && { label: t("chat.react"), act: () => setStep("emoji") },
-    one.text && { label: t("chat.copy"), act: done(() => copy(one.text)) },
-    { label: t("chat.copy-link"), act: done(() => copy(`${location.origin}/chat/${conversation.id}?at=${one.seq}`)) },
-    isMember && { label: t("chat.unread-from"), act: done(onUnread) },
-    isMember && isEditable && { label: t("chat.edit"), act: done(onEdit) },
-    one.edited_at && { label: t("chat.history"), act: () => setStep("history") },
-    isMember && (isOwn(one) || isAdmin) && { label: t("chat.delete"), act: () => setStep("delete"), isDanger: true },
+    isMember && { label: t("chat.reply"), act: onReply },
+    isMember && { label: t("chat.react"), act: then("emoji") },
+    one.text && { label: t("chat.copy"), act: () => copy(one.text) },
+    { label: t("chat.copy-link"), act: () => copy(`${location.origin}/chat/${conversation.id}?at=${one.seq}`) },
+    isMember && { label: t("chat.unread-from"), act: onUnread },
+    isMember && isEditable && { label: t("chat.edit"), act: onEdit },
+    one.edited_at && { label: t("chat.history"), act: then("history") },
+    isMember && (isOwn(one) || isAdmin) && { label: t("chat.delete"), act: then("delete"), isDanger: true },
   ].filter(Boolean);
   const isMine = (/** @type {string} */ emoji) => Boolean(one.reactions[emoji]?.mine);
   return html`<${Menu}
-    at=${at} label=${t("chat.tools")} entries=${entries} onClose=${onClose}
+    at=${at} label=${t("chat.tools")} entries=${entries} onClose=${() => next.current || onClose()}
     top=${isMember && EMOJI.map((emoji) => html`<button class="emoji" type="button" role="menuitemcheckbox" aria-checked=${String(isMine(emoji))} aria-label=${t("chat.react-with", { emoji })} tabindex="-1" onClick=${() => onReact(emoji)}>${emoji}</button>`)}
   />`;
 }

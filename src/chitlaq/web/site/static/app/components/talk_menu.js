@@ -1,6 +1,6 @@
 /** What one can do with a conversation: find a day, mute, pin, archive, and what a group is. */
 
-import { useState } from "../../vendor/hooks.js";
+import { useRef, useState } from "../../vendor/hooks.js";
 import { ask } from "../api.js";
 import { html, t } from "../base.js";
 import { go } from "../router.js";
@@ -17,6 +17,7 @@ const FOR_GOOD = "9999-01-01T00:00:00Z";
 /** @param {{conversation: any, at: Element, onClose: () => void, change: (some: any) => void}} properties */
 export function TalkMenu({ conversation, at, onClose, change }) {
   /** What was chosen and asks for more. */
+  const next = useRef("");
   const [step, setStep] = useState("");
   const path = `/api/conversations/${conversation.id}`;
   const isGroup = conversation.kind === "group";
@@ -59,16 +60,20 @@ export function TalkMenu({ conversation, at, onClose, change }) {
     onClose();
     go(`/@${other.username}`);
   };
+  const then = (/** @type {string} */ name) => () => {
+    next.current = name;
+    setStep(name);
+  };
   const entries = [
-    isGroup && { label: t("chat.group"), act: () => setStep("group") },
+    isGroup && { label: t("chat.group"), act: then("group") },
     !isGroup && other && { label: t("chat.profile"), act: visit },
-    { label: t("chat.to-date"), act: () => setStep("date") },
-    isMember && { label: t(isMuted ? "chat.unmute" : "chat.mute"), act: () => (isMuted ? set({ muted_until: null }) : setStep("mute")) },
+    { label: t("chat.to-date"), act: then("date") },
+    isMember && { label: t(isMuted ? "chat.unmute" : "chat.mute"), act: () => (isMuted ? set({ muted_until: null }) : then("mute")()) },
     isMember && { label: t(conversation.pinned ? "chat.unpin" : "chat.pin"), act: () => set({ pinned: !conversation.pinned }) },
     isMember && { label: t(conversation.archived ? "chat.unarchive" : "chat.archive"), act: () => set({ archived: !conversation.archived }) },
-    isGroup && isMember && { label: t("chat.leave"), act: () => setStep("leave"), isDanger: true },
+    isGroup && isMember && { label: t("chat.leave"), act: then("leave"), isDanger: true },
   ].filter(Boolean);
-  return html`<${Menu} at=${at} label=${t("chat.talk-tools")} entries=${entries} onClose=${onClose} />`;
+  return html`<${Menu} at=${at} label=${t("chat.talk-tools")} entries=${entries} onClose=${() => next.current || onClose()} />`;
 }
 
 /** Opens the messages of a day, as the reader's clock has it. @param {{conversation: any, onClose: () => void}} properties */
