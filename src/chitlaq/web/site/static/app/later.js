@@ -4,5 +4,6 @@ import { render } from "../vendor/preact.js";
 import { html } from "./base.js";
 import "./live.js";
 import { State } from "./offline.js";
+import "./unread_chats.js";
 
 render(html`<${State} />`, /** @type {HTMLElement} */ (document.getElementById("state")));

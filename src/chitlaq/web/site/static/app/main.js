@@ -124,4 +124,3 @@ if (document.querySelector(".banners")) import("./components/banners.js");
 if (me.value) localStorage.setItem(MEMBER, me.value.username);
 if (localStorage.getItem(OUTBOX)) import("./outbox.js");
 setInterval(() => (now.value = Date.now()), MINUTE_MS);
-requestIdleCallback(() => import("./unread_chats.js"), { timeout: 2000 });

@@ -1,7 +1,7 @@
 /** The messages of a conversation, live; templates/app/conversation.html makes the same nodes. */
 
 import { useEffect, useLayoutEffect, useReducer, useRef, useState } from "../../vendor/hooks.js";
-import { ask, read } from "../api.js";
+import { ask, reached, read } from "../api.js";
 import { html, t } from "../base.js";
 import { go } from "../router.js";
 import { isLive, leave, listen, follow, note, put } from "../socket.js";
@@ -13,6 +13,8 @@ import { Answer } from "./talks.js";
 
 const NEAR_PX = 60;
 const CALM_MS = 1000;
+/** Messages of a page. */
+const PAGE = 50;
 
 /**
  * @param {{path: string, conversation: any, page: any, at: string | undefined, change: (some: any) => void}} properties
@@ -95,7 +97,7 @@ export function Log({ path, conversation, page, at, change }) {
 
   const latest = async () => {
     now.current.isAtEnd = true;
-    const found = await read(`${path}/messages?limit=50`);
+    const found = await read(`${path}/messages?limit=${PAGE}`);
     act({ type: "page", page: found });
     reach(found);
   };
@@ -140,6 +142,11 @@ export function Log({ path, conversation, page, at, change }) {
   useEffect(() => {
     if (!hasLater) note(id, last?.seq ?? 0);
   }, [last?.seq]);
+  // What is shown when one comes back, or without a connection, is as new.
+  useEffect(() => {
+    if (hasLater || items === page.items) return;
+    change({ messages: { ...page, items: items.slice(-PAGE), has_earlier: hasEarlier || items.length > PAGE, has_later: false } });
+  }, [items]);
   useEffect(() => {
     let stop = () => {};
     let isGone = false;
@@ -160,7 +167,7 @@ export function Log({ path, conversation, page, at, change }) {
     const edge = side === "before" ? items[0] : last;
     setBusy(true);
     try {
-      const found = await read(`${path}/messages?limit=50&${side}=${edge.seq}`);
+      const found = await read(`${path}/messages?limit=${PAGE}&${side}=${edge.seq}`);
       const row = log.current.querySelector(`[data-seq="${edge.seq}"]`);
       now.current.kept = row && { seq: edge.seq, top: row.getBoundingClientRect().top };
       now.current.isAtEnd = false;
@@ -171,21 +178,23 @@ export function Log({ path, conversation, page, at, change }) {
     }
     setBusy(false);
   };
-  const send = async (/** @type {{text: string, reply_to?: number}} */ body) => {
+  const send = async (/** @type {{text: string, reply_to?: number}} */ body, /** @type {any[]} */ pictures) => {
     const client_id = crypto.randomUUID();
     now.current.isAtEnd = true;
     try {
       const { put: keep } = await import("../outbox.js");
-      await keep({ id: client_id, queue, path: `${path}/messages`, body: { ...body, client_id } });
+      await keep({ id: client_id, queue, path: `${path}/messages`, body: { ...body, client_id }, pictures });
     } catch (problem) {
       // This browser keeps nothing.
-      setGiven({ text: body.text });
+      setGiven({ text: body.text, pictures });
       say(problem);
     }
     if (now.current.state.hasLater) await latest().catch(say);
   };
   const rewrite = async (/** @type {any} */ one) => {
-    if (await outbox.discard(one)) setGiven({ text: one.body.text });
+    // Of its pictures, those are left that the server has.
+    const pictures = (one.pictures ?? []).filter((/** @type {any} */ picture) => picture.id);
+    if (await outbox.discard(one)) setGiven({ text: one.body.text, pictures });
   };
   const changeOne = (/** @type {any} */ message) => {
     act({ type: "changed", message });
@@ -273,7 +282,7 @@ export function Log({ path, conversation, page, at, change }) {
             key=${one.seq} one=${one} before=${items[place - 1]} path=${`/chat/${id}`} isTarget=${one.seq === target} isTabbed=${one === stop} doing=${doing}
             quoted=${one.reply_to && (items.find((/** @type {any} */ other) => other.seq === one.reply_to) ?? quotes[one.reply_to])}
           />`)}
-        ${!hasLater && waiting.map((/** @type {any} */ one) => html`<${Waiting} key=${one.id} one=${one} isLive=${isLive.value && navigator.onLine} onRetry=${() => outbox.retry(one)} onEdit=${() => rewrite(one)} onDiscard=${() => outbox.discard(one)} />`)}
+        ${!hasLater && waiting.map((/** @type {any} */ one) => html`<${Waiting} key=${one.id} one=${one} isLive=${isLive.value && reached.value} onRetry=${() => outbox.retry(one)} onEdit=${() => rewrite(one)} onDiscard=${() => outbox.discard(one)} />`)}
       </ol>
       ${seen && !hasLater && waiting.length === 0 && html`<p class="seen">${seen}</p>`}
       ${hasLater && html`<p class="more"><button class="quiet" type="button" disabled=${isBusy} onClick=${() => load("after")}>${t("chat.later")}</button><button type="button" onClick=${() => latest().catch(say)}>${t("chat.latest")}</button></p>`}
