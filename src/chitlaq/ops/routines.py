@@ -98,7 +98,7 @@ ROUTINES: Mapping[str, Routine] = {
                 *_GROUND,
                 "api.day", "api.latency", "api.errors", "api.refusals", "api.throughput",
                 "websocket.connections", "websocket.repairs", "websocket.numbering", "feed.counters",
-                "notifications.deliveries",
+                "search.index", "notifications.deliveries",
                 "growth.members",
                 *_LOGS, "nginx.addresses", "nginx.limits", "nginx.statuses", "nginx.errors", "nginx.tls",
                 "system.journal", "alerts.active", "alerts.resolved", "statuspage.fresh",

@@ -98,7 +98,11 @@ BORROWED = {
         "websocket.index_messages",
         "websocket.messages_found",
     ],
-    "chitlaq_ops": ["feed.counter_faults", "websocket.numbering_faults"],
+    "chitlaq_ops": [
+        "feed.counter_faults",
+        "search.index_faults",
+        "websocket.numbering_faults",
+    ],
     "chitlaq_websocket": [
         *PARTS,
         "feed.addressed",

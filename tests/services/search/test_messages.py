@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 import asyncpg
@@ -10,6 +11,7 @@ import pytest
 
 from chitlaq.services.search.messages import indexing
 from tests.conftest import Member, Stack, eventually
+from tests.services.feed.pictures import encoded, picture, uploaded
 from tests.services.websocket.chat.talking import Join, conversation, history, say
 
 
@@ -132,6 +134,38 @@ def test_index_waits_while_many_are_sent_but_not_for_ever_and_rests_between_step
     assert pace.pause(now - 0.2, now, is_behind=True) == pytest.approx(1.8), "a tenth of it"
     assert not later(5000)
     assert later(100)
+
+
+async def test_pictures_are_found_by_what_describes_them_now(stack: Stack, join: Join) -> None:
+    ada, ben = await join(), await join()
+    word = f"lighthouse{ada.username}"
+    pictures = [await uploaded(ada, encoded(picture()), alt=f"An old {word}") for _ in range(2)]
+    post = await ada.write("Look", media_ids=[pictures[0]["id"]])
+    group = await conversation(ada, ben, kind="group", name="pictures")
+    said = await say(ada, group["id"], "", media_ids=[pictures[1]["id"]])
+    place = (group["id"], said["seq"])
+
+    async def posts(text: str) -> list[str]:
+        answer = await ben.get("/api/search/posts", params={"q": text})
+        return [one["id"] for one in answer.json()["items"]]
+
+    for _ in range(2):
+        assert await posts(f"{word} has:picture") == [post["id"]]
+        assert await places(ben, word) == {place}
+        await ada.patch(f"/api/media/{pictures[0]['id']}", {"alt": f"A new {word}"})
+    await ada.delete(f"/api/conversations/{group['id']}/members/{ben.username}")
+    for one in pictures:
+        await ada.patch(f"/api/media/{one['id']}", {"alt": f"A windmill of {ada.username}"})
+    assert await posts(word) == await posts(f'"old {word}"') == []
+    assert await posts(f"windmills {ada.username}") == [post["id"]]
+    assert await places(ada, f"windmill {ada.username}") == {place}
+    # Who left finds it by neither: what it was described as is no longer kept.
+    await eventually(lambda: _is_empty(places(ben, f"windmill {ada.username}")))
+    assert await places(ben, word) == set()
+
+
+async def _is_empty(found: Awaitable[set[tuple[str, int]]]) -> bool:
+    return not await found
 
 
 async def test_edited_and_deleted_messages_leave_nothing_in_the_index(

@@ -85,6 +85,10 @@ SELECT conversation_id, fault, expected, found FROM websocket.numbering_faults($
 -- Counters that are not what they count, of about $1 members, chosen by chance.
 SELECT id, counter, stored, counted FROM feed.counter_faults($1) LIMIT 1000;
 
+-- name: index_faults
+-- What search's index has otherwise than it should, of about $1 posts and messages, chosen by chance.
+SELECT kind, id, fault FROM search.index_faults($1) LIMIT 1000;
+
 -- name: notification_queues
 -- What waits of notifications, and for how long.
 SELECT coalesce(j.waiting, 0) AS notify, coalesce(j.oldest_seconds, 0)::float8 AS oldest_notify,

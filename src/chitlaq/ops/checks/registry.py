@@ -31,6 +31,7 @@ from chitlaq.ops.checks import (
     notifications,
     oncall,
     performance,
+    search,
     security,
     services,
     ssh,
@@ -39,8 +40,8 @@ from chitlaq.ops.checks import (
 from chitlaq.ops.checks.model import Check
 
 _MODULES = (
-    host, disks, network, services, chat, feed, notifications, alerts, incidents, containers, databases,
-    performance, logs, access_log, backups, ssh,
+    host, disks, network, services, chat, feed, search, notifications, alerts, incidents, containers,
+    databases, performance, logs, access_log, backups, ssh,
     fail2ban, security, maintenance, media, capacity, daily_traffic, oncall, statuspage,
 )  # fmt: skip
 
