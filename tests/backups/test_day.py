@@ -381,11 +381,20 @@ async def test_receiver_that_is_far_behind_is_a_warning(backed_up_stack: Stack) 
             " FROM generate_series(1, 80)"
         )
         said = await asyncio.to_thread(backed_up_stack.command, "backup", "status")
+        assert "WARNING  backup.archive" in said.stdout
+        assert "WAL is received" in said.stdout
+        await eventually(lambda: archive_is(backed_up_stack, "unable"), 60)
+        reason = backed_up_stack.ps()["wal-archive"]["reason"]
+        assert re.fullmatch("has received nothing for .* s, while PostgreSQL writes", reason)
     finally:
         for process in stopped:
             process.resume()
-    assert "WARNING  backup.archive" in said.stdout
-    assert "WAL is received" in said.stdout
+    # Until something is written again: it is not what arrived late that shows it.
+    await eventually(lambda: archive_is(backed_up_stack, "healthy"), 60)
+
+
+def archive_is(stack: Stack, state: str) -> bool:
+    return bool(stack.ps()["wal-archive"]["state"] == state)
 
 
 def test_replication_connection_of_barman_needs_no_rare_codec(backed_up_stack: Stack) -> None:

@@ -18,7 +18,7 @@ SIGN_IN_SECONDS = 2.0
 DELIVERY_SECONDS = 5.0
 
 
-class _Members(msgspec.Struct):
+class SyntheticMembers(msgspec.Struct):
     conversation_id: UUID
     tokens: Sequence[str]
 
@@ -33,12 +33,18 @@ async def measure(home: Home, settings: Settings) -> float:
     """
     from chitlaq.client.round_trip import round_trip
 
-    members = await _sign_in(home, settings)
+    members = await sign_in(home, settings)
     url = f"ws://127.0.0.1:{settings.port_of('nginx')}/ws"
     return max(await round_trip(url, members.conversation_id, members.tokens, DELIVERY_SECONDS))
 
 
-async def _sign_in(home: Home, settings: Settings) -> _Members:
+async def sign_in(home: Home, settings: Settings) -> SyntheticMembers:
+    """Return access tokens of the synthetic members, and their conversation.
+
+    Raises:
+        UnknownResult: auth-service did not sign them in.
+        OperatorError: the operators' token cannot be read.
+    """
     try:
         answer = await http_client.request(
             "POST",
@@ -48,6 +54,6 @@ async def _sign_in(home: Home, settings: Settings) -> _Members:
         )
         if answer.status != HTTPStatus.OK:
             raise UnknownResult(f"auth-service answered {answer.status} to the synthetic members")
-        return msgspec.json.decode(answer.body, type=_Members)
+        return msgspec.json.decode(answer.body, type=SyntheticMembers)
     except (http_client.NoAnswerError, msgspec.DecodeError) as error:
         raise UnknownResult(f"the synthetic members are not signed in: {error}") from None

@@ -109,5 +109,9 @@ SERVICE = Service(
         "console.logs",
     ),
     run=run,
-    query_packages=["chitlaq.ops.database", "chitlaq.monitoring.exporter"],
+    query_packages=[
+        "chitlaq.ops.database",
+        "chitlaq.monitoring.exporter",
+        "chitlaq.monitoring.locks",
+    ],
 )

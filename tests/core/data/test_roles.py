@@ -100,6 +100,8 @@ BORROWED = {
     ],
     "chitlaq_ops": [
         "feed.counter_faults",
+        "feed.findable_username",
+        "feed.latest_public_posts",
         "search.index_faults",
         "websocket.numbering_faults",
     ],

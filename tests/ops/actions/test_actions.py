@@ -98,6 +98,7 @@ async def test_blocking_session_is_ended(stack: Stack, reason: str) -> None:
         (["kill", "99999999999"], "is not a PostgreSQL process"),
         (["kill", "4294967295"], "is not a PostgreSQL process"),
         (["kill", "٤٢"], "is not a PostgreSQL process"),
+        (["rollback", "p'; --"], "no prepared transaction"),
     ],
 )
 def test_impossible_action_is_refused_before_it_starts(

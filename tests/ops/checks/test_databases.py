@@ -20,7 +20,8 @@ from tests.ops.checks.conftest import RunOnStack, answering, frozen
 
 POSTGRESQL = (
     "database.ready", "database.connections", "database.size", "database.slow_statements",
-    "database.locks", "database.activity", "database.cache", "database.dead_rows",
+    "database.locks", "database.activity", "database.transaction_ids", "database.cache",
+    "database.dead_rows",
 )  # fmt: skip
 VALKEY = ("redis.ready", "redis.memory", "redis.clients", "redis.stats")
 UNSEEN = dict.fromkeys((*POSTGRESQL, *VALKEY), Verdict.UNKNOWN) | {
@@ -236,7 +237,11 @@ async def test_lock_wait_is_judged_by_its_length_and_names_the_holder(
                     "1 session waiting",
                     CHITLAQ_CHECKS_LOCK_WAIT_SECONDS=thresholds,
                 )
-            (row,) = rows(result)
+            holding, table = result.evidence
+            assert isinstance(holding, Table)
+            assert holding.rows[0][-1] == f"chitlaq ops do kill {holder.get_server_pid()}"
+            assert isinstance(table, Table)
+            row = dict(zip(table.columns, table.rows[0], strict=True))
             assert row["process"] == str(waiter.get_server_pid())
             assert row["waits for"] == str(holder.get_server_pid())
             assert row["statement"] == take

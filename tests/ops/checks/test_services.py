@@ -26,7 +26,7 @@ from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.sources.system import SystemView
 from chitlaq.ops.database.database import OpsDatabase, statement
-from tests.conftest import Stack, eventually, free_ports, start_stack, stop_stack
+from tests.conftest import Stack, become_member, eventually, free_ports, start_stack, stop_stack
 from tests.observers import tool
 from tests.ops.checks.conftest import RunOnStack, answering, frozen, program, status_of, system_of
 from tests.ops.checks.run_check import run_check
@@ -45,6 +45,7 @@ METRICS = {"gateway.metrics": "GATEWAY", "websocket.metrics": "WEBSOCKET"}
 PORTS = HEALTH | ANSWERS | METRICS | {"websocket.ping": "WEBSOCKET"}
 """The setting of the port that each check asks."""
 
+SOMEBODY = "someoneknown"
 PATIENT = {"CHITLAQ_CHECKS_ANSWER_SECONDS": "60,90"}
 IMPATIENT = {"CHITLAQ_CHECKS_ANSWER_SECONDS": "0,60"}
 
@@ -61,6 +62,15 @@ def stack() -> Iterator[Stack]:
         yield stack
     finally:
         stop_stack(stack)
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def posts(stack: Stack) -> list[str]:
+    """The ids of the only posts, which the only member wrote; the newest first."""
+    async with httpx.AsyncClient(base_url=stack.gateway, timeout=20) as client:
+        member = await become_member(stack, client, SOMEBODY)
+        written = [await member.write(f"Post {number}.") for number in range(2)]
+    return [post["id"] for post in reversed(written)]
 
 
 async def found(run_on_stack: RunOnStack, check: str, wanted: Verdict, **variables: str) -> Result:
@@ -263,6 +273,52 @@ async def test_refused_metrics_are_critical(run_on_stack: RunOnStack, check: str
     with answering(b"", 503) as port:
         result = await run_on_stack(check, **{f"CHITLAQ_PORTS_{METRICS[check]}": port})
     assert result.verdict is Verdict.CRITICAL
+
+
+def page(*items: dict[str, str]) -> bytes:
+    return json.dumps({"items": items}).encode()
+
+
+async def test_answer_without_what_is_known_to_be_there_is_critical(
+    run_on_stack: RunOnStack, posts: list[str]
+) -> None:
+    """For answers that are well-formed, and empty, old, or about somebody else."""
+
+    def page(field: str, *values: str) -> bytes:
+        return json.dumps({"items": [{field: value} for value in values]}).encode()
+
+    stranger = "01000000-0000-7000-8000-000000000000"
+    knows = json.dumps({"authenticated": True, "detail": "Signed in."}).encode()
+    wrong = [
+        ("feed.home", page("id"), "2 of the latest 2 public posts are missing, 0 are none"),
+        ("feed.home", page("id", posts[1]), "1 of the latest 2 public posts are missing, 0 are"),
+        (
+            "feed.home",
+            page("id", *posts, stranger),
+            "0 of the latest 2 public posts are missing, 1",
+        ),
+        ("search.users", page("username"), f"{SOMEBODY} is not among the 0 members found"),
+        ("search.users", page("username", "other"), f"{SOMEBODY} is not among the 1 members found"),
+    ]
+    for check, body, said in wrong:
+        with answering(body) as port:
+            result = await run_on_stack(
+                check, **{f"CHITLAQ_PORTS_{ANSWERS[check]}": port}, **PATIENT
+            )
+        assert (result.verdict, said in result.summary) == (Verdict.CRITICAL, True), result
+    with answering(knows) as port:
+        result = await run_on_stack("auth.status", CHITLAQ_PORTS_AUTH=port, **PATIENT)
+    # This one does not even sign the synthetic members in.
+    assert result.verdict is Verdict.UNKNOWN, result
+
+
+async def test_expected_answers_name_what_was_found(run_on_stack: RunOnStack) -> None:
+    for check, said in {
+        "feed.home": "with the latest public post",
+        "search.users": f"found {SOMEBODY}",
+        "auth.status": "knows the token, and that its session is over",
+    }.items():
+        assert (await found(run_on_stack, check, Verdict.OK, **PATIENT)).summary.endswith(said)
 
 
 async def test_web_server_without_websockets_is_critical(run_on_stack: RunOnStack) -> None:

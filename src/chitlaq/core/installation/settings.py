@@ -264,6 +264,8 @@ class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Mean time of a statement, in pg_stat_statements."""
     lock_wait_seconds: Threshold = (5.0, 60.0)
     transaction_seconds: Threshold = (300.0, 3600.0)
+    transaction_ids_ratio: Threshold = (0.25, 0.5)
+    """Transaction IDs used since PostgreSQL's oldest row, of all; autovacuum begins to freeze at 0.1."""
     cache_hit_ratio: Threshold = (0.95, 0.80)
     dead_rows_ratio: Threshold = (0.2, 0.5)
     valkey_memory_ratio: Threshold = (0.85, 0.98)

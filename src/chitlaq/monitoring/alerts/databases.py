@@ -192,6 +192,19 @@ ALERTS = (
         absence=absent("postgresql_oldest_transaction_seconds", through="postgres"),
     ),
     Alert(
+        name="TransactionIdsRunOut",
+        # autovacuum begins at 0.1, and at 0.75 does nothing else.
+        expr="postgresql_transaction_ids_ratio > 0.4",
+        for_="10m",
+        severity="P1",
+        summary="{{ $value | humanizePercentage }} of PostgreSQL's {{ $labels.kind }}s are used: something"
+        " keeps autovacuum from freezing old rows, and at 100% no more is written."
+        " `chitlaq ops check database.transaction_ids database.activity` says what.",
+        procedure="Database Health Metrics",
+        family="TransactionOpenLong",
+        cases=above('postgresql_transaction_ids_ratio{kind="xid"}', 0.4, "44%", kind="xid"),
+    ),
+    Alert(
         name="CacheHitRatioLow",
         # Of current reads; a few reads at night say nothing.
         expr=f"{_HITS} / ({_HITS} + {_READS}) < 0.9 and {_READS} > 100",

@@ -42,6 +42,20 @@ POSTGRESQL = dashboard(
             "s",
             threshold="transaction_seconds",
         ),
+        graph(
+            "Lock waits",
+            "postgresql_lock_wait_seconds",
+            "longest",
+            "s",
+            threshold="lock_wait_seconds",
+        ),
+        graph(
+            "Transaction IDs in use",
+            "postgresql_transaction_ids_ratio",
+            "{{kind}}",
+            "percentunit",
+            threshold="transaction_ids_ratio",
+        ),
         graph("Deadlocks per hour", "increase(postgresql_deadlocks_total[1h])", "deadlocks"),
         graph(
             "Cache hits",

@@ -51,7 +51,19 @@ FAMILIES = (
     _gauge("postgresql_locks_count", "Locks held or awaited, by mode.", "mode"),
     _counter("postgresql_transactions", "Completed transactions, by result.", "result"),
     _counter("postgresql_deadlocks", "Deadlocks detected and resolved."),
-    _gauge("postgresql_oldest_transaction_seconds", "Age of the oldest open transaction."),
+    _gauge(
+        "postgresql_lock_wait_seconds",
+        "How long others have waited for locks of one and the same transaction, one after another.",
+    ),
+    _gauge(
+        "postgresql_oldest_transaction_seconds",
+        "Age of the oldest open transaction, prepared ones included.",
+    ),
+    _gauge(
+        "postgresql_transaction_ids_ratio",
+        "Transaction IDs and multixacts used since the oldest row; at 1, no more writes are taken.",
+        "kind",
+    ),
     _gauge(
         "postgresql_dead_rows",
         "Dead rows that await vacuum, in the twenty tables with the most of them.",

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from time import time
+from time import monotonic, time
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
@@ -32,6 +32,7 @@ from chitlaq.monitoring.exporter import certificates
 from chitlaq.monitoring.exporter.exported_metrics import metric
 from chitlaq.monitoring.exporter.fail2ban import Bans
 from chitlaq.monitoring.exporter.round_trips import RoundTrips
+from chitlaq.monitoring.locks.lock_waits import LockWaits
 from chitlaq.stack.servers import barman
 from chitlaq.stack.servers.postgres import RECEIVER
 from chitlaq.stack.supervisor import control, probes, resource_usage
@@ -68,9 +69,11 @@ class Exporter:
     def __init__(self, context: Context, more: Mapping[str, Source]) -> None:
         database, settings = context.database, context.settings
         self.round_trips = RoundTrips(context.home, settings)
+        self._lock_waits = LockWaits()
         self._sources: Mapping[str, Source] = {
             "postgres": lambda: postgres(database, settings),
             "statements": lambda: statements(database),
+            "lock_waits": self._lock_waits_metrics,
             "queues": lambda: queues(database),
             "redis": lambda: redis(context.valkey),
             "nginx": lambda: nginx(context.home, settings),
@@ -118,6 +121,10 @@ class Exporter:
 
     async def _slow_metrics(self) -> list[Metric]:
         return [*self._memory, *self._counted]
+
+    async def _lock_waits_metrics(self) -> list[Metric]:
+        rows = await self._database.rows("lock_waits")
+        return [metric("postgresql_lock_wait_seconds", self._lock_waits.longest(rows, monotonic()))]
 
     async def _collect(self, name: str) -> list[Metric]:
         try:
@@ -170,6 +177,7 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
         our_time = (asked_at + time()) / 2
         locks = await session.rows("locks")
         oldest = await session.value("oldest_transaction")
+        used = await session.rows("transaction_ids")
         dead = await session.rows("dead_rows")
         standbys = await session.rows("replication")
         slots = await session.rows("replication_slots")
@@ -199,6 +207,7 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
         metric("postgresql_blocks_hit", size["blks_hit"]),
         metric("postgresql_blocks_read", size["blks_read"]),
         metric("postgresql_oldest_transaction_seconds", oldest),
+        metric("postgresql_transaction_ids_ratio", {row["kind"]: row["used"] for row in used}),
         metric("postgresql_dead_rows", {row["name"]: row["rows"] for row in dead}),
         metric(
             "postgresql_replication_lag_bytes",

@@ -19,9 +19,18 @@ SELECT extract(epoch FROM clock_timestamp())::float8 AS seconds;
 SELECT mode, count(*) AS locks FROM pg_locks GROUP BY mode;
 
 -- name: oldest_transaction (prepared)
--- Age of the oldest open client transaction in seconds; 0 when there is none.
-SELECT coalesce(extract(epoch FROM now() - min(xact_start)), 0)::float8 AS seconds
-FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid();
+-- Age of the oldest open transaction of a client, or prepared one, in seconds; 0 when there is none.
+SELECT coalesce(extract(epoch FROM now() - min(began_at)), 0)::float8 AS seconds
+FROM (
+    SELECT xact_start FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+    UNION ALL SELECT prepared FROM pg_prepared_xacts
+) AS open (began_at);
+
+-- name: transaction_ids (prepared)
+-- How much of the transaction IDs and multixacts is used since the oldest row; at 1, PostgreSQL takes no more writes.
+SELECT 'xid' AS kind, max(age(datfrozenxid)) / 2147483647.0::float8 AS used FROM pg_database
+UNION ALL
+SELECT 'multixact', max(mxid_age(datminmxid)) / 2147483647.0::float8 FROM pg_database;
 
 -- name: dead_rows (prepared)
 -- The tables with the most dead rows.

@@ -1,4 +1,4 @@
-"""Actions on PostgreSQL, as its superuser: vacuum a table, end a session."""
+"""Actions on PostgreSQL, as its superuser: vacuum a table, end a session or a prepared transaction."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ LARGEST_PROCESS = 2**31 - 1
 
 
 @asynccontextmanager
-async def _superuser(context: ActionContext) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    url = postgres.dsn(context.settings, context.home, "postgres")
+async def _superuser(
+    context: ActionContext, database: str = ""
+) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    url = postgres.dsn(context.settings, context.home, "postgres", database)
     try:
         connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
@@ -100,6 +102,38 @@ async def _kill(context: ActionContext, process: str) -> str:
     return f"ended session {number}, {state}: {words}"
 
 
+async def _prepared(context: ActionContext, name: str) -> asyncpg.Record:
+    async with _superuser(context) as connection:
+        row = await connection.fetchrow(
+            "SELECT gid, database, owner, extract(epoch FROM now() - prepared)::float8 AS seconds"
+            " FROM pg_prepared_xacts WHERE gid = $1",
+            name,
+        )
+    if row is None:
+        raise OperatorError(
+            f"PostgreSQL has no prepared transaction {name!r}; it may have ended."
+            " `chitlaq ops check database.activity --details` lists them."
+        )
+    return row
+
+
+async def _plan_rollback(context: ActionContext, name: str) -> list[str]:
+    row = await _prepared(context, name)
+    return [
+        f"roll back the prepared transaction {name!r} of {row['owner']} in {row['database']}",
+        f"prepared {duration(row['seconds'])} ago; what it changed is lost, for who prepared it, too",
+    ]
+
+
+async def _rollback(context: ActionContext, name: str) -> str:
+    row = await _prepared(context, name)
+    # Only in its own database can it be ended.
+    async with _superuser(context, row["database"]) as connection:
+        literal = await connection.fetchval("SELECT quote_literal($1)", name)
+        await connection.execute(f"ROLLBACK PREPARED {literal}", timeout=CONNECT_SECONDS)
+    return f"rolled back the prepared transaction {name!r}, {duration(row['seconds'])} old"
+
+
 KILL = Action(
     "kill",
     "End a PostgreSQL session that others wait for",
@@ -108,6 +142,17 @@ KILL = Action(
     ('chitlaq exec postgres psql -U postgres -c "SELECT pg_terminate_backend(PID);"',),
     _plan_kill,
     _kill,
+    is_destructive=True,
+    has_figures=True,
+)
+ROLLBACK = Action(
+    "rollback",
+    "Roll back a prepared transaction that nobody ends",
+    Section.INCIDENTS,
+    "the name of a prepared transaction",
+    ("chitlaq exec postgres psql -U postgres -d chitlaq -c \"ROLLBACK PREPARED 'NAME';\"",),
+    _plan_rollback,
+    _rollback,
     is_destructive=True,
     has_figures=True,
 )

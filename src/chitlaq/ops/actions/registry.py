@@ -15,6 +15,7 @@ ACTIONS: Mapping[str, Action] = {
         silences.SILENCE,
         silences.UNSILENCE,
         postgres.KILL,
+        postgres.ROLLBACK,
         machine.ROTATE,
         cleanup.PRUNE,
         postgres.VACUUM,

@@ -53,7 +53,8 @@ async def ready(system: SystemView) -> CheckOutcome:
     section=Section.HOST,
     looks_at="pg_stat_activity, relative to max_connections",
     commands=(psql("SELECT count(*) FROM pg_stat_activity;"),),
-    remedy="See who holds them (--details). If one is idle in a transaction: `chitlaq ops do kill PID`.",
+    remedy="See who holds them (--details). `database.activity` names those that are idle in a transaction,"
+    " and how to end each.",
 )
 async def connections(system: SystemView) -> CheckOutcome:
     try:
@@ -138,83 +139,6 @@ async def slow_statements(system: SystemView) -> CheckOutcome:
                     f"{r['calls']:,}",
                     duration(r["total_seconds"]),
                     r["role"],
-                    " ".join(r["query"].split())[:QUERY_WIDTH],
-                ]
-                for r in rows
-            ],
-        ),
-    )
-
-
-@check(
-    "database.locks",
-    "Lock waits",
-    section=Section.PERFORMANCE,
-    looks_at="pg_locks, pg_blocking_pids",
-    commands=(
-        psql(
-            "SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE wait_event_type = 'Lock';"
-        ),
-    ),
-    remedy="End the session that holds the lock: `chitlaq ops do kill PID` (column `waits for`).",
-)
-async def locks(system: SystemView) -> CheckOutcome:
-    rows = await system.postgres.rows("lock_waits")
-    longest = max((row["seconds"] for row in rows), default=0.0)
-    held = (await system.postgres.rows("lock_count"))[0]["locks"]
-    return outcome(
-        f"{count(len(rows), 'session')} waiting, the longest for {duration(longest)}"
-        if rows
-        else "no session is waiting",
-        {
-            "longest_wait": Value(longest, "seconds", *system.thresholds.lock_wait_seconds),
-            "waiting": Value(len(rows)),
-            "locks": Value(held),
-        },
-        Table(
-            "waiting sessions",
-            ["process", "waits for", "since", "statement"],
-            [
-                [
-                    str(r["pid"]),
-                    ", ".join(map(str, r["blockers"])),
-                    duration(r["seconds"]),
-                    " ".join(r["query"].split())[:QUERY_WIDTH],
-                ]
-                for r in rows
-            ],
-        ),
-    )
-
-
-@check(
-    "database.activity",
-    "PostgreSQL activity",
-    section=Section.INCIDENTS,
-    looks_at="pg_stat_activity: open transactions and running statements",
-    commands=(psql("SELECT * FROM pg_stat_activity WHERE state = 'active';"),),
-    remedy="A forgotten transaction blocks vacuum: `chitlaq ops do kill PID`.",
-)
-async def activity(system: SystemView) -> CheckOutcome:
-    rows = await system.postgres.rows("activity")
-    oldest = max((row["transaction_seconds"] or 0.0 for row in rows), default=0.0)
-    return outcome(
-        f"{count(len(rows), 'active session')}, oldest transaction open for {duration(oldest)}"
-        if rows
-        else "no active session",
-        {
-            "oldest_transaction": Value(oldest, "seconds", *system.thresholds.transaction_seconds),
-            "at_work": Value(len(rows)),
-        },
-        Table(
-            "sessions",
-            ["process", "role", "state", "transaction", "statement"],
-            [
-                [
-                    str(r["pid"]),
-                    r["role"] or "",
-                    r["state"],
-                    duration(r["transaction_seconds"] or 0.0),
                     " ".join(r["query"].split())[:QUERY_WIDTH],
                 ]
                 for r in rows

@@ -6,6 +6,7 @@ import os
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import obstore
 from obstore.exceptions import BaseError
@@ -90,7 +91,10 @@ def _bucket_fault(settings: Media) -> str:
             retry_config={"max_retries": 0, "retry_timeout": PATIENCE},
             client_options={"connect_timeout": PATIENCE, "timeout": PATIENCE},
         )
-        obstore.put(store, PROBE, b"probe")
+        written = uuid4().bytes
+        obstore.put(store, PROBE, written)
+        if obstore.get(store, PROBE).bytes().to_bytes() != written:
+            return "what was written is not what is read"
         obstore.delete(store, PROBE)
     except (BaseError, OSError, OperatorError) as error:
         return first_line(error)

@@ -33,15 +33,6 @@ WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND s.calls > 1
 ORDER BY s.mean_exec_time DESC LIMIT 10;
 
--- name: lock_waits
--- Sessions that wait for a lock, longest first, and the session that holds it.
-SELECT a.pid, pg_blocking_pids(a.pid) AS blockers, a.query,
-       extract(epoch FROM clock_timestamp() - coalesce(l.waitstart, a.state_change))::float8 AS seconds
-FROM pg_stat_activity a
-LEFT JOIN LATERAL (SELECT min(waitstart) AS waitstart FROM pg_locks WHERE pid = a.pid AND NOT granted) l ON true
-WHERE a.wait_event_type = 'Lock'
-ORDER BY 4 DESC LIMIT 20;
-
 -- name: lock_count
 -- Locks held or awaited.
 SELECT count(*) AS locks FROM pg_locks;
@@ -51,12 +42,23 @@ SELECT count(*) AS locks FROM pg_locks;
 SELECT day AS members FROM auth.active_members;
 
 -- name: activity
--- Sessions that are active or in a transaction, oldest transaction first.
-SELECT pid, usename AS role, coalesce(state, '?') AS state, query,
+-- Sessions that are active or in a transaction, and prepared transactions, which have none; oldest first.
+SELECT pid, usename AS role, coalesce(state, '?') AS state, query, backend_type AS kind, NULL AS gid, datname AS database,
        extract(epoch FROM clock_timestamp() - xact_start)::float8 AS transaction_seconds
 FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND state <> 'idle'
-ORDER BY xact_start NULLS LAST LIMIT 20;
+UNION ALL
+SELECT 0, owner, 'prepared', '', 'prepared transaction', gid, database,
+       extract(epoch FROM clock_timestamp() - prepared)::float8
+FROM pg_prepared_xacts
+ORDER BY transaction_seconds DESC NULLS LAST LIMIT 20;
+
+-- name: transaction_ids
+-- How much of the transaction IDs and multixacts each database has used since its oldest row, the most used first;
+-- at 1, PostgreSQL takes no more writes.
+SELECT datname AS database, age(datfrozenxid) / 2147483647.0::float8 AS xid,
+       mxid_age(datminmxid) / 2147483647.0::float8 AS multixact
+FROM pg_database ORDER BY greatest(age(datfrozenxid), mxid_age(datminmxid)) DESC;
 
 -- name: cache
 -- Blocks of this database found in memory, and read from disk.
@@ -109,3 +111,11 @@ FROM (VALUES (1)) one
 LEFT JOIN pg_stat_replication r ON r.application_name = $1
 LEFT JOIN pg_replication_slots s ON s.slot_name = $2
 LIMIT 1;
+
+-- name: latest_public_posts
+-- The posts with which the feed of everybody begins, newest first.
+SELECT id FROM feed.latest_public_posts($1) AS id;
+
+-- name: findable_username
+-- Somebody whom everybody finds; null if there is nobody.
+SELECT feed.findable_username() AS username;

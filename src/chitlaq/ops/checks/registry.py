@@ -13,6 +13,7 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.checks import (
     access_log,
     alerts,
+    answers,
     backups,
     capacity,
     chat,
@@ -36,12 +37,13 @@ from chitlaq.ops.checks import (
     services,
     ssh,
     statuspage,
+    transactions,
 )
 from chitlaq.ops.checks.model import Check
 
 _MODULES = (
-    host, disks, network, services, chat, feed, search, notifications, alerts, incidents, containers,
-    databases, performance, logs, access_log, backups, ssh,
+    host, disks, network, services, answers, chat, feed, search, notifications, alerts, incidents,
+    containers, databases, transactions, performance, logs, access_log, backups, ssh,
     fail2ban, security, maintenance, media, capacity, daily_traffic, oncall, statuspage,
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The services: processes, resources, health, and real requests to each."""
+"""The services: processes, resources, health, metrics."""
 
 from __future__ import annotations
 
@@ -166,56 +166,6 @@ HEALTH = tuple(
 )
 gateway_api = _health(
     "gateway.api", "Health of all services, through the gateway", "api-gateway", "/api/health"
-)
-
-
-def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check:  # noqa: A002
-    """Send a real request, and expect a JSON object with this key."""
-
-    @check(
-        id,
-        title,
-        section=Section.SERVICES,
-        looks_at=f"GET {path} of {service}",
-        commands=('curl -s "http://localhost:{port:' + service + "}" + path + '" | jq .',),
-        remedy=f"`chitlaq logs {service} --errors --since 1h`, with the request ID of the answer.",
-        stands_on=(JUDGED_BY[service],),
-    )
-    async def answers(system: SystemView) -> CheckOutcome:
-        started = time.perf_counter()
-        try:
-            answer = await system.get(service, path)
-        except UnknownResult as error:
-            return outcome(f"no answer: {error}", least=Verdict.CRITICAL)
-        seconds = time.perf_counter() - started
-        try:
-            body = msgspec.json.decode(answer.body)
-        except msgspec.DecodeError:
-            body = None
-        is_right = answer.status == 200 and isinstance(body, dict) and wanted in body
-        identifier = answer.headers.get("x-request-id", "-")
-        said = "as expected" if is_right else f"unexpected content, request ID {identifier}"
-        return outcome(
-            f"status {answer.status} in {duration(seconds)}, {said}",
-            {"answer": Value(seconds, "seconds", *system.thresholds.answer_seconds)},
-            least=Verdict.OK if is_right else Verdict.CRITICAL,
-        )
-
-    return answers
-
-
-feed_home = _answers(
-    "feed.home", "A page of the home feed", "feed-service", "/feed/home?page=1&limit=10", "items"
-)
-search_users = _answers(
-    "search.users",
-    "A search for members",
-    "search-service",
-    "/search/users?q=test&page=1&limit=10",
-    "items",
-)
-auth_status = _answers(
-    "auth.status", "Sign-in status", "auth-service", "/auth/status", "authenticated"
 )
 
 

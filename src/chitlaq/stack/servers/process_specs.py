@@ -183,12 +183,14 @@ def _nginx(home: Home, settings: Settings) -> ProcessSpec:
 
 def _archive(home: Home, settings: Settings) -> ProcessSpec:
     """Streams PostgreSQL's WAL into the backup folder."""
+    probe = probes.receiver(home.postgres_data / "pg_wal", barman.streaming(home, settings))
     return ProcessSpec(
         inventory.ARCHIVE,
         barman.command(home, "receive-wal", barman.SERVER),
         is_needed=False,
         waits_for=("migrate",),
-        ready=probes.file(barman.streaming(home, settings), "*.partial"),
+        ready=probe,
+        alive=probe,
         prepare=lambda: barman.prepare(home, settings),
         stop_signal=signal.SIGINT,
     )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import struct
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -20,6 +23,8 @@ PROBE_SECONDS = 1.0
 # How often the supervisor probes, and after how many missed probes in a row it replaces the process.
 WATCH_SECONDS = 2.0
 MAX_MISSED_PROBES = 5
+STILL_SECONDS = 10.0
+"""How long a receiver may receive nothing of what is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +80,79 @@ def redis(socket: Path) -> Probe:
     return bounded(probe)
 
 
-def file(folder: Path, pattern: str) -> Probe:
-    """Ready if a file matches."""
+def receiver(wal: Path, received: Path) -> Probe:
+    """Ready once it receives what PostgreSQL writes; unable while PostgreSQL writes and it receives nothing.
 
-    async def probe(_pid: int) -> bool:
-        return await asyncio.to_thread(lambda: any(folder.glob(pattern)))
+    A file that is there and a connection that is open do not show that: both outlast a receiver that hangs,
+    or whose disk is full.
+
+    Args:
+        wal: the folder of PostgreSQL's WAL.
+        received: the folder into which it is received.
+    """
+    progress = _Progress()
+    looking: asyncio.Task[tuple[float, float]] | None = None
+
+    async def look() -> tuple[float, float]:
+        # What was written before may arrive in between, and not the other way round.
+        return await asyncio.to_thread(lambda: (_changed(wal), _changed(received)))
+
+    async def probe(pid: int) -> Answer:
+        nonlocal looking
+        # A disk that is dead holds one thread, not one of each probe.
+        if looking is None or looking.done():
+            looking = asyncio.create_task(look())
+        done, _ = await asyncio.wait({looking}, timeout=PROBE_SECONDS / 2)
+        if not done:
+            return Answer(progress.has_begun, f"{received} does not answer")
+        if error := looking.exception():
+            return Answer(progress.has_begun, str(error))
+        still = progress.still(pid, *looking.result(), time.monotonic())
+        fault = f"has received nothing for {still:.0f} s, while PostgreSQL writes"
+        return Answer(progress.has_begun, fault if still > STILL_SECONDS else "")
 
     return bounded(probe)
+
+
+class _Progress:
+    """Since when a process has not received what was written, by when files changed.
+
+    Such times are compared with earlier ones of the same folder: two file systems may have two clocks.
+    """
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._written = self._arrived = 0.0
+        self._began = self._since = 0.0
+        self.has_begun = False
+        """Whether it has received anything, or waits for what is not written yet."""
+
+    def still(self, pid: int, written: float, arrived: float, now: float) -> float:
+        """Return for how many seconds something has been written and nothing has arrived."""
+        if pid != self._pid:
+            self._pid, self.has_begun, self._began = pid, False, now
+            self._written, self._arrived, self._since = written, arrived, now
+        if arrived != self._arrived:
+            self.has_begun = True
+            self._written, self._arrived, self._since = written, arrived, now
+        elif written == self._written:
+            self._since = now
+            # It begins with the segment that is being written, unless that is empty.
+            self.has_begun = self.has_begun or (
+                now - self._began > STILL_SECONDS and 0 < written <= arrived
+            )
+        return now - self._since
+
+
+def _changed(folder: Path) -> float:
+    """Return when a file in a folder was last written to; 0 if there is none."""
+    latest = 0.0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # a complete segment has moved on
+                if entry.is_file():
+                    latest = max(latest, entry.stat().st_mtime)
+    return latest
 
 
 def service(socket: Path, target: str) -> Probe:

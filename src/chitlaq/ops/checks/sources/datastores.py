@@ -17,6 +17,8 @@ from chitlaq.ops.checks.sources import judged_by
 
 CONNECT_SECONDS = 2.0
 SESSION_SECONDS = 3.0
+LOCK_SECONDS = 2.0
+"""Less than a statement may take, so that the server says that it was a lock."""
 SESSIONS = 4
 ROLE = "chitlaq_ops"
 
@@ -38,7 +40,9 @@ class PostgresView:
         self._settings = settings
         self._pool: asyncpg.Pool[Any] | None = None
         self._opening = asyncio.Lock()
-        self._queries = postgres.load_queries("chitlaq.ops.checks", "checks")
+        self._queries = postgres.load_queries(
+            "chitlaq.ops.checks", "checks", "chitlaq.monitoring.locks"
+        )
 
     async def rows(self, name: str, *args: object) -> list[asyncpg.Record]:
         """Return the rows of a named query.
@@ -62,7 +66,12 @@ class PostgresView:
                         min_size=0,
                         max_size=SESSIONS,
                         timeout=CONNECT_SECONDS,
-                        server_settings={"application_name": "chitlaq-checks"},
+                        server_settings={
+                            "application_name": "chitlaq-checks",
+                            # A check that gives up leaves nothing behind that waits for a lock.
+                            "statement_timeout": f"{SESSION_SECONDS + 1:g}s",
+                            "lock_timeout": f"{LOCK_SECONDS:g}s",
+                        },
                     )
             async with self._pool.acquire(timeout=SESSION_SECONDS) as connection:
                 try:
@@ -77,6 +86,11 @@ class PostgresView:
         except asyncpg.TooManyConnectionsError as error:
             raise NoConnectionLeft(
                 f"PostgreSQL has no connection left: {error}", judged_by.CONNECTIONS
+            ) from None
+        except asyncpg.LockNotAvailableError:
+            raise UnknownResult(
+                f"others have locked what it reads in PostgreSQL for more than {LOCK_SECONDS:g} s",
+                judged_by.LOCKS,
             ) from None
         except TimeoutError:
             raise UnknownResult(

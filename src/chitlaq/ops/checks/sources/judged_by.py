@@ -7,6 +7,7 @@ from chitlaq import inventory
 SUPERVISOR = "services.processes"
 POSTGRES = "database.ready"
 CONNECTIONS = "database.connections"
+LOCKS = "database.locks"
 VALKEY = "redis.ready"
 
 JUDGED_BY = {
@@ -25,7 +26,7 @@ JUDGED_BY = {
 SERVING = (
     POSTGRES,
     VALKEY,
-    "database.locks",
+    LOCKS,
     *(JUDGED_BY[row.name] for row in inventory.FORWARDED),
 )
 """What answers to members stand on."""

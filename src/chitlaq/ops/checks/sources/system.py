@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
@@ -186,24 +186,32 @@ class SystemView:
             return ()
         return ()
 
-    async def get(self, service: str, path: str) -> Response:
-        """Send a GET request to a component's own port.
+    async def get(self, service: str, path: str, token: str = "") -> Response:
+        """Send a GET request to a component's own port, as the member of an access token if there is one.
 
         Raises:
             UnknownResult: there is no answer.
         """
         url = f"http://127.0.0.1:{self.settings.port_of(service)}"
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            return await self._get(Access(url), path, {})
+            return await self._get(Access(url), path, {}, headers)
         except UnknownResult as error:
             raise UnknownResult(str(error), judged_by.JUDGED_BY[service]) from None
 
-    async def _get(self, access: Access, path: str, parameters: dict[str, str]) -> Response:
+    async def _get(
+        self,
+        access: Access,
+        path: str,
+        parameters: dict[str, str],
+        headers: Mapping[str, str] = {},
+    ) -> Response:
         self.prepare()
         try:
             return await http_client.get(
                 access.url + path,
                 parameters=parameters,
+                headers=headers,
                 tls=access.tls,
                 timeout_seconds=HTTP_SECONDS,
             )

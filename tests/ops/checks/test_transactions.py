@@ -1,0 +1,177 @@
+"""Transactions that others wait for, that nobody ends, and that use up what there is of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from chitlaq.backups.postgres import scratch
+from chitlaq.core.installation import secrets
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secret_values import SecretUrl
+from chitlaq.core.installation.settings import CheckThresholds, Settings
+from chitlaq.monitoring.locks.lock_waits import LockWaits
+from chitlaq.ops.actions import postgres as actions
+from chitlaq.ops.actions.model import ActionContext
+from chitlaq.ops.checks.model import Table, Verdict
+from chitlaq.ops.checks.registry import CHECKS
+from chitlaq.ops.checks.runner import Result, judge
+from chitlaq.ops.checks.sources.system import SystemView
+from tests.backups.machines import machine
+from tests.conftest import eventually
+
+NAME = 'it\'s "lost" $$ -- é'
+LOCKED = "SELECT * FROM held FOR UPDATE"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecretUrl]:
+    """A server on which transactions can be prepared: ours refuses that."""
+    context = machine(tmp_path_factory.mktemp("t"))
+    secrets.ensure(context.home)
+    with scratch.scratch_folder(context) as made:
+        scratch.init_empty(made)
+        options = {"max_prepared_transactions": "5"}
+        with scratch.running_server(context, made.data, made.sockets, options) as server:
+            yield SecretUrl(server.url("postgres"))
+
+
+@pytest.fixture
+async def administrator(url: SecretUrl) -> AsyncIterator[asyncpg.Connection]:
+    async with session(url) as connection:
+        await connection.execute("DROP TABLE IF EXISTS held; CREATE TABLE held AS SELECT 1 AS n")
+        await connection.execute(
+            "DO $$ BEGIN CREATE ROLE chitlaq_ops LOGIN IN ROLE pg_monitor;"
+            " EXCEPTION WHEN duplicate_object THEN END $$"
+        )
+        yield connection
+
+
+@asynccontextmanager
+async def session(url: SecretUrl) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url.reveal())
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+@pytest.fixture
+async def system(url: SecretUrl, tmp_path: Path) -> AsyncIterator[SystemView]:
+    home = Home(tmp_path)
+    secrets.ensure(home)
+    thresholds = CheckThresholds(lock_wait_seconds=(0.0001, 60), transaction_seconds=(0.0001, 60))
+    system = SystemView(home, Settings(database_url=url, checks=thresholds))
+    yield system
+    await system.close()
+
+
+def rows(result: Result) -> list[dict[str, str]]:
+    table = result.evidence[0]
+    assert isinstance(table, Table)
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+async def found(system: SystemView, said: str) -> Result:
+    async def is_found() -> Result:
+        result = await judge(CHECKS["database.locks"], system)
+        assert said in result.summary, result
+        return result
+
+    return await eventually(is_found)
+
+
+async def test_prepared_transaction_that_all_wait_for_is_named_and_rolled_back(
+    system: SystemView, url: SecretUrl, administrator: asyncpg.Connection
+) -> None:
+    """Nobody's session holds it: to end process 0 is no remedy."""
+    literal = await administrator.fetchval("SELECT quote_literal($1)", NAME)
+    await administrator.execute(f"BEGIN; {LOCKED}; PREPARE TRANSACTION {literal}")
+    async with session(url) as first, session(url) as second:
+        waiting = [asyncio.create_task(one.execute(LOCKED)) for one in (first, second)]
+        result = await found(system, "2 sessions waiting, for ")
+        assert result.verdict is Verdict.WARNING
+        assert f"for transaction prepared {NAME!r} of postgres" in result.summary
+        (root,) = rows(result)
+        assert root["waiting"] == "2"
+        assert root["end it with"].startswith("chitlaq ops do rollback ")
+        assert "kill 0" not in str(result)
+        open_ = await judge(CHECKS["database.activity"], system)
+        assert "1 prepared transaction, oldest transaction open for" in open_.summary
+        context = ActionContext(system.home, system.settings)
+        assert NAME in (await actions.ROLLBACK.plan(context, NAME))[0].replace("\\'", "'")
+        await actions.ROLLBACK.do(context, NAME)
+        await asyncio.wait_for(asyncio.gather(*waiting), 20)
+    await found(system, "no session is waiting")
+
+
+async def test_chain_is_walked_to_who_waits_for_nobody(
+    system: SystemView, url: SecretUrl, administrator: asyncpg.Connection
+) -> None:
+    async with session(url) as holder, session(url) as middle, session(url) as last:
+        await holder.execute(f"BEGIN; {LOCKED}")
+        waiting = [
+            asyncio.create_task(middle.execute("ALTER TABLE held ADD COLUMN IF NOT EXISTS m int"))
+        ]
+        await found(system, "1 session waiting")
+        waiting.append(asyncio.create_task(last.execute("SELECT * FROM held")))
+        result = await found(system, "2 sessions waiting")
+        (root,) = rows(result)
+        assert root["transaction"] == str(holder.get_server_pid())
+        assert root["end it with"] == f"chitlaq ops do kill {holder.get_server_pid()}"
+        assert root["state"] == "idle in transaction"
+        holder.terminate()
+        await asyncio.wait_for(asyncio.gather(*waiting), 20)
+
+
+async def test_wait_is_as_long_as_somebody_waits_although_each_gives_up(
+    system: SystemView, url: SecretUrl, administrator: asyncpg.Connection
+) -> None:
+    waits, other = LockWaits(), LockWaits()
+    async with session(url) as holder:
+        await holder.execute(f"BEGIN; {LOCKED}")
+        for minute in range(3):
+            async with session(url) as waiter:
+                waiting = asyncio.create_task(waiter.execute(LOCKED))
+                await found(system, "1 session waiting")
+                seen = await system.postgres.rows("lock_waits")
+                assert 60 * minute <= waits.longest(seen, 60.0 * minute + 1000) < 60 * (minute + 1)
+                await administrator.execute(f"SELECT pg_cancel_backend({waiter.get_server_pid()})")
+                await asyncio.wait({waiting})
+    assert waits.longest([], 2000.0) == 0
+    assert other.longest(seen, 1000.0) < 60, "it remembers nothing of others"
+
+
+async def test_check_that_gives_up_leaves_no_session_behind(
+    system: SystemView, administrator: asyncpg.Connection
+) -> None:
+    """Even if nobody is there any more to cancel its statement."""
+    await system.postgres.rows("lock_waits")
+    async with system.postgres._session() as connection:
+        asked = asyncio.create_task(connection.execute("SELECT pg_sleep(600)"))
+        await eventually(lambda: at_work(administrator, 1))
+        connection.terminate()
+    await asyncio.wait({asked})
+    await eventually(lambda: at_work(administrator, 0))
+
+
+async def at_work(administrator: asyncpg.Connection, wanted: int) -> bool:
+    found: int = await administrator.fetchval(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE application_name = 'chitlaq-checks' AND state = 'active'"
+    )
+    return found == wanted
+
+
+async def test_use_of_transaction_ids_is_judged(
+    system: SystemView, administrator: asyncpg.Connection
+) -> None:
+    result = await judge(CHECKS["database.transaction_ids"], system)
+    assert result.verdict is Verdict.OK, result
+    assert 0 < result.values["xid"].value < 0.1
+    assert result.values["multixact"].value < 0.1
