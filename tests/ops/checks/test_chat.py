@@ -19,6 +19,7 @@ from tests.services.websocket.chat.talking import conversation
 
 Join = Callable[[], Awaitable[Member]]
 
+PATIENT = {"CHITLAQ_CHECKS_ROUND_TRIP_SECONDS": "60,90"}
 SYNTHETIC = (
     "SELECT username, email, password_hash FROM auth.accounts WHERE is_synthetic ORDER BY email"
 )
@@ -45,7 +46,7 @@ async def test_message_and_its_answer_arrive_and_are_judged_by_time(
 async def test_message_that_does_not_arrive_is_critical(
     stack: Stack, run_on_stack: RunOnStack, nobody: str
 ) -> None:
-    assert (await run_on_stack("websocket.round_trip")).verdict is Verdict.OK
+    assert (await run_on_stack("websocket.round_trip", **PATIENT)).verdict is Verdict.OK
     unreachable = await run_on_stack("websocket.round_trip", CHITLAQ_PORTS_EDGE=nobody)
     assert unreachable.verdict is Verdict.CRITICAL
     (theirs,) = await stack.sql(THEIRS)
@@ -69,16 +70,16 @@ async def test_members_that_cannot_be_signed_in_leave_it_unknown(
 async def test_synthetic_members_are_made_anew_when_all_accounts_were_deleted(
     stack: Stack, run_on_stack: RunOnStack
 ) -> None:
-    assert (await run_on_stack("websocket.round_trip")).verdict is Verdict.OK
+    assert (await run_on_stack("websocket.round_trip", **PATIENT)).verdict is Verdict.OK
     await stack.sql("DELETE FROM auth.accounts WHERE is_synthetic")
-    assert (await run_on_stack("websocket.round_trip")).verdict is Verdict.OK
+    assert (await run_on_stack("websocket.round_trip", **PATIENT)).verdict is Verdict.OK
     assert len(await stack.sql(SYNTHETIC)) == 2
 
 
 async def test_synthetic_members_are_nobody_to_members(
     stack: Stack, join: Join, run_on_stack: RunOnStack
 ) -> None:
-    assert (await run_on_stack("websocket.round_trip")).verdict is Verdict.OK
+    assert (await run_on_stack("websocket.round_trip", **PATIENT)).verdict is Verdict.OK
     member = await join()
     for username, email, _ in await stack.sql(SYNTHETIC):
         found = await member.get("/api/search/users", params={"q": username})
@@ -103,7 +104,7 @@ async def test_synthetic_members_are_nobody_to_members(
 
 
 async def test_synthetic_members_are_in_no_count(stack: Stack, run_on_stack: RunOnStack) -> None:
-    assert (await run_on_stack("websocket.round_trip")).verdict is Verdict.OK
+    assert (await run_on_stack("websocket.round_trip", **PATIENT)).verdict is Verdict.OK
     (row,) = await stack.sql(
         "SELECT (SELECT accounts FROM auth.account_counts WHERE state = 'verified') AS counted,"
         " (SELECT count(*) FROM auth.accounts) AS accounts,"
@@ -117,7 +118,7 @@ async def test_synthetic_members_are_in_no_count(stack: Stack, run_on_stack: Run
 async def test_messages_of_synthetic_members_do_not_pile_up(
     stack: Stack, run_on_stack: RunOnStack
 ) -> None:
-    assert (await run_on_stack("websocket.round_trip")).verdict is Verdict.OK
+    assert (await run_on_stack("websocket.round_trip", **PATIENT)).verdict is Verdict.OK
     (theirs,) = await stack.sql(THEIRS)
     await stack.sql(
         "WITH more AS (UPDATE websocket.conversations SET last_seq = last_seq + 1500 WHERE id = $1"
@@ -127,7 +128,7 @@ async def test_messages_of_synthetic_members_do_not_pile_up(
         " FROM more, generate_series(1, 1500) AS n",
         theirs["id"],
     )
-    assert (await run_on_stack("websocket.round_trip")).verdict is Verdict.OK
+    assert (await run_on_stack("websocket.round_trip", **PATIENT)).verdict is Verdict.OK
     (after,) = await stack.sql(THEIRS)
     assert after["kept"] == 1002
     assert (await run_on_stack("websocket.numbering")).verdict is Verdict.OK

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chitlaq.core.host import file_systems
 from chitlaq.monitoring.alerts.alert import (
     Alert,
+    Case,
     InputSeries,
     absent,
     fires,
@@ -54,7 +55,21 @@ def _memory(share: float) -> tuple[InputSeries, ...]:
     )
 
 
-_SHARE = "node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes"
+_SHARE = (
+    "(node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes"
+    " or memory_limit_available_bytes / memory_limit_bytes)"
+)
+
+
+def _group(share: float) -> tuple[Case, ...]:
+    """In a control group with little left, on a machine with much."""
+    limit = (
+        steady("memory_limit_available_bytes", share * _GIGABYTE),
+        steady("memory_limit_bytes", _GIGABYTE),
+    )
+    return (fires(*_memory(0.5), *limit, value=f"{100 * share:.2g}%"),)
+
+
 _IDLE = 'node_cpu_seconds_total{cpu="0",mode="idle"}'
 _DIFFERENCE = 'clock_difference_seconds{component="postgres"}'
 
@@ -130,7 +145,7 @@ ALERTS = (
         " kill a process.",
         procedure="Memory Monitoring",
         family="MemoryLow",
-        cases=(fires(*_memory(0.039), value="3.9%"), silent(*_memory(0.04))),
+        cases=(fires(*_memory(0.039), value="3.9%"), silent(*_memory(0.04)), *_group(0.039)),
     ),
     Alert(
         name="MemoryLow",

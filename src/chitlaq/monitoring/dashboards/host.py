@@ -36,6 +36,8 @@ HOST = dashboard(
             "bytes",
             ("node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes", "used"),
             ("node_memory_MemTotal_bytes", "all"),
+            ("memory_limit_bytes - memory_limit_available_bytes", "of the services' limit"),
+            ("memory_limit_bytes", "limit of the services"),
             width=12,
         ),
         graph(

@@ -34,6 +34,14 @@ FAMILIES = (
         "How far the component's clock is ahead of ops-service's clock.",
         "component",
     ),
+    _gauge(
+        "memory_limit_bytes",
+        "Memory that the services' control group may use; only where that is less than the machine's.",
+    ),
+    _gauge(
+        "memory_limit_available_bytes",
+        "Of that, what is available, and at most what the machine has available.",
+    ),
     _gauge("postgresql_connections_active", "Client sessions, by state.", "state"),
     _gauge("postgresql_connections_max", "Maximum number of sessions."),
     _gauge(

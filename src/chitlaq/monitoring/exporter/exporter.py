@@ -24,6 +24,7 @@ from chitlaq.core.data.notify import NOTIFY
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import limits
 from chitlaq.core.http.service import Context
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
@@ -77,6 +78,7 @@ class Exporter:
             "queues": lambda: queues(database),
             "redis": lambda: redis(context.valkey),
             "nginx": lambda: nginx(context.home, settings),
+            "limits": limits_of_memory,
             "components": self._slow_metrics,
             "certificates": lambda: certificates.metrics(
                 settings.watched_certificates(context.home)
@@ -382,6 +384,17 @@ async def backups(home: Home, settings: Settings) -> list[Metric]:
                 metric("backup_log_copied_timestamp_seconds", found.wal_copied_at.timestamp())
             )
     return metrics
+
+
+async def limits_of_memory() -> list[Metric]:
+    """The memory that a control group leaves the services; node-exporter has the machine's."""
+    found = await asyncio.to_thread(limits.memory)
+    if not found.group:
+        return []
+    return [
+        metric("memory_limit_bytes", found.total),
+        metric("memory_limit_available_bytes", found.available),
+    ]
 
 
 async def operations(home: Home) -> list[Metric]:

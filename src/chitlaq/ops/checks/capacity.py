@@ -17,7 +17,6 @@ from chitlaq.core.host import file_systems
 from chitlaq.core.installation.settings import Threshold
 from chitlaq.ops.checks.forecast import Forecast, until
 from chitlaq.ops.checks.model import (
-    Check,
     CheckOutcome,
     Section,
     Table,
@@ -121,32 +120,6 @@ def _file_system(metric: dict[str, str]) -> str:
     return f"{metric['device']} {metric['mountpoint']}"
 
 
-def _filling(
-    id: str,  # noqa: A002
-    title: str,
-    what: str,
-    used: str,
-    most: str,
-    remedy: str,
-    *,
-    is_bytes: bool,
-) -> Check:
-    @check(
-        id,
-        title,
-        section=Section.CHECKLIST,
-        looks_at=f"{used}, over 14 days, relative to {most}",
-        commands=(promql(used), promql(most)),
-        remedy=remedy,
-        timeout_seconds=10.0,
-    )
-    async def filling(system: SystemView) -> CheckOutcome:
-        limit = await system.prometheus.number(most)
-        return await _fills(system, what, used, limit, is_bytes=is_bytes)
-
-    return filling
-
-
 async def _fills(
     system: SystemView, what: str, used: str, limit: float, *, is_bytes: bool
 ) -> CheckOutcome:
@@ -160,24 +133,45 @@ async def _fills(
     return _judge([(what, forecast, growth)], system.thresholds.days_until_full, [series])
 
 
-memory = _filling(
+USED = "node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes"
+LIMITED = "memory_limit_bytes - memory_limit_available_bytes"
+
+
+@check(
     "capacity.memory",
     "Days until memory is full",
-    "memory in use",
-    "node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes",
-    "node_memory_MemTotal_bytes",
-    "Find what grows (`memory.growth`), then restart it or add memory.",
-    is_bytes=True,
+    section=Section.CHECKLIST,
+    looks_at=f"{USED}, over 14 days, relative to node_memory_MemTotal_bytes; of a control group that limits"
+    " the services, memory_limit_bytes",
+    commands=(promql(USED), promql("node_memory_MemTotal_bytes")),
+    remedy="Find what grows (`memory.growth`), then restart it or add memory.",
+    timeout_seconds=10.0,
 )
-connections = _filling(
+async def memory(system: SystemView) -> CheckOutcome:
+    with suppress(UnknownResult):
+        limit = await system.prometheus.number("memory_limit_bytes")
+        return await _fills(system, "the services' memory", LIMITED, limit, is_bytes=True)
+    limit = await system.prometheus.number("node_memory_MemTotal_bytes")
+    return await _fills(system, "memory in use", USED, limit, is_bytes=True)
+
+
+CONNECTIONS, MOST = "sum(postgresql_connections_active)", "postgresql_connections_max"
+
+
+@check(
     "capacity.connections",
     "Days until connections run out",
-    "connections to PostgreSQL",
-    "sum(postgresql_connections_active)",
-    "postgresql_connections_max",
-    "Raise max_connections, lower the number of workers, or add a connection pooler.",
-    is_bytes=False,
+    section=Section.CHECKLIST,
+    looks_at=f"{CONNECTIONS}, over 14 days, relative to {MOST}",
+    commands=(promql(CONNECTIONS), promql(MOST)),
+    remedy="Raise max_connections, lower the number of workers, or add a connection pooler.",
+    timeout_seconds=10.0,
 )
+async def connections(system: SystemView) -> CheckOutcome:
+    limit = await system.prometheus.number(MOST)
+    return await _fills(system, "connections to PostgreSQL", CONNECTIONS, limit, is_bytes=False)
+
+
 DATABASE = "sum(postgresql_database_size_bytes)"
 TABLES = "sum by (table) (postgresql_table_size_bytes)"
 SHOWN_TABLES = 3

@@ -8,10 +8,13 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 import psutil
 
+from chitlaq.core.errors import UnknownResult
 from chitlaq.core.formatting import count, duration, share, size
+from chitlaq.core.host import limits
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.system import SystemView
 
@@ -68,49 +71,71 @@ async def load(system: SystemView) -> CheckOutcome:
     "host.cpu",
     "CPU",
     section=Section.HOST,
-    looks_at="/proc/stat and every process, for one second",
+    looks_at="/proc/stat, the quota of the services' control group, and every process, for one second",
     commands=('top -bn1 | grep "Cpu(s)"', "iostat -c 1 5", "ps aux --sort=-%cpu | head -10"),
     remedy="Stop or move what does not belong here. For a busy service: `chitlaq stats`, then its log.",
 )
 async def cpu(system: SystemView) -> CheckOutcome:
-    times, own, rows = await system.blocking(_measure_cpu)
+    pid = await _ours(system)
+    times, own, of_quota, rows = await system.blocking(partial(_measure_cpu, pid))
     # Exclude the CPU time of this process, in which other checks may be running.
     busy = max(0.0, 1 - (times.idle + getattr(times, "iowait", 0.0)) / 100 - own)
     waiting, stolen = getattr(times, "iowait", 0.0) / 100, getattr(times, "steal", 0.0) / 100
+    values = {"iowait": Value(waiting, "ratio"), "steal": Value(stolen, "ratio")}
     said = f"{share(busy)} used, {share(waiting)} waiting for I/O"
     if stolen > 0.05:
         said += f", {share(stolen)} stolen by the hypervisor"
+    if of_quota is not None:
+        cores, used = of_quota
+        said += f"; of the {cores:g} cores that the services may use, {share(used)}"
+        values["used_of_quota"] = Value(used, "ratio", *system.thresholds.cpu_used_ratio)
     return outcome(
         said,
-        {
-            "used": Value(busy, "ratio", *system.thresholds.cpu_used_ratio),
-            "iowait": Value(waiting, "ratio"),
-            "steal": Value(stolen, "ratio"),
-        },
+        {"used": Value(busy, "ratio", *system.thresholds.cpu_used_ratio)} | values,
         Table("busiest processes", ["process", "user", "cores", "command"], rows),
     )
 
 
-def _measure_cpu() -> tuple[psutil._common.scputimes, float, list[list[str]]]:  # type: ignore[name-defined]
-    """Return CPU times in per cent, this process's share as a ratio, and the busiest processes."""
+async def _ours(system: SystemView) -> int | str:
+    """Return a process of the services, for the limits that they run under; this one if they do not run."""
+    with suppress(UnknownResult):
+        return next((one.pid for one in await system.statuses() if one.pid), limits.SELF)
+    return limits.SELF
+
+
+def _measure_cpu(
+    pid: int | str,
+) -> tuple[psutil._common.scputimes, float, tuple[float, float] | None, list[list[str]]]:  # type: ignore[name-defined]
+    """Return CPU times in per cent, this process's share as a ratio, (cores, used ratio) of a quota if there
+    is one, and the busiest processes.
+    """
     processes = list(_processes())
     before = {process.pid: _cpu_seconds(process) for process in processes}
-    own = time.process_time()
+    cores = limits.cores(pid)
+    own, group = time.process_time(), cores.seconds()
     times = psutil.cpu_times_percent(WINDOW_SECONDS)
     own = (time.process_time() - own) / WINDOW_SECONDS / (os.cpu_count() or 1)
+    of_quota = None
+    if cores.usage is not None:
+        of_quota = cores.number, (cores.seconds() - group) / WINDOW_SECONDS / cores.number
     used = [
         (max(_cpu_seconds(process) - before[process.pid], 0) / WINDOW_SECONDS, process)
         for process in processes
     ]
     top = heapq.nlargest(TOP, used, key=lambda pair: pair[0])
-    return times, own, [_row(process, f"{cores:.2f}") for cores, process in top if cores > 0]
+    return (
+        times,
+        own,
+        of_quota,
+        [_row(process, f"{cores:.2f}") for cores, process in top if cores > 0],
+    )
 
 
 @check(
     "host.memory",
     "Memory",
     section=Section.HOST,
-    looks_at="/proc/meminfo and the resident set of every process",
+    looks_at="/proc/meminfo, the limit of the services' control group, and the resident set of every process",
     commands=(
         "free -h",
         'cat /proc/meminfo | grep -E "(MemTotal|MemFree|MemAvailable|Buffers|Cached)"',
@@ -120,9 +145,12 @@ def _measure_cpu() -> tuple[psutil._common.scputimes, float, list[list[str]]]:  
     is_heavy=True,
 )
 async def memory(system: SystemView) -> CheckOutcome:
-    state, swap = psutil.virtual_memory(), psutil.swap_memory()
+    state = await system.blocking(partial(limits.memory, await _ours(system)))
+    swap = psutil.swap_memory()
     rows = await system.blocking(_largest_processes)
     said = f"{size(state.available)} of {size(state.total)} available"
+    if state.group:
+        said += f" to the services, by the limit of {state.group}"
     if swap.total:
         said += f", {share(swap.used / swap.total)} of swap used"
     return outcome(
