@@ -1,4 +1,4 @@
-"""Certificates that vouch for themselves."""
+"""Certificates that vouch for themselves, and chains."""
 
 from __future__ import annotations
 
@@ -44,3 +44,47 @@ def self_signed(path: Path, *, days: float) -> tuple[Path, Path]:
         )
     )
     return path, key_path
+
+
+def chained(
+    path: Path, *days: float, host: str = "chat.example.edu", begins: float = -100
+) -> tuple[list[str], Path]:
+    """Write a key beside a path, and return its certificate's chain, one PEM each.
+
+    Args:
+        path: of the certificate; its key gets the suffix ``.key``.
+        days: until each of the chain expires, the certificate first.
+        host: that it is for.
+        begins: in how many days the certificate becomes valid.
+    """
+    now = datetime.now(UTC)
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in days]
+    names = [
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"level {n}")])
+        for n in range(len(days))
+    ]
+    pems = []
+    for n, left in enumerate(days):
+        issuer = min(n + 1, len(days) - 1)
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(names[n])
+            .issuer_name(names[issuer])
+            .public_key(keys[n].public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + timedelta(days=-100 if n else begins))
+            .not_valid_after(now + timedelta(days=left))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=bool(n), path_length=None), critical=True)
+            .sign(keys[issuer], hashes.SHA256())
+        )
+        pems.append(made.public_bytes(serialization.Encoding.PEM).decode())
+    key_path = path.with_suffix(".key")
+    key_path.write_bytes(
+        keys[0].private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return pems, key_path

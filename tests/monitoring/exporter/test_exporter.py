@@ -31,7 +31,7 @@ from chitlaq.monitoring.exporter import certificates, exporter, log_errors
 from chitlaq.monitoring.exporter.fail2ban import Bans
 from chitlaq.monitoring.exporter.round_trips import RoundTrips
 from chitlaq.stack.servers.postgres import programs
-from tests.certificates import self_signed
+from tests.certificates import chained, self_signed
 from tests.conftest import PASSWORD, Member, Stack, eventually, free_ports
 
 Join = Callable[[], Awaitable[Member]]
@@ -369,19 +369,35 @@ async def test_certificate_expiry_comes_from_files_and_endpoints(tmp_path: Path)
     context.load_cert_chain(long, long_key)
     server = await asyncio.start_server(lambda _, w: w.close(), "127.0.0.1", 0, ssl=context)
     endpoint = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server:
+    chain, chain_key = chained(tmp_path / "chain.pem", 60, 5)
+    (tmp_path / "chain.pem").write_text("".join(chain))
+    other = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    other.load_cert_chain(tmp_path / "chain.pem", chain_key)
+    six = await asyncio.start_server(lambda _, w: w.close(), "::1", 0, ssl=other)
+    endpoint6 = f"[::1]:{six.sockets[0].getsockname()[1]}"
+    async with server, six:
         absent = tmp_path / "absent.pem"
-        family, readable = await certificates.metrics(
-            [str(long), str(ended), str(broken), str(absent), endpoint]
-        )
+        watched = [str(long), str(ended), str(broken), str(absent), endpoint, endpoint6]
+        family, readable, right = await certificates.metrics(dict.fromkeys(watched, ""))
+        wrong = await certificates.metrics({endpoint6: "www.example.edu"})
+    assert {s.labels["name"]: s.value for s in right.samples} == {
+        str(long): 1, str(ended): 1, endpoint: 1, endpoint6: 1
+    }  # fmt: skip
+    assert [s.value for s in wrong[2].samples] == [0]
     assert {s.labels["name"]: s.value for s in readable.samples} == {
-        str(long): 1, str(ended): 1, str(broken): 0, str(absent): 0, endpoint: 1
+        str(long): 1, str(ended): 1, str(broken): 0, str(absent): 0, endpoint: 1, endpoint6: 1
     }, "one that was never read is told of, too"  # fmt: skip
     left = {(s.labels["source"], s.labels["name"]): s.value / 86_400 for s in family.samples}
-    assert left.keys() == {("file", str(long)), ("file", str(ended)), ("endpoint", endpoint)}
+    assert left.keys() == {
+        ("file", str(long)),
+        ("file", str(ended)),
+        ("endpoint", endpoint),
+        ("endpoint", endpoint6),
+    }
     assert round(left["file", str(long)]) == 40
     assert round(left["file", str(ended)]) == -2
     assert round(left["endpoint", endpoint]) == 40
+    assert round(left["endpoint", endpoint6]) == 5, "of its chain, the first ends"
 
 
 def make_bans(path: Path) -> None:

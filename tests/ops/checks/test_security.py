@@ -11,7 +11,7 @@ import pytest
 
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, Verdict
-from tests.certificates import self_signed
+from tests.certificates import chained, self_signed
 from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs
 from tests.ops.checks.prometheus_history import serving
@@ -61,6 +61,44 @@ async def test_unreadable_certificate_is_unknown_and_hides_no_other(
     assert found.summary == (
         f"{tmp_path / 'old.pem'} has expired; {tmp_path / 'bad.pem'} cannot be read"
     )
+
+
+async def test_certificate_is_as_good_as_its_chain_and_its_name(home: Home, tmp_path: Path) -> None:
+    """Whichever of a chain ends first, and in whatever order it is; what does not chain; another's name."""
+    site = tmp_path / "site.pem"
+    (leaf, middle, root), _ = chained(site, 60, 5, 3000)
+    (stranger, strange_issuer), _ = chained(tmp_path / "other.pem", 60, 1)
+    cases = [
+        ([leaf], Verdict.OK, "in 60 d"),
+        ([leaf, middle], Verdict.WARNING, "in 5 d, for that of CN=level 1 ends first"),
+        ([leaf, root, middle], Verdict.WARNING, "in 5 d, for that of CN=level 1 ends first"),
+        ([leaf, middle, strange_issuer], Verdict.WARNING, "in 5 d"),
+        ([leaf, root], Verdict.CRITICAL, "none of what follows it has signed it, as CN=level 1"),
+        ([leaf, stranger], Verdict.CRITICAL, "none of what follows it has signed it, as CN=level 1"),
+        (chained(tmp_path / "x.pem", 60, begins=2)[0], Verdict.CRITICAL, "not valid yet"),
+    ]  # fmt: skip
+    for pems, verdict, said in cases:
+        site.write_text("".join(pems))
+        found = await run_check(
+            home, "security.certificates", CHITLAQ_MONITORING_CERTIFICATES=str(site)
+        )
+        assert (found.verdict, said in found.summary) == (verdict, True), found
+    for host, public, verdict in (
+        ("chat.example.edu", "chat.example.edu", Verdict.OK),
+        ("*.example.edu", "chat.example.edu", Verdict.OK),
+        ("*.example.edu", "www.chat.example.edu", Verdict.CRITICAL),
+        ("example.edu", "chat.example.edu", Verdict.CRITICAL),
+    ):
+        own, key = chained(site, 60, host=host)
+        site.write_text(own[0])
+        found = await run_check(
+            home,
+            "security.certificates",
+            CHITLAQ_TLS_CERTIFICATE=str(site),
+            CHITLAQ_TLS_KEY=str(key),
+            CHITLAQ_PUBLIC_URL=f"https://{public}",
+        )
+        assert found.verdict is verdict, found
 
 
 LOGINS = {

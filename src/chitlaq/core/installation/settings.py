@@ -367,11 +367,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         made = home.certificates / "edge.pem"
         return made, made
 
-    def watched_certificates(self, home: Home) -> tuple[str, ...]:
-        """The certificates whose expiry is watched: nginx's, where it has one, and what the settings name."""
+    def watched_certificates(self, home: Home) -> dict[str, str]:
+        """The certificates that are watched: nginx's, where it has one, and what the settings name.
+
+        Each with the host that it has to be for, where that does not follow from its own name.
+        """
         own, _ = self.edge_certificate(home)
         is_here = bool(self.tls.certificate) or own.exists()
-        return (*([str(own)] if is_here else []), *self.monitoring.certificates)
+        url = urlsplit(self.public_url)
+        # Of what the local authority made, the names are ours; a proxy in front has one for the public.
+        is_public = (
+            bool(self.tls.certificate) and url.scheme == "https" and not self.trusted_proxies
+        )
+        nginx = {str(own): (url.hostname or "") if is_public else ""} if is_here else {}
+        return nginx | {name: "" for name in self.monitoring.certificates if name not in nginx}
 
     def backup_folder(self, home: Home) -> Path:
         """Where backups are stored."""

@@ -7,6 +7,7 @@ from chitlaq.monitoring.alerts.alert import Alert, below, fires, silent, steady,
 _DAY = 86_400
 _NAME = "chat.example.edu:443"
 _EXPIRY = f'ssl_certificate_expiry_seconds{{source="endpoint",name="{_NAME}"}}'
+_RIGHT = f'ssl_certificate_right{{source="endpoint",name="{_NAME}"}}'
 _READABLE = f'ssl_certificate_readable{{source="endpoint",name="{_NAME}"}}'
 
 
@@ -30,6 +31,17 @@ ALERTS = (
         summary="The certificate of {{ $labels.name }} expires in {{ $value | humanizeDuration }}.",
         procedure="Security Metrics",
         cases=below(_EXPIRY, 14 * _DAY, "12d 14h 24m 0s", source="endpoint", name=_NAME),
+    ),
+    Alert(
+        name="CertificateWrong",
+        expr="ssl_certificate_right == 0",
+        for_="5m",
+        severity="P1",
+        summary="The certificate of {{ $labels.name }} is not for its host, or not signed by what follows it:"
+        " browsers refuse to connect. `chitlaq ops check security.certificates` says which.",
+        procedure="Security Metrics",
+        family="CertificateExpires",
+        cases=zero(_RIGHT, source="endpoint", name=_NAME),
     ),
     Alert(
         name="CertificateUnread",

@@ -64,10 +64,10 @@ _SHARE = (
 def _group(share: float) -> tuple[Case, ...]:
     """In a control group with little left, on a machine with much."""
     limit = (
-        steady("memory_limit_available_bytes", share * _GIGABYTE),
-        steady("memory_limit_bytes", _GIGABYTE),
+        steady('memory_limit_available_bytes{job="ops-service"}', share * _GIGABYTE),
+        steady('memory_limit_bytes{job="ops-service"}', _GIGABYTE),
     )
-    return (fires(*_memory(0.5), *limit, value=f"{100 * share:.2g}%"),)
+    return (fires(*_memory(0.5), *limit, value=f"{100 * share:.2g}%", job="ops-service"),)
 
 
 _IDLE = 'node_cpu_seconds_total{cpu="0",mode="idle"}'

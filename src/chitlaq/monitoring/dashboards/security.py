@@ -33,6 +33,7 @@ SECURITY = dashboard(
             "{{jail}}",
         ),
         bars("Readable certificates", "ssl_certificate_readable", "{{name}}", "bool_on_off"),
+        bars("Right certificates", "ssl_certificate_right", "{{name}}", "bool_on_off"),
         bars("Time until certificates expire", "ssl_certificate_expiry_seconds", "{{name}}", "s"),
         graph("Client connections", "nginx_connections", "{{state}}"),
         graph(

@@ -1,41 +1,70 @@
-"""Expiry of TLS certificates: from files, and from what endpoints serve."""
+"""TLS certificates, from files and as endpoints serve them: expiry, chain, and name."""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import Metric
 
+from chitlaq.core.host import endpoints
 from chitlaq.core.telemetry import logs
 from chitlaq.monitoring.exporter.exported_metrics import metric
+
+if TYPE_CHECKING:
+    # Imported late below, in a thread: it takes a quarter of a second.
+    from cryptography import x509
 
 CONNECT_SECONDS = 1.5
 
 log = logs.get("certificates")
 
 
-async def metrics(watched: Sequence[str]) -> list[Metric]:
-    """Return whether each certificate can be read, and the seconds until it expires.
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A certificate and what vouches for it.
 
     Args:
-        watched: paths of PEM files, and endpoints as ``host:port``.
+        seconds_left: until the first of them expires.
+        expires_first: whose that is, if it is not the certificate itself.
+        fault: why browsers refuse it although it has not expired; empty if they do not.
     """
-    found = await asyncio.gather(*(seconds_left(one) for one in watched), return_exceptions=True)
+
+    seconds_left: float
+    expires_first: str = ""
+    fault: str = ""
+
+
+async def metrics(watched: Mapping[str, str]) -> list[Metric]:
+    """Return whether each certificate can be read and is right, and the seconds until its chain expires.
+
+    Args:
+        watched: as `Settings.watched_certificates` has them.
+    """
+    found = await asyncio.gather(
+        *(read(name, host) for name, host in watched.items()), return_exceptions=True
+    )
     left: dict[tuple[str, ...], float] = {}
     readable: dict[tuple[str, ...], float] = {}
-    for name, seconds in zip(watched, found, strict=True):
-        readable[_source(name), name] = not isinstance(seconds, BaseException)
-        if isinstance(seconds, BaseException):
-            log.warning("certificate not read", name=name, error=str(seconds))
+    right: dict[tuple[str, ...], float] = {}
+    for name, chain in zip(watched, found, strict=True):
+        readable[_source(name), name] = not isinstance(chain, BaseException)
+        if isinstance(chain, BaseException):
+            log.warning("certificate not read", name=name, error=str(chain))
         else:
-            left[_source(name), name] = seconds
+            left[_source(name), name] = chain.seconds_left
+            right[_source(name), name] = not chain.fault
     return [
         metric("ssl_certificate_expiry_seconds", left),
         metric("ssl_certificate_readable", readable),
+        metric("ssl_certificate_right", right),
     ]
 
 
@@ -43,36 +72,108 @@ def _source(name: str) -> str:
     return "file" if name.startswith("/") else "endpoint"
 
 
-async def seconds_left(name: str) -> float:
-    """Seconds until a certificate expires.
+async def read(name: str, host: str = "") -> Chain:
+    """Return what is served at an endpoint (``host:port``), or is in a PEM file.
+
+    Args:
+        name: of either.
+        host: that it has to be for; of an endpoint, its own host if this is empty.
 
     Raises:
         OSError, ValueError, TimeoutError: it cannot be read.
     """
     if _source(name) == "file":
         pem = await asyncio.to_thread(Path(name).read_bytes)
-    else:
-        host, _, port = name.rpartition(":")
-        async with asyncio.timeout(CONNECT_SECONDS):
-            pem = await _served(host, int(port))
-    return await asyncio.to_thread(_expires_at, pem) - time.time()
+        return await asyncio.to_thread(partial(_of_file, pem, host))
+    own, port = endpoints.parsed(name)
+    async with asyncio.timeout(CONNECT_SECONDS):
+        served = await _served(own, port)
+    return await asyncio.to_thread(partial(_of_endpoint, served, host or own))
 
 
-def _expires_at(pem: bytes) -> float:
-    # Imported late, in a thread: it takes a quarter of a second.
+def _of_file(pem: bytes, host: str) -> Chain:
     from cryptography import x509
 
-    return x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+    return _chain(x509.load_pem_x509_certificates(pem), host)
 
 
-async def _served(host: str, port: int) -> bytes:
-    """The certificate that an endpoint presents, trusted or not: only its expiry is used."""
+def _of_endpoint(served: Sequence[bytes], host: str) -> Chain:
+    from cryptography import x509
+
+    return _chain([x509.load_der_x509_certificate(one) for one in served], host)
+
+
+async def _served(host: str, port: int) -> list[bytes]:
+    """The chain that an endpoint presents, trusted or not."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
     try:
-        served: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        return ssl.DER_cert_to_PEM_cert(served).encode()
+        connection = writer.get_extra_info("ssl_object")
+        if hasattr(connection, "get_unverified_chain"):  # Python 3.13
+            return list(connection.get_unverified_chain())
+        chain: Sequence[Any] = connection._sslobj.get_unverified_chain()
+        return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in chain]
     finally:
         writer.close()
+
+
+def _chain(found: Sequence[x509.Certificate], host: str) -> Chain:
+    leaf, *others = found
+    chain = [leaf]
+    # TLS 1.3 lets servers send them in any order, and with ones that are not needed.
+    while issuer := next((one for one in others if _has_signed(one, chain[-1])), None):
+        others.remove(issuer)
+        chain.append(issuer)
+    fault = _name_fault(leaf, host)
+    if others and len(chain) == 1 and not _has_signed(leaf, leaf):
+        fault = f"none of what follows it has signed it, as {leaf.issuer.rfc4514_string()} should"
+    first = min(chain, key=lambda one: one.not_valid_after_utc)
+    begins = max(one.not_valid_before_utc.timestamp() for one in chain)
+    if begins > time.time():
+        fault = "it is not valid yet"
+    return Chain(
+        first.not_valid_after_utc.timestamp() - time.time(),
+        _subject(first) if first is not leaf else "",
+        fault,
+    )
+
+
+def _has_signed(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def _subject(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string() or "a certificate without a name"
+
+
+def _name_fault(leaf: x509.Certificate, host: str) -> str:
+    """Say that a certificate is not for a host (RFC 9525, 6.3); one for names may be asked by its address."""
+    from cryptography import x509
+
+    if not host:
+        return ""
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return f"it is for no name, and not for {host}"
+    try:
+        address = ipaddress.ip_address(host)
+        addresses = names.get_values_for_type(x509.IPAddress)
+        is_for = not addresses or address in addresses
+    except ValueError:
+        wanted = host.lower().rstrip(".")
+        domain = wanted.partition(".")[2]
+        is_for = any(
+            one.lower() in {wanted, f"*.{domain}"}
+            for one in names.get_values_for_type(x509.DNSName)
+        )
+    given = ", ".join(str(one.value) for one in names)
+    return "" if is_for else f"it is for {given}, and not for {host}"

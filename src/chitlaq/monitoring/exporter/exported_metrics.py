@@ -151,12 +151,18 @@ FAMILIES = (
     _gauge("accounts", "Accounts, by whether their address is verified.", "state"),
     _gauge(
         "ssl_certificate_expiry_seconds",
-        "Time until the certificate expires; negative once it has.",
+        "Time until the first certificate of the chain expires; negative once it has.",
         "source",
         "name",
     ),
     _gauge(
         "ssl_certificate_readable", "Whether a watched certificate could be read.", "source", "name"
+    ),
+    _gauge(
+        "ssl_certificate_right",
+        "Whether a watched certificate is for its host, valid already, and signed by what follows it.",
+        "source",
+        "name",
     ),
     _counter(
         "fail2ban_banned",

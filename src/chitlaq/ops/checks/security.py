@@ -103,7 +103,7 @@ async def logins(system: SystemView) -> CheckOutcome:
     "security.certificates",
     "Certificates",
     section=Section.SECURITY,
-    looks_at="nginx's certificate, and each file and endpoint in monitoring.certificates",
+    looks_at="nginx's certificate, and each file and endpoint in monitoring.certificates: the whole chain",
     commands=(
         "openssl s_client -connect HOST:443 </dev/null | openssl x509 -noout -enddate",
         promql("ssl_certificate_expiry_seconds"),
@@ -114,38 +114,48 @@ async def certificates(system: SystemView) -> CheckOutcome:
     watched = system.settings.watched_certificates(system.home)
     if not watched:
         raise NotApplicable("nginx has no certificate here, and monitoring.certificates is empty")
-    left = await asyncio.gather(
-        *(certificate_files.seconds_left(name) for name in watched), return_exceptions=True
+    found = dict(
+        zip(
+            watched,
+            await asyncio.gather(
+                *(certificate_files.read(name, host) for name, host in watched.items()),
+                return_exceptions=True,
+            ),
+            strict=True,
+        )
     )
     unread = {
         name: str(one) or type(one).__name__
-        for name, one in zip(watched, left, strict=True)
+        for name, one in found.items()
         if isinstance(one, BaseException)
     }
-    known = {
-        name: one
-        for name, one in zip(watched, left, strict=True)
-        if not isinstance(one, BaseException)
-    }
+    known = {name: one for name, one in found.items() if not isinstance(one, BaseException)}
     rows = [[name, "cannot be read", reason] for name, reason in unread.items()]
-    rows += [
-        [name, "expired" if one < 0 else f"{duration(one)} left", ""] for name, one in known.items()
-    ]
-    expired = [name for name, seconds in known.items() if seconds < 0]
+    rows += [[name, _expiry(one), one.fault] for name, one in known.items()]
+    expired = [name for name, one in known.items() if one.seconds_left < 0]
+    wrong = [f"{name}: {one.fault}" for name, one in known.items() if one.fault]
     said = []
     if expired:
         said.append(f"{', '.join(expired)} {'has' if len(expired) == 1 else 'have'} expired")
+    said += wrong
     if unread:
         said.append(f"{', '.join(unread)} cannot be read")
     if not said:
-        name, seconds = min(known.items(), key=lambda pair: pair[1])
-        said.append(f"next expiry: {name} in {duration(seconds)}")
+        name, first = min(known.items(), key=lambda pair: pair[1].seconds_left)
+        whose = f", for that of {first.expires_first} ends first" if first.expires_first else ""
+        said.append(f"next expiry: {name} in {duration(first.seconds_left)}{whose}")
     return outcome(
         "; ".join(said),
         {
-            name: Value(one / DAY_SECONDS, "days", *system.thresholds.certificate_days)
+            name: Value(one.seconds_left / DAY_SECONDS, "days", *system.thresholds.certificate_days)
             for name, one in known.items()
         },
         Table("certificates", ["certificate", "state", "reason"], rows),
-        least=Verdict.UNKNOWN if unread else Verdict.OK,
+        least=Verdict.CRITICAL if wrong else Verdict.UNKNOWN if unread else Verdict.OK,
     )
+
+
+def _expiry(chain: certificate_files.Chain) -> str:
+    left = chain.seconds_left
+    said = "expired" if left < 0 else f"{duration(left)} left"
+    return f"{said} ({chain.expires_first})" if chain.expires_first else said
