@@ -190,7 +190,7 @@ def test_certificate_of_ones_own_is_used_if_nginx_can_use_it(tmp_path: Path) -> 
     certificate, key = self_signed(tmp_path / "own.pem", days=30)
     own = Settings(tls=Tls(str(certificate), str(key)))
     certificates.ensure(home, own)
-    assert own.watched_certificates(home) == (str(certificate),)
+    assert own.watched_certificates(home) == {str(certificate): ""}
     assert certificates.shown(home, own).authority is None
     before = certificates.renew(home, own)
     self_signed(tmp_path / "own.pem", days=60)

@@ -11,7 +11,7 @@ import msgspec
 
 from chitlaq import inventory
 from chitlaq.core.errors import UnknownResult
-from chitlaq.core.formatting import count, duration
+from chitlaq.core.formatting import count, duration, size
 from chitlaq.ops.checks.model import (
     Check,
     CheckOutcome,
@@ -24,7 +24,7 @@ from chitlaq.ops.checks.model import (
 )
 from chitlaq.ops.checks.sources.judged_by import JUDGED_BY
 from chitlaq.ops.checks.sources.system import NotRunning, SystemView
-from chitlaq.stack.supervisor import control
+from chitlaq.stack.supervisor import control, resource_usage
 
 JUST_RESTARTED_SECONDS = 3600
 PING_SECONDS = 3.0
@@ -86,6 +86,49 @@ async def processes(system: SystemView) -> CheckOutcome:
         Table("processes", ["service", "state", "pid", "uptime", "restarts", "reason"], rows),
         least=least,
         because=judges,
+    )
+
+
+@check(
+    "services.resources",
+    "Resource usage",
+    section=Section.SERVICES,
+    looks_at="the processes of each component, for half a second",
+    commands=("chitlaq stats",),
+    remedy="Restart what has grown (`chitlaq restart SERVICE` loses no request), and see `memory.growth`.",
+    is_heavy=True,
+)
+async def resources(system: SystemView) -> CheckOutcome:
+    statuses = await system.statuses()
+    rows = await system.blocking(lambda: resource_usage.measure(statuses))
+    if not rows:
+        raise UnknownResult("no process is running")
+    total = resource_usage.total(rows)
+    largest = max(rows, key=lambda row: row.memory_bytes)
+    return outcome(
+        f"{size(total.memory_bytes)} of memory in total, {largest.service} the largest with"
+        f" {size(largest.memory_bytes)}; {total.cpu_percent:.0f} % of a core",
+        {
+            "largest": Value(
+                largest.memory_bytes, "bytes", *system.thresholds.component_memory_bytes
+            ),
+            "memory": Value(total.memory_bytes, "bytes"),
+            "cpu": Value(total.cpu_percent / 100, "ratio"),
+        },
+        Table(
+            "components",
+            ["service", "cpu", "memory", "processes", "restarts"],
+            [
+                [
+                    r.service,
+                    f"{r.cpu_percent:.1f} %",
+                    size(r.memory_bytes),
+                    str(r.processes),
+                    str(r.restarts),
+                ]
+                for r in rows
+            ],
+        ),
     )
 
 
