@@ -39,6 +39,7 @@ PAGES = {
     "/search",
     "/settings",
     "/settings/appearance",
+    "/settings/shortcuts",
     "/settings/{section}",
     "/shell",
     "/sw.js",

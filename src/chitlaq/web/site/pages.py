@@ -28,6 +28,8 @@ PARAMETER = "lang"
 YEAR_SECONDS = 365 * 24 * 3600
 THEME = "theme"
 """The cookie that keeps the chosen colours."""
+KEYS = "keys"
+"""The cookie that keeps whether single keys act."""
 THEMES = ("auto", "light", "dark", "contrast")
 OWN_WORDS = ("words", "settings")
 """The files with what the server alone says."""
@@ -69,6 +71,7 @@ class SitePages(Pages):
             "t": self._words[LANGUAGES[0]],
             "other_languages": (),
             "theme": "auto",
+            "keys": "on",
             "themes": THEMES,
             "languages": LANGUAGES,
             "static": lambda name: f"/static/{self.static_version}/{name}",
@@ -107,6 +110,7 @@ class SitePages(Pages):
             refused=refused and in_language(refused, language),
             t=self._words[language],
             theme=chosen_theme(request),
+            keys="off" if request.cookies.get(KEYS) == "off" else "on",
             other_languages=others,
             **values,
         )

@@ -16,7 +16,7 @@ from chitlaq.core.languages import LANGUAGES
 from chitlaq.services.gateway.pages import screens, settings
 from chitlaq.services.gateway.state import GatewayState
 from chitlaq.web.site import worker
-from chitlaq.web.site.pages import PARAMETER, SITE, THEME, THEMES, YEAR_SECONDS
+from chitlaq.web.site.pages import KEYS, PARAMETER, SITE, THEME, THEMES, YEAR_SECONDS
 
 Asked = Request[Any, Any, State]
 
@@ -164,9 +164,28 @@ async def choose_appearance(request: Asked, state: GatewayState) -> Redirect:
         THEME: (str(form.get(THEME, "")), THEMES),
         PARAMETER: (str(form.get(PARAMETER, "")), LANGUAGES),
     }
-    kept = [
-        Cookie(name, path="/", value=one, max_age=YEAR_SECONDS, samesite="lax")
-        for name, (one, known) in chosen.items()
-        if one in known
-    ]
+    kept = [_kept(name, one) for name, (one, known) in chosen.items() if one in known]
     return Redirect("/settings/appearance", status_code=303, cookies=kept)
+
+
+@get("/settings/shortcuts", is_page=True, include_in_schema=False)
+async def shortcuts(request: Asked, state: GatewayState) -> Response[Any]:
+    return await state.screens.show(request, settings.SHORTCUTS)
+
+
+@post(
+    "/settings/shortcuts",
+    is_page=True,
+    include_in_schema=False,
+    status_code=303,
+    request_max_body_size=bodies.MOST_FORM_BYTES,
+)
+async def choose_shortcuts(request: Asked, state: GatewayState) -> Redirect:
+    """Keep in this browser whether single keys act."""
+    cookies.require_own_page(request.headers, state.settings.base_url)
+    chosen = "on" if (await request.form()).get(KEYS) == "on" else "off"
+    return Redirect("/settings/shortcuts", status_code=303, cookies=[_kept(KEYS, chosen)])
+
+
+def _kept(name: str, value: str) -> Cookie:
+    return Cookie(name, path="/", value=value, max_age=YEAR_SECONDS, samesite="lax")

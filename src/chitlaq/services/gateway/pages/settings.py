@@ -13,6 +13,7 @@ from chitlaq.services.gateway.pages.screens import FEED, SEARCH, Screen
 
 INDEX = Screen("settings/index", is_for_members=True)
 APPEARANCE = Screen("settings/appearance")
+SHORTCUTS = Screen("settings/shortcuts", is_for_members=True)
 SECTIONS: Final = {
     name: Screen(f"settings/{name}", parts, is_for_members=True)
     for name, parts in {

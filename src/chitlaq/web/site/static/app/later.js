@@ -3,6 +3,7 @@
 import { render } from "../vendor/preact.js";
 import { html } from "./base.js";
 import "./live.js";
+import "./keys.js";
 import { State } from "./offline.js";
 import "./unread_chats.js";
 
