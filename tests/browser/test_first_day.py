@@ -71,6 +71,7 @@ async def test_newcomer_joins_writes_likes_follows_and_leaves(
         assert await page.evaluate("document.cookie") == "", "no script reads a session"
 
         await page.get_by_role("link", name="Settings").first.click()
+        await page.get_by_role("link", name="Appearance and language").click()
         await page.get_by_label("Dark").check()
         await page.get_by_label("Türkçe").check()
         await page.get_by_role("button", name="Save").click()

@@ -66,7 +66,7 @@ async def test_what_was_read_last_is_there_without_a_connection_until_its_member
         await expect(page.get_by_role("feed")).to_contain_text("Out of the tunnel")
         await expect(page.get_by_text("No connection.")).to_be_hidden()
 
-        await open_ready(visit, "/settings/appearance")
+        await open_ready(visit, "/settings")
         await page.get_by_role("button", name="Sign out").last.click()
         await page.wait_for_url(stack.issuer + "/")
         assert await page.evaluate(CACHES) == 0
