@@ -16,6 +16,9 @@ from chitlaq.logs import rotation
 
 Line = TypeVar("Line")
 
+PROBE_AGENT = "chitlaq-probe"
+"""What ops-service calls itself when it asks as a member does."""
+
 
 class Access(msgspec.Struct):
     """The fields that are read from a line."""
@@ -30,6 +33,14 @@ class Access(msgspec.Struct):
     is_signed_in: bool = False
     refused_account: str = ""
     failed_account: str = ""
+
+
+def is_probe(remote_addr: str, user_agent: str) -> bool:
+    """Whether a request is our own probe's, which no figure of members' requests counts.
+
+    A client can call itself anything, but only this machine has this address.
+    """
+    return user_agent == PROBE_AGENT and remote_addr in {"127.0.0.1", "::1"}
 
 
 def reader(kind: type[Line]) -> Callable[[bytes], Line | None]:

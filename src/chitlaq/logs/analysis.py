@@ -237,6 +237,8 @@ def _counted(lines: Iterable[bytes], since: datetime, deadline: float) -> Traffi
             found.first = line.time
         if line.time < since:
             continue
+        if access.is_probe(line.remote_addr, line.user_agent):
+            continue
         if line.user_agent == BENCHMARK_AGENT:
             found.benchmark += 1
             continue

@@ -61,7 +61,8 @@ def _count(
             continue
         minute = minute_of(line.time)
         found.minutes.add(minute)
-        if line.user_agent == analysis.BENCHMARK_AGENT or not line.method:
+        is_probe = access.is_probe(line.remote_addr, line.user_agent)
+        if line.user_agent == analysis.BENCHMARK_AGENT or is_probe or not line.method:
             continue
         found.requests[minute, line.route] += 1
         if line.status >= 500:

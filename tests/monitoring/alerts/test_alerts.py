@@ -168,6 +168,11 @@ INHIBITIONS = [
     ("ServiceDown", {"job": "websocket", "service": "websocket"}, "MessagesUndelivered", {}, True),
     ("ServiceDown", DOWN, "MessagesUndelivered", {}, False),
     ("CacheDown", {"component": "redis"}, "MessagesUndelivered", {}, False),
+    # A lock explains what waits for it, and Valkey what does without it.
+    ("LocksWaiting", {}, "ServiceUnable", {"service": "feed-service"}, True),
+    ("CacheDown", {"component": "redis"}, "WebsocketDeaf", {}, True),
+    ("ServiceDown", DOWN, "ErrorsLogged", {"service": "feed-service"}, True),
+    ("ServiceDown", DOWN, "ErrorsLogged", {"service": "auth-service"}, False),
     # A host takes down what is on it.
     ("HostDown", {"host": "10.0.0.5"}, "ServiceDown", {"host": "10.0.0.5", **DOWN}, True),
     ("HostDown", {"host": "10.0.0.5"}, "DatabaseDown", {"host": "10.0.0.5"}, True),
@@ -283,6 +288,37 @@ def test_more_severe_alert_of_a_family_is_about_the_same_labels() -> None:
         families.setdefault(family, set()).add(own)
     doubled = {family for family, labels in families.items() if len(labels) > 1}
     assert doubled <= {"ComponentDown"}, "components are told apart on purpose"
+
+
+def test_what_an_alert_stands_on_exists_and_is_as_severe() -> None:
+    by_name = {declared.name: declared for declared in registry.alerts()}
+    for declared in by_name.values():
+        for cause in declared.stands_on:
+            assert by_name[cause].severity <= declared.severity, (cause, declared.name)
+            assert declared.name not in by_name[cause].stands_on
+
+
+SLOW = {
+    "DiskFillsWithinDay": "a forecast",
+    "ArchiveFailing": "PostgreSQL tries each segment a few times an hour",
+    "DeadlocksOften": "each is over at once",
+    "CacheHitRatioLow": "few reads at night say nothing",
+    "PushesFail": "a push service that is away for a moment is normal",
+}
+"""Alerts that look back further than five minutes, and why."""
+
+
+def test_alert_ends_within_five_minutes_of_the_mend() -> None:
+    """What looks back over ten minutes is red for ten minutes when all is well again."""
+    long = {
+        declared.name
+        for declared in registry.alerts()
+        for number, unit in re.findall(r"\[(\d+)([smhd])\]", declared.expr)
+        if int(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit] > 300
+        # A burn rate has a short window, too.
+        and "Burns" not in declared.name
+    }
+    assert long <= SLOW.keys()
 
 
 def test_page_lists_the_alerts_that_are_declared() -> None:

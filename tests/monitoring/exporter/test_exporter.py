@@ -26,9 +26,11 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.installation.settings_loading import load
 from chitlaq.logs import rotation
+from chitlaq.logs.access import PROBE_AGENT
 from chitlaq.logs.follow import Follower
 from chitlaq.monitoring.exporter import certificates, exporter, log_errors
 from chitlaq.monitoring.exporter.fail2ban import Bans
+from chitlaq.monitoring.exporter.member_probes import PATHS, MemberProbes
 from chitlaq.monitoring.exporter.round_trips import RoundTrips
 from chitlaq.stack.servers.postgres import programs
 from tests.certificates import chained, self_signed
@@ -476,3 +478,52 @@ async def test_round_trip_of_a_message_is_measured_and_its_failure_told(
     assert await measured(CHITLAQ_PORTS_EDGE=str(closed)) == {"chat_round_trip_ok": 0}
     # Whoever cannot be signed in says nothing about messages.
     assert await measured(CHITLAQ_PORTS_AUTH=str(closed)) == {}
+
+
+async def test_probes_ask_as_members_do_and_are_not_counted_as_members(stack: Stack) -> None:
+    home = Home(stack.home)
+
+    async def measured(**variables: str) -> dict[str, dict[str, float]]:
+        probes = MemberProbes(load(home, stack.environment | variables))
+        await probes.measure()
+        return {
+            metric.name: {one.labels["service"]: one.value for one in metric.samples}
+            for metric in await probes.metrics()
+        }
+
+    well = await measured()
+    assert well["probe_ok"] == dict.fromkeys(PATHS, 1)
+    assert well["probe_seconds"].keys() == PATHS.keys()
+    (closed,) = free_ports(1)
+    assert await measured(CHITLAQ_PORTS_EDGE=str(closed)) == {
+        "probe_ok": dict.fromkeys(PATHS, 0),
+        "probe_seconds": {},
+    }
+
+
+async def test_only_this_machine_is_its_probe(stack: Stack, client: httpx.AsyncClient) -> None:
+    """Whoever calls itself our probe elsewhere is counted; the probe itself is not."""
+
+    async def counted() -> float:
+        text = (await client.get("/metrics")).text
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "http_requests_total"
+            and (sample.labels["service"], sample.labels["route"])
+            == ("api-gateway", "/api/auth/status")
+        )
+
+    before = await counted()
+    for source in ("127.0.0.1", "127.0.0.7"):
+        transport = httpx.AsyncHTTPTransport(local_address=source)
+        async with httpx.AsyncClient(base_url=stack.edge, transport=transport) as asking:
+            answer = await asking.get("/api/auth/status", headers={"User-Agent": PROBE_AGENT})
+            assert answer.status_code == 200
+
+    async def is_counted() -> bool:
+        return await counted() > before
+
+    await eventually(is_counted)
+    assert await counted() == before + 1

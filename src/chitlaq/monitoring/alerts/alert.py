@@ -155,6 +155,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         family: alerts of one family are about the same problem; the more severe silences the others.
         labels: more labels, which may use placeholders.
         absence: required where silence could be taken for health.
+        stands_on: alerts that explain this one, and silence it; on the same service where both name one.
 
     Raises:
         ValueError: something is missing, or a case does not state what the templates use.
@@ -170,6 +171,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     family: str = ""
     labels: Mapping[str, str] = {}
     absence: Absence | None = None
+    stands_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Z][A-Za-z]+", self.name):
@@ -202,6 +204,15 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         """
         declared = {name: expected.rendered(text) for name, text in self.all_labels.items()}
         return {**declared, **expected.labels}
+
+    @property
+    def is_of_a_service(self) -> bool:
+        """Whether it always names the service that it is about."""
+        return all(
+            "service" in self.firing_labels(expected)
+            for case in self.cases
+            for expected in case.expected
+        )
 
     @property
     def rule(self) -> dict[str, Any]:

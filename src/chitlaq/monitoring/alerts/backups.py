@@ -187,6 +187,7 @@ ALERTS = (
         " disk.",
         procedure="Check Backup Status",
         family="ArchiveStopped",
+        stands_on=("DatabaseDown",),
         cases=(*zero("backup_log_receiving"), silent()),
     ),
 )

@@ -138,13 +138,14 @@ ALERTS = (
     ),
     Alert(
         name="ExporterBlind",
-        expr="increase(exporter_errors_total[10m]) > 3",
+        expr="increase(exporter_errors_total[2m]) > 1",
         for_="5m",
         severity="P2",
         summary="ops-service cannot read {{ $labels.source }}: its metrics are missing.",
         procedure="Monitoring Dashboard Review",
+        stands_on=("DatabaseDown", "CacheDown", "EdgeDown"),
         cases=(
-            fires(rising(_ERRORS, 0.4), source="queues"),
+            fires(rising(_ERRORS, 0.6), source="queues"),
             silent(rising(_ERRORS, 0.2)),
             silent(steady(_ERRORS, 40)),
         ),

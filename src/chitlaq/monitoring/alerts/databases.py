@@ -64,6 +64,7 @@ def _valkey_memory(used: float, limit: float) -> tuple[InputSeries, ...]:
     return steady("valkey_memory_bytes", used), steady("valkey_memory_max_bytes", limit)
 
 
+_LOCK_WAIT = "postgresql_lock_wait_seconds"
 _SHARE = "sum without (state) (postgresql_connections_active) / postgresql_connections_max"
 _HITS = "rate(postgresql_blocks_hit_total[15m])"
 _READS = "rate(postgresql_blocks_read_total[15m])"
@@ -181,6 +182,19 @@ ALERTS = (
         ),
     ),
     Alert(
+        name="LocksWaiting",
+        expr=f"{_LOCK_WAIT} > 30",
+        for_="0m",
+        severity="P1",
+        summary="Others have waited for {{ $value | humanizeDuration }} for locks of one and the same"
+        " transaction: what members do there stands still. `chitlaq ops check database.locks` says whose,"
+        " and how to end it.",
+        procedure="Performance Issues",
+        stands_on=("DatabaseDown",),
+        cases=above(_LOCK_WAIT, 30, "33s"),
+        absence=absent(_LOCK_WAIT, through="postgres"),
+    ),
+    Alert(
         name="TransactionOpenLong",
         expr="postgresql_oldest_transaction_seconds > 600",
         for_="1m",
@@ -238,26 +252,28 @@ ALERTS = (
     ),
     Alert(
         name="ValkeyCommandsFail",
-        expr="sum by (service) (increase(valkey_errors_total[5m])) > 10",
-        for_="5m",
+        expr="sum by (service) (increase(valkey_errors_total[2m])) > 4",
+        for_="2m",
         severity="P2",
         summary="{{ $labels.service }} works without Valkey: {{ $value | humanize }} commands"
-        " failed within five minutes.",
+        " failed within two minutes.",
         procedure="Redis Health",
+        stands_on=("CacheDown",),
         cases=(
-            fires(rising(_ERRORS, 3), value="15", service="feed-service"),
+            fires(rising(_ERRORS, 3), value="6", service="feed-service"),
             silent(rising(_ERRORS, 2)),
             silent(steady(_ERRORS, 70)),
         ),
     ),
     Alert(
         name="RateLimitsWithoutValkey",
-        expr="sum by (service) (increase(rate_limit_local_leases_total[10m])) > 10",
-        for_="5m",
+        expr="sum by (service) (increase(rate_limit_local_leases_total[2m])) > 2",
+        for_="2m",
         severity="P2",
         summary="Each process of {{ $labels.service }} counts requests for itself, without Valkey:"
         " limits are as many times as high as there are processes.",
         procedure="Security Metrics",
+        stands_on=("CacheDown",),
         cases=(
             fires(rising(_UNCOUNTED, 1.2), service="auth-service"),
             silent(rising(_UNCOUNTED, 1)),

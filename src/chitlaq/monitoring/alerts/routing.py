@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from chitlaq.monitoring.alerts import registry
 from chitlaq.monitoring.alerts.alert import EXPORTED_BY_OPS
 
 RECEIVER = "ops-service"
@@ -108,14 +109,28 @@ def inhibit_rules() -> list[dict[str, Any]]:
         # Only a P0 may inhibit a P0.
         _inhibit('family="ComponentDown"', f'{_OBJECTIVES},severity!="P0"', "service"),
         _inhibit('alertname="EdgeDown"', _OBJECTIVES, "service"),
-        _inhibit('alertname=~"DatabaseDown|EdgeDown"', _UNDELIVERED),
         _inhibit('alertname="ServiceDown",service="websocket"', _UNDELIVERED),
         _inhibit('alertname="ServiceUnable"', f'{_OBJECTIVES},severity!="P0"', "service"),
         # Without PostgreSQL every service misses its objectives.
         _inhibit('alertname="DatabaseDown"', _OBJECTIVES),
-        _inhibit('alertname="DatabaseDown"', 'alertname="ServiceUnable"'),
+        *_explained_effects(),
         *_explained_absence(),
     ]
+
+
+def _explained_effects() -> list[dict[str, Any]]:
+    """Inhibit alerts by those that they are declared to stand on."""
+    found = []
+    for cause in registry.alerts():
+        effects = [one for one in registry.alerts() if cause.name in one.stands_on]
+        of_service = [one.name for one in effects if cause.is_of_a_service and one.is_of_a_service]
+        others = [one.name for one in effects if one.name not in of_service]
+        source = f'alertname="{cause.name}"'
+        if of_service:
+            found.append(_inhibit(source, f'alertname=~"{"|".join(of_service)}"', "service"))
+        if others:
+            found.append(_inhibit(source, f'alertname=~"{"|".join(others)}"'))
+    return found
 
 
 def _explained_absence() -> list[dict[str, Any]]:

@@ -61,21 +61,22 @@ def _deliveries(short: float, long: float) -> tuple[InputSeries, ...]:
     )
 
 
+_PROBED = f'probe_ok{{service="{_SERVICE}"}}'
 _DAMAGED = "operations_database_damaged"
 _STORE_FAILURES = "media_store_failures_total"
 # A refused connection made no request.
-_REFUSED = "sum by (service, limit) (increase(rate_limited_total[10m]))"
+_REFUSED = "sum by (service, limit) (increase(rate_limited_total[5m]))"
 _ASKED = (
-    '(sum(increase(http_requests_total{service="api-gateway"}[10m]))'
-    ' + (sum(increase(rate_limited_total{limit="connections"}[10m])) or vector(0)))'
+    '(sum(increase(http_requests_total{service="api-gateway"}[5m]))'
+    ' + (sum(increase(rate_limited_total{limit="connections"}[5m])) or vector(0)))'
 )
 # More were refused than were active if PostgreSQL was asked before. NaN: it has not told.
 _REFUSED_MEMBERS = (
     f"clamp_max((sum by (service, limit) (rate_limited_members) or {_REFUSED} * 0)"
     ' / on () group_left () clamp_min(max(members_active{window="1d"}), 1), 1)'
 )
-_REPAIRED = "sum(increase(websocket_messages_repaired_total[10m]))"
-_FAILED = 'sum(increase(auth_attempts_total{result=~"failure|limited"}[10m]))'
+_REPAIRED = "sum(increase(websocket_messages_repaired_total[5m]))"
+_FAILED = 'sum(increase(auth_attempts_total{result=~"failure|limited"}[5m]))'
 _WORKING = ("auth-service", "feed-service", "search-service", "websocket")
 _UNABLE = f'service_processes_unable{{service="{_SERVICE}"}}'
 _WAITING = f'postgresql_pool_waiting{{service="{_SERVICE}"}}'
@@ -94,14 +95,15 @@ ALERTS = (
     ),
     Alert(
         name="ErrorsLogged",
-        expr='sum by (service) (increase(log_lines_total{level="error"}[10m])) > 50',
+        expr='sum by (service) (increase(log_lines_total{level="error"}[5m])) > 25',
         for_="2m",
         severity="P2",
-        summary="{{ $labels.service }} logged {{ $value | humanize }} errors within ten minutes.",
+        summary="{{ $labels.service }} logged {{ $value | humanize }} errors within five minutes.",
         procedure="Application Logs",
+        stands_on=("DatabaseDown", "CacheDown", "LocksWaiting", "ServiceDown", "ServiceUnable"),
         cases=(
-            fires(rising(_lines(_SERVICE), 6), value="60", service=_SERVICE),
-            fires(rising(_lines("postgres"), 20), value="200", service="postgres"),
+            fires(rising(_lines(_SERVICE), 6), value="30", service=_SERVICE),
+            fires(rising(_lines("postgres"), 20), value="100", service="postgres"),
             silent(rising(_lines(_SERVICE), 5), rising(_lines(_SERVICE, "info"), 900)),
         ),
         # A service that is up has counted its lines, too. ops-service counts for the components that
@@ -110,16 +112,16 @@ ALERTS = (
     ),
     Alert(
         name="PicturesNotStored",
-        expr=f"sum(increase({_STORE_FAILURES}[10m])) > 5",
+        expr=f"sum(increase({_STORE_FAILURES}[5m])) > 2.5",
         for_="2m",
         severity="P2",
         summary="{{ $value | humanize }} requests to the folder or the bucket of members' pictures failed"
-        " within ten minutes: pictures cannot be uploaded, rendered or shown. `chitlaq ops check media.store`"
-        " says why.",
+        " within five minutes: pictures cannot be uploaded, rendered or shown."
+        " `chitlaq ops check media.store` says why.",
         procedure="Application Logs",
         cases=(
             fires(
-                rising(f'{_STORE_FAILURES}{{service="{_SERVICE}",purpose="upload"}}', 1), value="10"
+                rising(f'{_STORE_FAILURES}{{service="{_SERVICE}",purpose="upload"}}', 1), value="5"
             ),
             silent(rising(f'{_STORE_FAILURES}{{service="{_SERVICE}",purpose="upload"}}', 0.4)),
         ),
@@ -127,11 +129,11 @@ ALERTS = (
     Alert(
         name="LimitReached",
         expr=f"({_REFUSED_MEMBERS} or {_REFUSED} * NaN)"
-        f" and {_REFUSED} / on () group_left () {_ASKED} > 0.01 and {_REFUSED} > 50",
-        for_="5m",
+        f" and {_REFUSED} / on () group_left () {_ASKED} > 0.01 and {_REFUSED} > 25",
+        for_="1m",
         severity="P2",
         summary="The limit {{ $labels.limit }} of {{ $labels.service }} refused more than 1% of requests"
-        " within ten minutes, and {{ $value | humanizePercentage }} of the members who were active today:"
+        " within five minutes, and {{ $value | humanizePercentage }} of the members who were active today:"
         " many people behind one address, or one client that asks too often.",
         procedure="API Performance Monitoring",
         cases=(
@@ -146,14 +148,14 @@ ALERTS = (
     Alert(
         name="LoginsFail",
         # Many people log in each morning, and some fail: require both a number and a share.
-        expr=f"{_FAILED} > 100 and {_FAILED} > 0.5 * sum(increase(auth_attempts_total[10m]))",
+        expr=f"{_FAILED} > 50 and {_FAILED} > 0.5 * sum(increase(auth_attempts_total[5m]))",
         for_="2m",
         severity="P2",
-        summary="{{ $value | humanize }} logins failed within ten minutes, more than succeeded:"
+        summary="{{ $value | humanize }} logins failed within five minutes, more than succeeded:"
         " someone is guessing passwords, or login is broken.",
         procedure="Authentication Monitoring",
         cases=(
-            fires(*_logins(20, 2), value="200"),
+            fires(*_logins(20, 2), value="100"),
             silent(*_logins(20, 60)),
             silent(*_logins(2, 0)),
         ),
@@ -210,6 +212,7 @@ ALERTS = (
         summary="{{ $value | humanize }} processes of {{ $labels.service }} answer but cannot do their work:"
         " `chitlaq ps` says why; a lock (`chitlaq ops check database.locks`) or a full disk.",
         procedure="Service Outage Response",
+        stands_on=("DatabaseDown", "LocksWaiting"),
         cases=above(_UNABLE, 0, "1", service=_SERVICE),
         absence=absent(
             *(f'service_processes_unable{{service="{name}"}}' for name in _WORKING),
@@ -218,13 +221,39 @@ ALERTS = (
     ),
     Alert(
         name="PoolWaiting",
-        expr="avg_over_time(postgresql_pool_waiting[5m]) > 1",
-        for_="5m",
+        expr="avg_over_time(postgresql_pool_waiting[2m]) > 1",
+        for_="2m",
         severity="P2",
         summary="{{ $value | humanize }} requests of {{ $labels.service }} are waiting for a"
         " PostgreSQL connection.",
         procedure="Database Performance Monitoring",
+        stands_on=("DatabaseDown", "LocksWaiting"),
         cases=above(_WAITING, 1, "1.1", service=_SERVICE),
+    ),
+    Alert(
+        name="ProbeFails",
+        expr="probe_ok == 0",
+        for_="1m",
+        severity="P1",
+        summary="{{ $labels.service }} does not answer a member's request through the edge as it should:"
+        " `chitlaq logs {{ $labels.service }} --errors --since 5m`.",
+        procedure="Service Outage Response",
+        stands_on=("DatabaseDown", "EdgeDown", "LocksWaiting", "ServiceDown", "ServiceUnable"),
+        cases=zero(_PROBED, service=_SERVICE),
+        absence=absent("probe_ok", through="ops-service"),
+    ),
+    Alert(
+        name="ProbeSlow",
+        # Whether members ask or not; objectives need many requests to say so.
+        expr="probe_seconds > 1",
+        for_="1m",
+        severity="P2",
+        summary="{{ $labels.service }} takes {{ $value | humanizeDuration }} to answer a member's"
+        " request: `chitlaq logs {{ $labels.service }} --slow --since 5m`, then"
+        " `chitlaq ops check database.locks host.cpu`.",
+        procedure="Performance Issues",
+        stands_on=("DatabaseDown", "CacheDown", "LocksWaiting", "ServiceDown", "ServiceUnable"),
+        cases=above(f'probe_seconds{{service="{_SERVICE}"}}', 1, "1.1s", service=_SERVICE),
     ),
     Alert(
         name="MessagesUndelivered",
@@ -234,6 +263,7 @@ ALERTS = (
         summary="Messages do not arrive: the synthetic members cannot write to each other through the"
         " edge. `chitlaq ops check websocket.round_trip` says where it ends.",
         procedure="WebSocket Service Health Check",
+        stands_on=("DatabaseDown", "EdgeDown", "LocksWaiting"),
         cases=zero("chat_round_trip_ok"),
         absence=absent("chat_round_trip_ok", through="ops-service"),
     ),
@@ -248,6 +278,7 @@ ALERTS = (
         summary="Messages of chat take {{ $value | humanizeDuration }} from their sender to their"
         " receivers: see the event loop of websocket, and the database's latency.",
         procedure="WebSocket Performance Monitoring",
+        stands_on=("DatabaseDown", "CacheDown", "LocksWaiting"),
         cases=(
             fires(*_deliveries(0, 60), value="2.425s"),
             silent(*_deliveries(60, 1)),
@@ -262,19 +293,21 @@ ALERTS = (
         summary="{{ $value | humanize }} processes of websocket do not hear the others over Valkey:"
         " messages reach members half a second late, from PostgreSQL.",
         procedure="WebSocket Performance Monitoring",
+        stands_on=("CacheDown",),
         cases=above("websocket_processes_deaf", 0, "1"),
     ),
     Alert(
         name="MessagesRepaired",
         # A process that starts reads a few; these are many, again and again.
-        expr=f"{_REPAIRED} > 100",
+        expr=f"{_REPAIRED} > 50",
         for_="10m",
         severity="P3",
-        summary="{{ $value | humanize }} messages within ten minutes reached a process of websocket"
+        summary="{{ $value | humanize }} messages within five minutes reached a process of websocket"
         " late, because what the others published was lost: see Valkey's log and its output buffers.",
         procedure="WebSocket Performance Monitoring",
+        stands_on=("CacheDown",),
         cases=(
-            fires(rising("websocket_messages_repaired_total", 20), value="200"),
+            fires(rising("websocket_messages_repaired_total", 20), value="100"),
             silent(rising("websocket_messages_repaired_total", 5)),
         ),
     ),

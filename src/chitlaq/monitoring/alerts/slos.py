@@ -202,6 +202,8 @@ def _alert(objective: Objective, burn: Burn, *, is_edge: bool) -> Alert:
             "Error Investigation" if objective.name == "availability" else "Performance Issues"
         ),
         family=objective.name,
+        # Only a P0 silences a P0.
+        stands_on=() if severity == "P0" else ("LocksWaiting",),
         cases=_cases(objective, burn, EDGE if is_edge else "feed-service"),
     )
 

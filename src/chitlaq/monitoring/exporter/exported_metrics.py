@@ -148,6 +148,12 @@ FAMILIES = (
         "chat_round_trip_seconds",
         "Time from sending to arrival, in the slower direction; only if they arrived.",
     ),
+    _gauge(
+        "probe_ok",
+        "Whether a service answered a member's request through the edge as it should, every ten seconds.",
+        "service",
+    ),
+    _gauge("probe_seconds", "How long that took; only if it answered.", "service"),
     _gauge("accounts", "Accounts, by whether their address is verified.", "state"),
     _gauge(
         "ssl_certificate_expiry_seconds",

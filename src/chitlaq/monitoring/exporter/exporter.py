@@ -32,6 +32,7 @@ from chitlaq.core.telemetry import logs
 from chitlaq.monitoring.exporter import certificates
 from chitlaq.monitoring.exporter.exported_metrics import metric
 from chitlaq.monitoring.exporter.fail2ban import Bans
+from chitlaq.monitoring.exporter.member_probes import MemberProbes
 from chitlaq.monitoring.exporter.round_trips import RoundTrips
 from chitlaq.monitoring.locks.lock_waits import LockWaits
 from chitlaq.stack.servers import barman
@@ -71,6 +72,7 @@ class Exporter:
         database, settings = context.database, context.settings
         self.round_trips = RoundTrips(context.home, settings)
         self._lock_waits = LockWaits()
+        self.probes = MemberProbes(settings)
         self._sources: Mapping[str, Source] = {
             "postgres": lambda: postgres(database, settings),
             "statements": lambda: statements(database),
@@ -85,6 +87,7 @@ class Exporter:
             ),
             "backups": lambda: backups(context.home, settings),
             "round_trips": self.round_trips.metrics,
+            "probes": self.probes.metrics,
             "fail2ban": Bans(settings.monitoring.fail2ban_database).metrics,
             "operations": lambda: operations(context.home),
             **more,

@@ -43,6 +43,8 @@ class _Line(msgspec.Struct):
     limit: str = ""
     upstream_time: str = ""
     refused_account: str = ""
+    remote_addr: str = ""
+    user_agent: str = ""
 
 
 class AccessLog:
@@ -151,6 +153,8 @@ def _count(line: bytes, refused: _RefusedMembers) -> None:
         log.warning(
             "access log line not understood", line=line[:SHOWN_BYTES].decode(errors="replace")
         )
+        return
+    if access.is_probe(entry.remote_addr, entry.user_agent):
         return
     is_own = entry.limit in NGINX_LIMITS and not entry.upstream_time
     # A service counts itself what it refused.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chitlaq.core.installation.settings import Settings
+from chitlaq.monitoring.alerts import inhibition
 from chitlaq.ops.console.now import experience, remedies
 from chitlaq.ops.console.now.experience import Experience
 from chitlaq.ops.console.now.remedies import Remedy
@@ -102,7 +103,7 @@ async def now(state: OpsState) -> Situation:
         )
         incident = pending[0] if pending else None
         others = max(0, len(pending) - 1)
-    cause = _cause(incident)
+    cause = cause_of(incident.alerts) if isinstance(incident, Incident) else None
     if _is_edge_down(incident):
         # What arrived before says nothing about those who get no answer now.
         felt = Unknown("nginx does not answer, so no request arrives")
@@ -137,13 +138,30 @@ def _is_edge_down(incident: Incident | Unknown | None) -> bool:
     )
 
 
-def _cause(incident: Incident | Unknown | None) -> IncidentAlert | None:
-    """The alert that explains the others: a component or host that is down, else the first."""
-    if not isinstance(incident, Incident):
-        return None
-    firing = [one for one in incident.alerts if one.ended_at is None] or incident.alerts
+def cause_of(alerts: Sequence[IncidentAlert]) -> IncidentAlert | None:
+    """The alert that no other explains and that explains most, else the first."""
+    firing = [one for one in alerts if one.ended_at is None] or alerts
+    explained = {one.fingerprint: _explained(one, firing) for one in firing}
     return min(
-        firing, key=lambda one: (not one.name.endswith("Down"), one.started_at), default=None
+        firing,
+        key=lambda one: (
+            any(one.fingerprint in effects for effects in explained.values()),
+            -len(explained[one.fingerprint]),
+            one.started_at,
+        ),
+        default=None,
+    )
+
+
+def _explained(cause: IncidentAlert, firing: Sequence[IncidentAlert]) -> frozenset[str]:
+    """Return the fingerprints of those that an alert explains, as Alertmanager inhibits."""
+    by = inhibition.inhibits({**cause.labels, "alertname": cause.name, "severity": cause.severity})
+    return frozenset(
+        one.fingerprint
+        for one in firing
+        if one.fingerprint != cause.fingerprint
+        and by
+        & inhibition.inhibited({**one.labels, "alertname": one.name, "severity": one.severity})
     )
 
 
