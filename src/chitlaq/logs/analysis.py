@@ -126,6 +126,8 @@ class Traffic:
     """Of these, requests with a genuine token, by limit."""
     refused_accounts: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """The accounts that these are of, by limit."""
+    limited_at: datetime | None = None
+    """When a limit last refused something."""
     statuses: Counter[int] = field(default_factory=Counter)
     failures: dict[str, Group] = field(default_factory=dict)
 
@@ -140,6 +142,7 @@ class Traffic:
         for limit, refused in earlier.limited.items():
             self.limited[limit].update(refused)
         self.refused_members.update(earlier.refused_members)
+        self.limited_at = self.limited_at or earlier.limited_at
         for limit, accounts in earlier.refused_accounts.items():
             self.refused_accounts[limit] |= accounts
         self.statuses.update(earlier.statuses)
@@ -243,6 +246,7 @@ def _counted(lines: Iterable[bytes], since: datetime, deadline: float) -> Traffi
             found.benchmark += 1
             continue
         if line.limit:
+            found.limited_at = line.time
             found.limited[line.limit][line.remote_addr] += 1
             found.refused_members[line.limit] += line.is_signed_in
             if line.refused_account:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ import pytest
 from chitlaq.core.installation.home import Home
 from chitlaq.logs import analysis
 from chitlaq.ops.checks.model import Table, Verdict
+from chitlaq.ops.checks.runner import Result
 from chitlaq.ops.database.database import OpsDatabase
-from tests.ops.checks.planted_logs import line, plant
+from tests.ops.checks.planted_logs import NOW, access, line, plant
 from tests.ops.checks.run_check import run_check
 
 
@@ -124,3 +127,44 @@ async def test_errors_of_nginx_and_of_tls_are_distinguished(home: Home) -> None:
     assert (errors.verdict, errors.values["errors"].value) == (Verdict.WARNING, 15)
     tls = await run_check(home, "nginx.tls")
     assert (tls.verdict, tls.values["lines"].value) == (Verdict.OK, 3)
+
+
+async def test_log_is_ok_again_when_the_last_hour_is_clean_and_says_when_it_ended(
+    home: Home,
+) -> None:
+    """For every check of a day's log: an outage is told for a day, and a fault for as long as it lasts."""
+    ended = (NOW - timedelta(minutes=90)).astimezone()
+
+    async def judged(check: str) -> Result:
+        return await run_check(home, check, CHITLAQ_CHECKS_LOG_ERRORS_A_DAY="3,5")
+
+    def errors(minutes_ago: int) -> list[str]:
+        return [line(minutes_ago, level="error", event="it broke") for _ in range(5)]
+
+    def nginx(minutes_ago: int) -> list[str]:
+        stamp = (NOW - timedelta(minutes=minutes_ago)).astimezone()
+        return [
+            f"{stamp:%Y/%m/%d %H:%M:%S} [error] 1#1: *1 SSL_do_handshake() failed (SSL: error)"
+            for _ in range(5)
+        ]
+
+    def failures(minutes_ago: int, status: int, limit: str = "") -> list[str]:
+        return 1000 * [access("203.0.113.9", status, minutes_ago / 60, limit=limit)]
+
+    cases: dict[str, tuple[str, Callable[[int], list[str]]]] = {
+        "feed.log": ("feed-service.log", errors),
+        "nginx.errors": ("nginx.log", nginx),
+        "nginx.tls": ("nginx.log", nginx),
+        "nginx.statuses": (home.access_log.name, partial(failures, status=503)),
+        "nginx.limits": (home.access_log.name, partial(failures, status=429, limit="account")),
+    }
+    for check, (file, written) in cases.items():
+        early = access("203.0.113.9", 200, 23.9) if file == home.access_log.name else ""
+        plant(home, file, *filter(None, (early, *written(90))))
+        over = await judged(check)
+        assert over.verdict is Verdict.OK, over
+        assert f"ended at {ended:%H:%M}" in over.summary, over.summary
+        plant(home, file, *filter(None, (early, *written(90), *written(20))))
+        lasting = await judged(check)
+        assert lasting.verdict is Verdict.CRITICAL, lasting
+        assert "ended" not in lasting.summary

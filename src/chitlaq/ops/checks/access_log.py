@@ -11,6 +11,7 @@ from chitlaq.core.errors import UnknownResult
 from chitlaq.core.formatting import count, share
 from chitlaq.logs import analysis
 from chitlaq.logs.analysis import Traffic
+from chitlaq.ops.checks import ended
 from chitlaq.ops.checks.logs import HOURS, SHOWN, grouped, least, reach
 from chitlaq.ops.checks.model import (
     CheckOutcome,
@@ -174,16 +175,15 @@ async def limits(system: SystemView) -> CheckOutcome:
         if members:
             said += f", to {await _share_of_members(system, len(members))}"
     is_enough = total >= FEW_REQUESTS
+    threshold = ended.limits(system.thresholds.limited_ratio, found.limited_at)
     return outcome(
-        said + _left_out(found),
+        said + ended.said(found.limited_at) + _left_out(found),
         {
-            "refused": Value(
-                ratio, "ratio", *(system.thresholds.limited_ratio if is_enough else ())
-            ),
+            "refused": Value(ratio, "ratio", *(threshold if is_enough else ())),
             "members": Value(
                 affected,
                 "ratio",
-                *(system.thresholds.limited_ratio if by_members >= FEW_REQUESTS else ()),
+                *(threshold if by_members >= FEW_REQUESTS else ()),
             ),
             "affected": Value(len({one for times in found.limited.values() for one in times})),
             "accounts": Value(len(members)),
@@ -259,10 +259,11 @@ async def statuses(system: SystemView) -> CheckOutcome:
     failed = sum(times for status, times in found.statuses.items() if status >= 500)
     refused = sum(times for status, times in found.statuses.items() if 400 <= status < 500)
     ratio = failed / found.requests if found.requests else 0.0
-    threshold = system.thresholds.server_errors_ratio
+    last = ended.last_of(group for words, group in found.failures.items() if words.startswith("5"))
+    threshold = ended.limits(system.thresholds.server_errors_ratio, last)
     is_enough = found.requests >= FEW_REQUESTS
     return outcome(
-        f"{failed:,} of {count(found.requests, 'request')} failed, {refused:,} refused"
+        f"{failed:,} of {count(found.requests, 'request')} failed{ended.said(last)}, {refused:,} refused"
         + _left_out(found),
         {
             "failed": Value(ratio, "ratio", *(threshold if is_enough else ())),

@@ -14,6 +14,7 @@ from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count
 from chitlaq.logs import analysis
 from chitlaq.logs.analysis import ComponentLog, Group
+from chitlaq.ops.checks import ended
 from chitlaq.ops.checks.model import (
     Check,
     CheckOutcome,
@@ -141,7 +142,9 @@ def _log(name: str, service: str) -> Check:
         slow_total = sum(group.count for group in slow)
         new = await _new_patterns(system, errors)
         said = _errors_said(errors, new)
-        said += f"; {slow_total:,} slow; {count(found.lines, 'line')}{reach(found.since)}"
+        ended_at, slow_at = ended.last_of(errors), ended.last_of(slow)
+        said += f"{ended.said(ended_at)}; {slow_total:,} slow{ended.said(slow_at)};"
+        said += f" {count(found.lines, 'line')}{reach(found.since)}"
         evidence = [grouped("errors", errors, new or frozenset())] if errors else []
         if slow:
             evidence.append(grouped("slow", slow))
@@ -150,16 +153,26 @@ def _log(name: str, service: str) -> Check:
         return outcome(
             said,
             {
-                "errors": Value(total, "", *system.thresholds.log_errors_a_day),
-                "slow": Value(slow_total, "", *system.thresholds.slow_lines_a_day),
+                "errors": Value(
+                    total, "", *ended.limits(system.thresholds.log_errors_a_day, ended_at)
+                ),
+                "slow": Value(
+                    slow_total, "", *ended.limits(system.thresholds.slow_lines_a_day, slow_at)
+                ),
                 "new_patterns": Value(len(new or ())),
                 "lines": Value(found.lines),
             },
             *evidence,
-            least=worst((least(found.since), Verdict.WARNING if new else Verdict.OK)),
+            least=worst((least(found.since), _least_of_new(errors, new))),
         )
 
     return one_log
+
+
+def _least_of_new(errors: Sequence[Group], new: frozenset[str] | None) -> Verdict:
+    """Return WARNING while new patterns come."""
+    last = ended.last_of(one for one in errors if one.pattern in (new or ()))
+    return Verdict.OK if ended.is_over(last) else Verdict.WARNING
 
 
 LOGS = tuple(_log(name, component) for name, component in COMPONENTS.items())
@@ -178,9 +191,11 @@ LOGS = tuple(_log(name, component) for name, component in COMPONENTS.items())
 async def nginx_errors(system: SystemView) -> CheckOutcome:
     found = await _component(system, "nginx")
     total = sum(group.count for group in found.errors.values())
+    last = ended.last_of(found.errors.values())
     return outcome(
-        f"{count(total, 'error')} in {count(len(found.errors), 'pattern')}{reach(found.since)}",
-        {"errors": Value(total, "", *system.thresholds.log_errors_a_day)},
+        f"{count(total, 'error')} in {count(len(found.errors), 'pattern')}{ended.said(last)}"
+        + reach(found.since),
+        {"errors": Value(total, "", *ended.limits(system.thresholds.log_errors_a_day, last))},
         grouped("errors", list(found.errors.values())),
         least=least(found.since),
     )
@@ -198,9 +213,10 @@ async def nginx_errors(system: SystemView) -> CheckOutcome:
 async def tls_errors(system: SystemView) -> CheckOutcome:
     found = await _component(system, "nginx")
     total = sum(group.count for group in found.tls.values())
+    last = ended.last_of(found.tls.values())
     return outcome(
-        f"{count(total, 'line')} about TLS{reach(found.since)}",
-        {"lines": Value(total, "", *system.thresholds.log_errors_a_day)},
+        f"{count(total, 'line')} about TLS{ended.said(last)}{reach(found.since)}",
+        {"lines": Value(total, "", *ended.limits(system.thresholds.log_errors_a_day, last))},
         grouped("TLS", list(found.tls.values())),
         least=least(found.since),
     )
@@ -234,19 +250,22 @@ async def journal(system: SystemView) -> CheckOutcome:
     new = await _new_patterns(system, errors)
     since = found.first if found.entries >= JOURNAL_ENTRIES else None
     warned = sum(group.count for group in warnings)
-    said = f"{_errors_said(errors, new)}; {count(warned, 'warning')} in"
+    last = ended.last_of(errors)
+    said = f"{_errors_said(errors, new)}{ended.said(last)}; {count(warned, 'warning')} in"
     return outcome(
         f"{said} {count(len(warnings), 'pattern')}{reach(since)}",
         {
             "errors": Value(
-                sum(group.count for group in errors), "", *system.thresholds.log_errors_a_day
+                sum(group.count for group in errors),
+                "",
+                *ended.limits(system.thresholds.log_errors_a_day, last),
             ),
             "warnings": Value(warned),
             "new_patterns": Value(len(new or ())),
         },
         grouped("errors", errors, new or frozenset()),
         grouped("warnings", warnings),
-        least=worst((least(since), Verdict.WARNING if new else Verdict.OK)),
+        least=worst((least(since), _least_of_new(errors, new))),
     )
 
 
