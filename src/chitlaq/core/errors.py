@@ -27,3 +27,7 @@ class UnknownResult(Exception):  # noqa: N818 - a result, not a fault
 
 class NotApplicable(Exception):  # noqa: N818 - a result, not a fault
     """This machine has nothing to judge: the verdict is SKIPPED; the message says what provides it."""
+
+
+class NotYet(NotApplicable):
+    """A new installation has nothing to judge yet; the message says when it has."""

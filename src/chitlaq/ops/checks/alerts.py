@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from chitlaq.core.errors import UnknownResult
+from chitlaq.core.errors import NotYet, UnknownResult
 from chitlaq.core.formatting import count, duration
 from chitlaq.ops.checks.model import (
     CheckOutcome,
@@ -114,6 +114,8 @@ async def active_alerts(system: SystemView) -> CheckOutcome:
         said = f"{count(len(active), 'alert')}: {', '.join(names)}"
     else:
         said = "none"
+    if not has_watchdog and not active and system.is_new(FIRST_SECONDS):
+        raise NotYet("the first evaluation of alerts takes some minutes after the first start")
     if not has_watchdog:
         said += "; the watchdog does not fire, so new alerts do not reach Alertmanager"
     elif not active:
@@ -132,6 +134,7 @@ async def active_alerts(system: SystemView) -> CheckOutcome:
     )
 
 
+FIRST_SECONDS = 600.0
 FLAPPING = 5
 SEVERE = ("P0", "P1")
 SHOWN = 3

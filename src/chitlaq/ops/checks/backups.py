@@ -16,7 +16,7 @@ from chitlaq.backups.catalog import status
 from chitlaq.backups.catalog.records import Record
 from chitlaq.backups.catalog.status import BackupStatus, KindStatus
 from chitlaq.backups.context import BackupContext
-from chitlaq.core.errors import NotApplicable, UnknownResult
+from chitlaq.core.errors import NotApplicable, NotYet, UnknownResult
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.installation.secrets import BACKUP
 from chitlaq.ops.checks.model import (
@@ -33,6 +33,8 @@ from chitlaq.ops.checks.sources.system import SystemView
 from chitlaq.stack.servers import barman, postgres
 
 SHOWN = 5
+FIRST_SECONDS = 900.0
+"""After the first start, until the first backups are made and proved."""
 # How far the WAL archive may lag, and how old the off-site copy of the WAL may be.
 BEHIND_BYTES = (64e6, 1e9)
 COPIED_HOURS = (1.0, 6.0)
@@ -57,10 +59,11 @@ async def _proved(system: SystemView, name: str, what: str) -> CheckOutcome:
         return broken
     newest = kind_status.newest
     if newest is None:
-        return _none(found, what)
+        return _none(system, found, what)
     values = _values(system, kind_status, newest)
     last = kind_status.last_drilled
     if last is None or last.drilled is None:
+        _require_time(system, f"the first {what} is made; its restore drill is under way")
         return outcome(
             f"newest {what}: {duration(_age(newest.created_at))} old; no restore drill has run yet, so it is"
             " not known whether it can be restored",
@@ -95,7 +98,20 @@ def _broken(kind_status: KindStatus) -> CheckOutcome | None:
     )
 
 
-def _none(found: BackupStatus, what: str) -> CheckOutcome:
+def _require_time(system: SystemView, said: str) -> None:
+    """Raise while the first backups are being made.
+
+    Raises:
+        NotYet: the installation is new.
+    """
+    if system.settings.operations.scheduled and system.is_new(FIRST_SECONDS):
+        raise NotYet(said)
+
+
+def _none(system: SystemView, found: BackupStatus, what: str) -> CheckOutcome:
+    _require_time(
+        system, f"the first {what} is made one minute after the first start, and soon ready"
+    )
     return outcome(f"no {what} in {found.folder}", {"backups": Value(0)}, least=Verdict.CRITICAL)
 
 
@@ -249,10 +265,11 @@ async def configuration(system: SystemView) -> CheckOutcome:
         return broken
     newest = kind_status.newest
     if newest is None:
-        return _none(found, "configuration backup")
+        return _none(system, found, "configuration backup")
     values = _values(system, kind_status, newest)
     said = f"newest: {duration(_age(newest.created_at))} old, {size(newest.bytes)}"
     if newest.verified is None:
+        _require_time(system, f"{said}; it is being verified")
         return outcome(
             f"{said}; not verified yet", values, _table(kind_status), least=Verdict.WARNING
         )
@@ -283,7 +300,7 @@ async def copies(system: SystemView) -> CheckOutcome:
     found = await _status(system)
     newest = [one.newest for one in found.kinds if one.newest is not None]
     if not newest:
-        return _none(found, "backup to copy")
+        return _none(system, found, "backup to copy")
     values = {"uncopied": Value(len(found.uncopied))}
     if found.refusal:
         return outcome(found.refusal, values, least=Verdict.CRITICAL)

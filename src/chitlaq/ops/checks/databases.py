@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from chitlaq.core.errors import NotApplicable, UnknownResult
+from chitlaq.core.errors import NotApplicable, NotYet, UnknownResult
 from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.datastores import NoConnectionLeft, psql
@@ -159,7 +159,7 @@ async def cache(system: SystemView) -> CheckOutcome:
     (row,) = await system.postgres.rows("cache")
     reads = row["blks_hit"] + row["blks_read"]
     if reads < FEW_READS:
-        raise UnknownResult(f"only {count(reads, 'block')} read since startup, too few to judge")
+        raise NotYet(f"only {count(reads, 'block')} read since startup, too few to judge")
     ratio = row["blks_hit"] / reads
     return outcome(
         f"{share(ratio)} of {reads:,} blocks were found in memory",

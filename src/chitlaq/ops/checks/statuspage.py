@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from chitlaq.core.errors import UnknownResult
+from chitlaq.core.errors import NotYet, UnknownResult
 from chitlaq.core.formatting import duration
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.judged_by import JUDGED_BY
@@ -17,6 +17,9 @@ FUTURE_SECONDS = 60.0
 
 class _Page(msgspec.Struct):
     updated_at: datetime
+
+
+WRITTEN_SECONDS = 120.0
 
 
 class _Component(msgspec.Struct):
@@ -50,6 +53,8 @@ async def fresh(system: SystemView) -> CheckOutcome:
     try:
         written = msgspec.json.decode(await system.blocking(path.read_bytes), type=_Summary)
     except FileNotFoundError:
+        if system.is_new(WRITTEN_SECONDS):
+            raise NotYet("ops-service writes it within a minute of the first start") from None
         return outcome(
             "it was never written", least=Verdict.CRITICAL, because=[JUDGED_BY["ops-service"]]
         )

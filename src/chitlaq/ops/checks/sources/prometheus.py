@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -18,6 +18,17 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.checks.sources.judged_by import JUDGED_BY
 
 T = TypeVar("T")
+
+
+class Require(Protocol):
+    """Raises `NotYet` if an observer that does not answer, or has no samples, has not had the time."""
+
+    async def __call__(self, name: str, /, *, has_answered: bool) -> None: ...
+
+
+async def require_nothing(_name: str, *, has_answered: bool) -> None:
+    """For who shows what there is."""
+
 
 Get = Callable[[Access, str, dict[str, str]], Awaitable[Response]]
 """Sends a GET request to a server's path with parameters; raises UnknownResult when there is no answer."""
@@ -68,9 +79,9 @@ def promql(expression: str) -> str:
 class PrometheusView:
     """Queries Prometheus over its HTTP API."""
 
-    def __init__(self, home: Home, settings: Settings, get: Get) -> None:
+    def __init__(self, home: Home, settings: Settings, get: Get, require: Require) -> None:
         self._home, self._settings = home, settings
-        self._get = get
+        self._get, self._require = get, require
 
     async def query(self, expression: str) -> list[Sample]:
         """Return an instant vector.
@@ -81,6 +92,7 @@ class PrometheusView:
         found = await self.samples(expression)
         known = [sample for sample in found if sample.value[1] != "NaN"]
         if not known:
+            await self._require("prometheus", has_answered=True)
             raise UnknownResult(f"Prometheus has no samples for {expression}")
         return known
 
@@ -113,7 +125,9 @@ class PrometheusView:
 
     async def _ask(self, what: str, kind: type[T], **params: str) -> T:
         access = _access(self._home, self._settings, "prometheus")
-        answer = await _answer(self._get, access, "prometheus", f"/api/v1/{what}", params)
+        answer = await _answer(
+            self._get, self._require, access, "prometheus", f"/api/v1/{what}", params
+        )
         try:
             body = msgspec.json.decode(answer.body, type=_Response)
             if body.status != "success":
@@ -130,9 +144,9 @@ class PrometheusView:
 class AlertmanagerView:
     """Reads from Alertmanager's HTTP API."""
 
-    def __init__(self, home: Home, settings: Settings, get: Get) -> None:
+    def __init__(self, home: Home, settings: Settings, get: Get, require: Require) -> None:
         self._home, self._settings = home, settings
-        self._get = get
+        self._get, self._require = get, require
 
     async def get(self, path: str) -> bytes:
         """Return the body of the answer.
@@ -141,18 +155,19 @@ class AlertmanagerView:
             UnknownResult: Alertmanager is unavailable, or refuses.
         """
         access = _access(self._home, self._settings, "alertmanager")
-        answer = await _answer(self._get, access, "alertmanager", path, {})
+        answer = await _answer(self._get, self._require, access, "alertmanager", path, {})
         if answer.status != 200:
             raise UnknownResult(f"{access.url}{path} answered with status {answer.status}")
         return answer.body
 
 
 async def _answer(
-    get: Get, access: Access, name: str, path: str, parameters: dict[str, str]
+    get: Get, require: Require, access: Access, name: str, path: str, parameters: dict[str, str]
 ) -> Response:
     try:
         return await get(access, path, parameters)
     except UnknownResult as error:
+        await require(name, has_answered=False)
         raise UnknownResult(str(error), JUDGED_BY[name]) from None
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import math
 import sqlite3
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar, cast
@@ -17,7 +19,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from chitlaq.core import daemon_threads
-from chitlaq.core.errors import NotApplicable, OperatorError, UnknownResult
+from chitlaq.core.errors import NotApplicable, NotYet, OperatorError, UnknownResult
 from chitlaq.core.host import http_client, programs
 from chitlaq.core.host.http_client import Response
 from chitlaq.core.host.programs import CommandResult
@@ -38,6 +40,8 @@ HTTP_SECONDS = 3.0
 # Longer than any check's timeout; a day of a busy journal.
 PROGRAM_SECONDS = 60.0
 PROGRAM_BYTES = 100_000_000
+FETCHED_SECONDS = 900.0
+"""After the first start, until the observers are there. A slow link tries each package for a minute."""
 # What the checks of the WebSocket import only when they connect.
 LIBRARIES = ("chitlaq.client.pinging", "chitlaq.client.round_trip")
 
@@ -52,8 +56,8 @@ class SystemView:
     def __init__(self, home: Home, settings: Settings) -> None:
         self.home = home
         self.settings = settings
-        self.prometheus = PrometheusView(home, settings, self._get)
-        self.alertmanager = AlertmanagerView(home, settings, self._get)
+        self.prometheus = PrometheusView(home, settings, self._get, self._require_time)
+        self.alertmanager = AlertmanagerView(home, settings, self._get, self._require_time)
         self.postgres = PostgresView(home, settings)
         self.valkey = ValkeyView(home, settings)
         self._operations = OpsDatabase(home)
@@ -109,6 +113,35 @@ class SystemView:
         if task is None:
             task = self._shared[name] = asyncio.ensure_future(make())
         return await asyncio.shield(task)
+
+    def is_new(self, seconds: float) -> bool:
+        """Whether this installation was made less than this long ago."""
+        return time.time() - seconds < self.installed_at() < math.inf
+
+    def installed_at(self) -> float:
+        """Return when the first start made the secrets, in Unix seconds; infinite if there was none."""
+        try:
+            made = [one.stat().st_mtime for one in self.home.secrets.iterdir()]
+        except OSError:
+            return math.inf
+        return min(made, default=math.inf)
+
+    async def _require_time(self, name: str, *, has_answered: bool) -> None:
+        """Raise if an observer has not had the time to answer, or to observe.
+
+        Raises:
+            NotYet: it is being fetched or started for the first time, or has just begun.
+        """
+        if not (self.is_new(FETCHED_SECONDS) and self.settings.embeds(name)):
+            return
+        if has_answered:
+            raise NotYet(f"{name} has just begun to observe this new installation")
+        with suppress(UnknownResult):
+            for one in await self.statuses():
+                if one.service == name and one.state in {"waiting", "starting", "missing"}:
+                    raise NotYet(
+                        f"{name} is fetched and started for the first time, which takes some minutes"
+                    )
 
     async def run(self, program: str, *words: str, package: str) -> str:
         """Return the standard output of a program.

@@ -20,7 +20,7 @@ from chitlaq.core.installation.observers import Access
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.visible import one_line
 from chitlaq.monitoring.dashboards.model import RATE, Dashboard, Panel, Unit
-from chitlaq.ops.checks.sources.prometheus import PrometheusView
+from chitlaq.ops.checks.sources.prometheus import PrometheusView, require_nothing
 
 MAX_POINTS = 240
 MAX_SERIES = 40
@@ -99,7 +99,7 @@ class Drawing:
 
     def __init__(self, home: Home, settings: Settings, span: int) -> None:
         self._window = Window(span, settings.monitoring.scrape_seconds)
-        self._prometheus = PrometheusView(home, settings, self._get)
+        self._prometheus = PrometheusView(home, settings, self._get, require_nothing)
         self._together = asyncio.Semaphore(TOGETHER)
 
     async def panel(self, panel: Panel) -> Drawn:

@@ -1,0 +1,78 @@
+"""A first morning: what has not had its time yet says so, and is red when the time is over."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from chitlaq.core.errors import NotYet, UnknownResult
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings_loading import load
+from chitlaq.ops.checks.model import Verdict
+from chitlaq.ops.checks.sources.system import SystemView
+from tests.conftest import free_ports
+from tests.ops.checks.run_check import run_check
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "home")
+    home.secrets.mkdir(parents=True)
+    (home.secrets / "edge-key").touch()
+    return home
+
+
+def aged(home: Home, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(home.secrets / "edge-key", (then, then))
+
+
+@pytest.mark.parametrize(
+    ("check", "said", "after"),
+    [
+        ("backup.database", "one minute after the first start", Verdict.CRITICAL),
+        ("backup.configuration", "one minute after the first start", Verdict.CRITICAL),
+        ("statuspage.fresh", "within a minute of the first start", Verdict.CRITICAL),
+    ],
+)
+async def test_what_has_not_had_its_time_says_when_it_has(
+    home: Home, check: str, said: str, after: Verdict
+) -> None:
+    found = await run_check(home, check)
+    assert found.verdict is Verdict.SKIPPED
+    assert said in found.summary
+    aged(home, 1000)
+    assert (await run_check(home, check)).verdict is after
+
+
+async def test_unscheduled_backup_is_missing_at_once(home: Home) -> None:
+    found = await run_check(home, "backup.database", CHITLAQ_OPERATIONS_SCHEDULED="false")
+    assert found.verdict is Verdict.CRITICAL
+
+
+async def test_prometheus_without_samples_has_just_begun_or_is_blind(home: Home) -> None:
+    (port,) = free_ports(1)
+    system = SystemView(home, load(home, {"CHITLAQ_PORTS_PROMETHEUS": str(port)}))
+    try:
+        with pytest.raises(NotYet, match="has just begun"):
+            await system._require_time("prometheus", has_answered=True)
+        # Nothing starts it: there is no supervisor.
+        await system._require_time("prometheus", has_answered=False)
+        with pytest.raises(UnknownResult):
+            await system.prometheus.query("up")
+        aged(home, 1000)
+        await system._require_time("prometheus", has_answered=True)
+    finally:
+        await system.close()
+
+
+async def test_machine_that_was_booted_for_the_installation_has_lost_nothing(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psutil.boot_time", lambda: time.time() - 600)
+    assert (await run_check(home, "host.uptime")).verdict is Verdict.OK
+    aged(home, 1000)
+    assert (await run_check(home, "host.uptime")).verdict is Verdict.WARNING
