@@ -91,6 +91,7 @@ async def run(members: int, say: Callable[[str], None], seconds: float = SECONDS
         await _open(installation, [id_ for id_, _ in some])
         likes = await _likes(installation, tokens, seconds)
         liked, silently = await _rounds(installation, likes, say)
+        await _tell_of_many(installation, tokens, seconds)
         listing = _load(installation, [get(TARGET, token) for token in tokens], seconds)
         home = msgspec.structs.replace(home_feed(installation, tokens), seconds=seconds)
         listed, read = await _side_by_side(installation, listing, home, say)
@@ -130,13 +131,7 @@ async def _open(installation: Installation, members: Sequence[UUID]) -> None:
 async def _likes(installation: Installation, tokens: Sequence[str], seconds: float) -> Load:
     """Let each member write a post, and return likes of them all, and their ends, in turn."""
     port = installation.settings.port_of("api-gateway")
-    posts: list[UUID] = []
-    for token in tokens:
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        written = await request(
-            port, "POST", POSTS, headers, b'{"text":"Room 1 is free."}', HTTPStatus.CREATED
-        )
-        posts.append(msgspec.json.decode(written, type=_Post).id)
+    posts = [await _written(port, token) for token in tokens]
     requests: list[str] = []
     for number, token in enumerate(tokens[:LIKERS]):
         # Each begins with others, so that they do not wait for each other's counters.
@@ -144,6 +139,27 @@ async def _likes(installation: Installation, tokens: Sequence[str], seconds: flo
         others = [one for one in [*posts[at:], *posts[:at]] if one != posts[number]]
         requests += [_request(method, one, token) for method in ("PUT", "DELETE") for one in others]
     return Load(HOST, port, requests, min(LIKERS, len(tokens)), seconds)
+
+
+async def _tell_of_many(installation: Installation, tokens: Sequence[str], seconds: float) -> None:
+    """Let each member be told of ten posts that five others like, and clean up as a calm minute would."""
+    port = installation.settings.port_of("api-gateway")
+    requests = []
+    for number, token in enumerate(tokens):
+        others = [tokens[(number + step) % len(tokens)] for step in range(1, 6)]
+        for post in [await _written(port, token) for _ in range(10)]:
+            requests += [_request("PUT", post, other) for other in others]
+    successful(await measure(Load(HOST, port, requests, LIKERS, 2 * seconds)), "204")
+    await _wait_until_told(installation)
+    async with postgres.connection(_dsn(installation)) as connection:
+        await connection.execute("VACUUM (ANALYZE)")
+
+
+async def _written(port: int, token: str) -> UUID:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    body = b'{"text":"Room 1 is free."}'
+    written = await request(port, "POST", POSTS, headers, body, HTTPStatus.CREATED)
+    return msgspec.json.decode(written, type=_Post).id
 
 
 def _request(method: str, post_id: UUID, token: str) -> str:

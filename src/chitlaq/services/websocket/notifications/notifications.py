@@ -50,18 +50,12 @@ class Notifications:
         rows = await self._database.rows(
             "notifications", member, before, paging.offset, paging.limit + 1, ACTORS, is_filtered
         )
-        reading = await self.reading(member)
         has_more = len(rows) > paging.limit
         after = cursor_after(_as_id(rows[paging.limit - 1]["position"])) if has_more else None
         items = await shown(self._database, member, rows[: paging.limit])
-        return NotificationPage(
-            items, paging.page, paging.limit, after, reading.unseen, reading.unread
-        )
-
-    async def reading(self, member: UUID) -> Reading:
-        """Return how far a member has read, and how much is newer."""
-        row = await self._database.row("reading", member)
-        return NOTHING if row is None else Reading(*row)
+        counted = rows[0] if rows else await self._database.row("reading", member)
+        unseen, unread = (counted["unseen"], counted["unread"]) if counted else (0, 0)
+        return NotificationPage(items, paging.page, paging.limit, after, unseen, unread)
 
     async def mark_read(self, member: UUID, read: Read) -> Reading:
         """Note how far a member has read or seen, on all devices; a position that is passed changes nothing.
@@ -87,23 +81,16 @@ async def shown(database: Database, member: UUID, rows: Sequence[Any]) -> Sequen
     posts = {row["subject_id"] for row in rows if row["kind"] in ABOUT_POSTS}
     conversations = {row["subject_id"] for row in rows if row["kind"] in ABOUT_CONVERSATIONS}
     actors = {actor for row in rows for actor in row["actors"]}
-    about: dict[UUID, Excerpt | ConversationCard] = {}
-    if posts:
-        for row in await database.rows("excerpts", member, list(posts)):
-            about[row["id"]] = Excerpt(row["id"], Person(*row[1:4]), *row[4:])
-    if conversations:
-        for row in await database.rows("conversation_cards", member, list(conversations)):
-            about[row["id"]] = ConversationCard(*row)
-    cards = {}
-    if actors:
-        for row in await database.rows("cards_of", member, list(actors)):
-            cards[row["id"]] = Actor(
-                row["username"],
-                row["display_name"],
-                row["avatar_url"],
-                row["department"],
-                row["university"],
-            )
+    if not rows:
+        return []
+    (seen,) = await database.rows(
+        "seen_of_subjects", member, list(posts), list(conversations), list(actors)
+    )
+    about: dict[UUID, Excerpt | ConversationCard] = {
+        post[0]: Excerpt(post[0], Person(*post[1:4]), *post[4:]) for post in seen["posts"]
+    }
+    about |= {card[0]: ConversationCard(*card) for card in seen["conversations"]}
+    cards = {card[0]: Actor(*card[1:]) for card in seen["members"]}
     found = (_notification(member, row, about, cards) for row in rows)
     return [one for one in found if one is not None]
 

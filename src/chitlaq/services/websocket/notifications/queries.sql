@@ -151,10 +151,10 @@ ORDER BY is_shrunk, position;
 
 -- name: notifications (prepared)
 -- A member's ($1) groups before a position ($2), the latest first, with up to $5 of who did it last: those that are
--- kept apart ($6), or the others.
+-- kept apart ($6), or the others. And how many of all are unseen and unread.
 -- Index: notifications' unique index, notification_causes_by_group.
 SELECT n.position, n.id, n.kind, n.subject_id, n.created_at, n.count, coalesce(n.text, b.text) AS text, b.expires_at,
-       n.position <= a.seen_until AS is_seen, n.position <= a.read_until AS is_read,
+       n.position <= a.seen_until AS is_seen, n.position <= a.read_until AS is_read, a.unseen, a.unread,
        ARRAY(SELECT c.actor_id FROM websocket.notification_causes c WHERE c.notification_id = n.id
              ORDER BY c.at DESC, c.actor_id LIMIT $5) AS actors
 FROM websocket.notifications n JOIN websocket.notified_accounts a ON a.account_id = n.recipient_id
@@ -169,15 +169,16 @@ OFFSET $3 LIMIT $4;
 SELECT nullif(seen_until, '-infinity') AS seen_until, nullif(read_until, '-infinity') AS read_until, unseen, unread
 FROM websocket.notified_accounts WHERE account_id = $1;
 
--- name: excerpts (prepared)
--- Of these posts, those that a viewer may read.
-SELECT id, username, display_name, avatar_url, text, content_warning, visibility, reply_to, quote_of, created_at,
-       edited_at
-FROM feed.excerpts($1, $2);
-
--- name: cards_of (prepared)
--- Of these members, those whom a viewer may see.
-SELECT id, username, display_name, department, university, avatar_url FROM feed.cards_of($1, $2);
+-- name: seen_of_subjects (prepared)
+-- Of these posts ($2), conversations ($3) and members ($4), those that a member ($1) may see.
+SELECT ARRAY(SELECT ROW (e.id, e.username, e.display_name, e.avatar_url, e.text, e.content_warning, e.visibility,
+                         e.reply_to, e.quote_of, e.created_at, e.edited_at)
+             FROM feed.excerpts($1, $2) e WHERE $2 <> '{}'::uuid[]) AS posts,
+       ARRAY(SELECT ROW (c.id, c.kind, c.name)
+             FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
+             WHERE p.account_id = $1 AND c.id = ANY ($3::uuid[]) AND p.state <> 'left') AS conversations,
+       ARRAY(SELECT ROW (m.id, m.username, m.display_name, m.avatar_url, m.department, m.university)
+             FROM feed.cards_of($1, $4) m WHERE $4 <> '{}'::uuid[]) AS members;
 
 -- name: position_of
 -- Where a group is now.
@@ -203,12 +204,6 @@ SET seen_until = greatest(m.new_seen, m.new_read), read_until = m.new_read, mark
 FROM marks m WHERE a.account_id = m.account_id
 RETURNING nullif(a.seen_until, '-infinity') AS seen_until, nullif(a.read_until, '-infinity') AS read_until, a.unseen,
           a.unread, (a.seen_until, a.read_until) <> (m.seen_until, m.read_until) AS is_changed;
-
--- name: conversation_cards (prepared)
--- Of these conversations, those that a member takes part in.
-SELECT c.id, c.kind, c.name
-FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
-WHERE p.account_id = $1 AND c.id = ANY ($2::uuid[]) AND p.state <> 'left';
 
 -- name: chat_candidates
 -- Of conversations ($1), what may have to be told to as many members ($2; null: to all), and what was told.
