@@ -290,7 +290,7 @@ export function Log({ path, conversation, page, at, change }) {
     <p class="hidden" role="status">${announced}</p>
     ${conversation.state === "requested"
       ? html`<div class="ask"><p>${t("chat.asks")}</p><${Answer} one=${conversation} onDone=${(/** @type {boolean} */ isAccepted) => isAccepted ? change({ conversation: { ...conversation, state: "joined" } }) : go("/chat")} /></div>`
-      : html`<${Say} id=${id} mode=${mode} onMode=${setMode} given=${given} onSend=${send} onEdit=${edit} onEditLast=${editLast} onTyping=${() => put({ type: "typing", conversation_id: id })} />`}
+      : html`<${Say} id=${id} members=${conversation.kind === "group" ? conversation.members : []} mode=${mode} onMode=${setMode} given=${given} onSend=${send} onEdit=${edit} onEditLast=${editLast} onTyping=${() => put({ type: "typing", conversation_id: id })} />`}
     ${chosen && html`<${Tools} one=${chosen} at=${menu.at} conversation=${conversation} onClose=${() => setMenu(null)} onReply=${() => setMode({ reply: chosen })} onEdit=${() => setMode({ edit: chosen })} onReact=${(/** @type {string} */ emoji) => react(chosen, emoji)} onUnread=${() => markUnread(chosen)} onChanged=${changeOne} />`}
   `;
 }

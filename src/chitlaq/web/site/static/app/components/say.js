@@ -3,6 +3,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "../../vendor/hooks.js";
 import { html, t } from "../base.js";
 import { me } from "../store.js";
+import { useMentions } from "./mentions.js";
 import { nameOf, said } from "./message.js";
 import { icon } from "./parts.js";
 
@@ -11,11 +12,11 @@ const TYPING_MS = 3000;
 
 /**
  * @typedef {{reply?: any, edit?: any}} Mode What is answered, or changed.
- * @param {{id: string, mode: Mode, onMode: (mode: Mode) => void, onSend: (one: {text: string, reply_to?: number}) => void,
+ * @param {{id: string, members: any[], mode: Mode, onMode: (mode: Mode) => void, onSend: (one: {text: string, reply_to?: number}) => void,
  *   onEdit: (text: string) => Promise<boolean>, onEditLast: () => void, onTyping: () => void, given: {text: string} | null}} properties
- *   `given` is a text to go on with.
+ *   `given` is a text to go on with, `members` are whom one can mention.
  */
-export function Say({ id, mode, onMode, onSend, onEdit, onEditLast, onTyping, given }) {
+export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onTyping, given }) {
   /** @type {{current: HTMLTextAreaElement}} */
   const field = useRef(null);
   /** What was typed before the page was ours counts. */
@@ -50,8 +51,11 @@ export function Say({ id, mode, onMode, onSend, onEdit, onEditLast, onTyping, gi
     if (mode.edit || mode.reply) field.current.focus();
   }, [mode.edit?.seq, mode.reply?.seq]);
 
+  const put = (/** @type {string} */ now) => (mode.edit ? setEdited : setDraft)(now);
+  const mentions = useMentions({ members, field, onWrite: put });
   const write = (/** @type {any} */ event) => {
-    (mode.edit ? setEdited : setDraft)(event.target.value);
+    put(event.target.value);
+    mentions.look();
     if (mode.edit || Date.now() - typedAt.current < TYPING_MS) return;
     typedAt.current = Date.now();
     onTyping();
@@ -70,6 +74,7 @@ export function Say({ id, mode, onMode, onSend, onEdit, onEditLast, onTyping, gi
     onMode({});
   };
   const press = (/** @type {KeyboardEvent} */ event) => {
+    if (mentions.press(event)) return;
     if (isSending(event)) send(event);
     else if (event.key === "Escape" && (mode.edit || mode.reply)) onMode({});
     else if (event.key === "ArrowUp" && !text && !mode.edit) {
@@ -80,8 +85,8 @@ export function Say({ id, mode, onMode, onSend, onEdit, onEditLast, onTyping, gi
   const about = mode.edit ?? mode.reply;
   return html`
     ${about && html`<div class="about"><p><b>${mode.edit ? t("chat.editing") : t("chat.replying", { name: nameOf(about) })}</b><span dir="auto">${said(about)}</span></p><button class="icon-link" type="button" aria-label=${t("dialog.cancel")} onClick=${() => onMode({})}>${icon("x")}</button></div>`}
-    <form class="say" onSubmit=${send}><label class="hidden" for="say">${t("chat.write")}</label><textarea
-      id="say" dir="auto" rows="1" placeholder=${t("chat.write")} value=${text} ref=${field} onInput=${write} onKeyDown=${press}
+    <form class="say" onSubmit=${send}>${mentions.list}<label class="hidden" for="say">${t("chat.write")}</label><textarea
+      id="say" dir="auto" rows="1" placeholder=${t("chat.write")} value=${text} ref=${field} onInput=${write} onKeyDown=${press} ...${mentions.attributes}
     ></textarea><button type="submit">${t(mode.edit ? "chat.save" : "chat.send")}</button></form>
   `;
 }
