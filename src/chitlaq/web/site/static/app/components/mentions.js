@@ -53,7 +53,7 @@ export function useMentions({ members, field, onWrite }) {
     look,
     press,
     attributes: isOpen ? { "aria-autocomplete": "list", "aria-controls": "mentions", "aria-activedescendant": `mention-${active}` } : {},
-    list: isOpen && html`<ul class="suggestions mentions" id="mentions" role="listbox" aria-label=${t("search.suggestions")}>${found.map((who, place) => html`
+    list: isOpen && html`<ul class="suggestions mentions" id="mentions" role="listbox" aria-label=${t("search.suggestions")}>${found.map((/** @type {any} */ who, /** @type {number} */ place) => html`
       <li
         key=${who.username} id=${`mention-${place}`} role="option" aria-selected=${String(place === active)}
         onMouseDown=${(/** @type {Event} */ event) => event.preventDefault()} onClick=${() => choose(who)}

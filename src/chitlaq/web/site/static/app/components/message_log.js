@@ -125,7 +125,9 @@ export function Log({ path, conversation, page, at, change }) {
     } else if (frame.type === "conversation_changed") {
       read(path).then(
         (found) => change({ conversation: found }),
-        ({ status }) => status === 404 && go("/chat"),
+        ({ status }) => {
+          if (status === 404) go("/chat");
+        },
       );
     }
   };

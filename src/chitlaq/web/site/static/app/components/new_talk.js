@@ -21,7 +21,7 @@ export function NewTalk({ onClose }) {
       ? { kind: "direct" }
       : { kind: "group", name: String(fields.get("name")).trim(), is_history_visible: fields.has("history") };
     try {
-      const { id } = await ask("POST", "/api/conversations", { ...settings, members: members.map((one) => one.username) });
+      const { id } = await ask("POST", "/api/conversations", { ...settings, members: members.map((/** @type {any} */ one) => one.username) });
       onClose();
       await go(`/chat/${id}`);
     } catch (problem) {

@@ -37,7 +37,7 @@ export function People({ chosen, onChange, without = [] }) {
     ${chosen.length > 0 && html`<ul class="chosen" aria-label=${t("chat.chosen")}>${chosen.map((one) => html`<li key=${one.username}><bdi>${one.display_name}</bdi><button class="icon-link" type="button" aria-label=${t("chat.take-out", { name: one.display_name })} onClick=${() => onChange(chosen.filter((other) => other !== one))}>${icon("x")}</button></li>`)}</ul>`}
     <label for="people">${t("chat.people-label")}</label>
     <input id="people" type="search" dir="auto" autocomplete="off" maxlength="100" autofocus value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)} onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && event.preventDefault()} />
-    <ul class="people" aria-label=${t("search.suggestions")}>${found.filter((one) => !taken.has(one.username)).map((one) => html`<li key=${one.username}><button class="person" type="button" onClick=${() => choose(one)}>${avatar(one)}<span><bdi>${one.display_name}</bdi><span class="handle">${`@${one.username}`}</span></span></button></li>`)}</ul>
+    <ul class="people" aria-label=${t("search.suggestions")}>${found.filter((/** @type {any} */ one) => !taken.has(one.username)).map((/** @type {any} */ one) => html`<li key=${one.username}><button class="person" type="button" onClick=${() => choose(one)}>${avatar(one)}<span><bdi>${one.display_name}</bdi><span class="handle">${`@${one.username}`}</span></span></button></li>`)}</ul>
     <p class="handle" role="status">${isEmpty ? t("chat.nobody-found") : ""}</p>
   `;
 }
