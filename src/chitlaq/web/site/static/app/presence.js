@@ -1,7 +1,7 @@
 /** Who is there and who types, of those who show it; soft state, never kept. */
 
 import { useEffect } from "../vendor/hooks.js";
-import { effect, signal } from "../vendor/signals.js";
+import { effect, signal, untracked } from "../vendor/signals.js";
 import { isLive, listen, put } from "./socket.js";
 
 const REPEAT_MS = 60_000;
@@ -14,23 +14,31 @@ export const typing = signal(new Map());
 
 /** @type {Map<string, number>} */
 const silences = new Map();
+/** Whom the parts of the screen show: a connection has one watch for all. @type {Set<string[]>} */
+const shown = new Set();
+
+function watch() {
+  const usernames = [...new Set([...shown].flat())].slice(0, MOST_WATCHED);
+  online.value = new Set(usernames.filter((one) => online.value.has(one)));
+  put({ type: "watch", usernames });
+}
+
+effect(() => {
+  if (isLive.value && shown.size > 0) untracked(watch);
+});
+setInterval(() => shown.size > 0 && watch(), REPEAT_MS);
 
 /** Watch whether these members are there, as long as a screen shows it, beside `useTyping`. @param {string[]} usernames */
 export function usePresence(usernames) {
-  const asked = usernames.slice(0, MOST_WATCHED);
   useEffect(() => {
-    if (asked.length === 0) return undefined;
-    const watch = () => put({ type: "watch", usernames: asked });
-    const stop = effect(() => {
-      if (isLive.value) watch();
-    });
-    const repeating = setInterval(watch, REPEAT_MS);
+    if (usernames.length === 0) return undefined;
+    shown.add(usernames);
+    watch();
     return () => {
-      stop();
-      clearInterval(repeating);
-      online.value = new Set();
+      shown.delete(usernames);
+      watch();
     };
-  }, [asked.join()]);
+  }, [usernames.join()]);
 }
 
 /** Hear who types, as long as a screen shows it. @param {boolean} [isShown] */

@@ -42,15 +42,15 @@ function line(last, isGroup) {
   return by + said(last);
 }
 
-/** A conversation in a list. @param {{one: any, onAnswer?: () => void}} properties */
-export function Row({ one, onAnswer }) {
+/** A conversation in a list. @param {{one: any, isCurrent?: boolean, onAnswer?: (isAccepted: boolean) => void}} properties */
+export function Row({ one, isCurrent, onAnswer }) {
   const isOnline = one.kind === "direct" && others(one).some((/** @type {any} */ who) => online.value.has(who.username));
   const typists = typing.value.get(one.id) ?? [];
   const last = typists.length > 0 ? t("chat.typing") : one.last && line(one.last, one.kind === "group");
   const inside = html`${face(one)}${isOnline && html`<span class="online"><span class="hidden">${t("chat.online")}</span></span>`}<bdi class="talk-name">${titleOf(one)}${one.pinned && icon("pin")}${one.muted_until && icon("volume-x")}</bdi><${Time} at=${one.last_at} /><span class="talk-last" dir="auto">${last}</span>${one.unread > 0 && html`<span class="unread"><span aria-hidden="true">${number(one.unread)}</span><span class="hidden">${count("chat.unread", one.unread)}</span></span>`}`;
   return html`<li>${one.state === "invited"
     ? html`<div class="talk">${inside}</div>`
-    : html`<a class=${one.unread ? "talk new" : "talk"} href=${`/chat/${one.id}`}>${inside}</a>`}${onAnswer && html`<${Answer} one=${one} onDone=${onAnswer} />`}</li>`;
+    : html`<a class=${one.unread ? "talk new" : "talk"} href=${`/chat/${one.id}`} aria-current=${isCurrent ? "page" : undefined}>${inside}</a>`}${onAnswer && html`<${Answer} one=${one} onDone=${onAnswer} />`}</li>`;
 }
 
 /** Accept a request or an invitation, or decline it. @param {{one: any, onDone: (isAccepted: boolean) => void}} properties */

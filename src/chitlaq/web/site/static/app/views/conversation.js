@@ -1,12 +1,15 @@
 /** One conversation; templates/app/conversation.html makes the same nodes. */
 
-import { useState } from "../../vendor/hooks.js";
+import { useEffect, useState } from "../../vendor/hooks.js";
 import { count, html, t } from "../base.js";
 import { Log } from "../components/message_log.js";
 import { face, styled, titleOf } from "../components/talks.js";
 import { icon } from "../components/parts.js";
 import { online, typing, usePresence, useTyping } from "../presence.js";
 import { me, say } from "../store.js";
+
+/** Where the other conversations stand beside the one that is open. */
+const WIDE = matchMedia("(min-width: 80rem)");
 
 await styled();
 
@@ -32,6 +35,10 @@ export const title = ({ data }) => titleOf(data.conversation);
 export function View({ parameters, data, change }) {
   const { conversation } = data;
   const [menu, setMenu] = useState(/** @type {any} */ (null));
+  const [beside, setBeside] = useState(/** @type {any} */ (null));
+  useEffect(() => {
+    if (WIDE.matches) import("../components/beside.js").then(setBeside, () => {});
+  }, []);
   const open = async (/** @type {any} */ event) => {
     const at = event.currentTarget;
     try {
@@ -44,6 +51,7 @@ export function View({ parameters, data, change }) {
   return html`<div class="conversation">
     <header class="talk-head"><a class="icon-link" href="/chat" aria-label=${t("chat.back")}>${icon("arrow-left")}</a>${face(conversation)}<div><h1 tabindex="-1"><bdi>${titleOf(conversation)}</bdi></h1><${State} conversation=${conversation} /></div><button class="icon-link" type="button" aria-haspopup="menu" aria-label=${t("chat.talk-tools")} onClick=${open}>${icon("ellipsis")}</button></header>
     <${Log} path=${path(parameters)} conversation=${conversation} page=${data.messages} at=${parameters.at} change=${change} />
+    ${beside && html`<${beside.Beside} current=${conversation.id} />`}
     ${menu && html`<${menu.TalkMenu} conversation=${conversation} at=${menu.at} change=${change} onClose=${() => setMenu(null)} />`}
   </div>`;
 }
