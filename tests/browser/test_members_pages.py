@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chitlaq.core.languages import LANGUAGES
+from chitlaq.services.gateway.pages import settings
 from chitlaq.web.site import modules
 from tests.browser.conftest import Theme, Visit, Width, visiting
 from tests.browser.members import open_ready, sign_in
@@ -138,8 +139,13 @@ async def test_scripts_make_the_very_nodes_that_the_server_writes(
         "/tags/post",
         "/notifications",
         "/search",
-        *(f"/search?q={text}" for text in ("member", "line%20-from:&type=posts", "pos&type=tags")),
+        *(
+            f"/search?q={text}"
+            for text in ("member", "line%20-from:&type=posts&sort=time", "pos&type=tags")
+        ),
         f"/@{ada.username}",
+        f"/@{ada.username}/followers",
+        "/follow-requests",
         thread,
     ]
     async with (
@@ -221,7 +227,10 @@ async def test_members_pages_are_accessible_in_every_language_and_colour(
     chat = await conversation(ada, join, "See https://example.edu/ or ask @ada")
     paths = ["/home", thread, "/settings/appearance", f"/@{ada.username}"]
     paths += ["/notifications", "/chat", chat, "/search?q=post&type=posts"]
-    paths += ["/explore", "/compose", "/tags/post"] if is_long else []
+    paths += ["/settings/security", "/settings/notifications", f"/@{ada.username}/followers"]
+    if is_long:
+        paths += ["/explore", "/compose", "/tags/post", "/search", "/follow-requests", "/settings"]
+        paths += [f"/settings/{one}" for one in settings.SECTIONS]
     async with visiting(browser, stack.issuer) as visit:
         await sign_in(visit, ada)
         for place, path in enumerate(paths):

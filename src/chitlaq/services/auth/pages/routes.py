@@ -17,6 +17,7 @@ from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth import origin
 from chitlaq.services.auth.accounts import registrations
 from chitlaq.services.auth.accounts.schemas import Registration
+from chitlaq.services.auth.departures import departures
 from chitlaq.services.auth.pages import mailbox
 from chitlaq.services.auth.sessions import cookies, sessions
 from chitlaq.services.auth.sessions import login as signing_in
@@ -106,12 +107,49 @@ async def logout(request: Request[Any, Any, State], state: AuthState) -> Redirec
     return Redirect("/", status_code=303, cookies=cookies.forgotten(), headers=headers)
 
 
+@get("/keep", is_page=True, is_site=True, include_in_schema=False)
+async def keep_page(request: Request[Any, Any, State], state: AuthState) -> Response[Any]:
+    return await _keep_page(request, state)
+
+
+@post("/keep", is_page=True, is_site=True, include_in_schema=False, status_code=200)
+async def keep(request: Request[Any, Any, State], state: AuthState) -> Response[Any]:
+    """Keep an account that was to be deleted; the next page gets tokens that are good everywhere."""
+    try:
+        cookies.require_own_page(request, state)
+        member = await app.viewer(request)
+        if member is not None:
+            await departures.keep(state, member, origin.of(request, member.session_id))
+    except Problem as problem:
+        return await _keep_page(request, state, problem)
+    return Redirect(HOME, status_code=303)
+
+
 @get(mailbox.PATH, is_page=True, is_site=True, include_in_schema=False)
 async def show_mailbox(request: Request[Any, Any, State], state: AuthState) -> Response[str]:
     if not mailbox.is_open(request, state.settings):
         raise problems.not_found("page")
     mails = await state.database.rows("newest_mails")
     page = SITE.localized(request, "mailbox.html", mails=mails)
+    page.headers["Cache-Control"] = "no-store"
+    return page
+
+
+async def _keep_page(
+    request: Request[Any, Any, State], state: AuthState, refused: Problem | None = None
+) -> Response[Any]:
+    """Say when an account is deleted; all others have nothing to keep."""
+    member = user = erase_at = None
+    with suppress(Problem):
+        member = await app.viewer(request)
+    if member is not None:
+        erase_at = await state.database.value("departure_of_account", member.account_id)
+        user = await sessions.user(state.database, member)
+    if user is None or erase_at is None:
+        return Redirect(HOME, status_code=303)
+    page = SITE.localized(
+        request, "keep.html", refused=refused, username=user.username, erase_at=erase_at
+    )
     page.headers["Cache-Control"] = "no-store"
     return page
 

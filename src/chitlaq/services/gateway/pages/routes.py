@@ -54,6 +54,7 @@ async def search(request: Asked, state: GatewayState) -> Response[Any]:
         screens.SEARCHES[kind] if text else screens.NOT_YET_SEARCHED,
         q=text,
         type=kind,
+        sort="time" if asked.get("sort") == "time" else "relevance",
         cursor=asked.get("cursor", ""),
     )
 
@@ -77,6 +78,31 @@ async def profile(handle: str, request: Asked, state: GatewayState) -> Response[
     if not handle.startswith("@"):
         return await state.screens.nothing(request)
     return await state.screens.show(request, screens.PROFILE, handle=handle[1:])
+
+
+@get("/{handle:str}/followers", is_page=True, is_site=True, include_in_schema=False)
+async def followers(handle: str, request: Asked, state: GatewayState) -> Response[Any]:
+    return await _members(handle, "followers", request, state)
+
+
+@get("/{handle:str}/following", is_page=True, is_site=True, include_in_schema=False)
+async def following(handle: str, request: Asked, state: GatewayState) -> Response[Any]:
+    return await _members(handle, "following", request, state)
+
+
+async def _members(handle: str, name: str, request: Asked, state: GatewayState) -> Response[Any]:
+    if not handle.startswith("@"):
+        return await state.screens.nothing(request)
+    cursor = request.query_params.get("cursor", "")
+    return await state.screens.show(
+        request, screens.MEMBERS[name], handle=handle[1:], list=name, cursor=cursor
+    )
+
+
+@get("/follow-requests", is_page=True, include_in_schema=False)
+async def requests(request: Asked, state: GatewayState) -> Response[Any]:
+    cursor = request.query_params.get("cursor", "")
+    return await state.screens.show(request, screens.REQUESTS, cursor=cursor)
 
 
 @get("/{handle:str}/p/{post_id:str}", is_page=True, is_site=True, include_in_schema=False)

@@ -68,6 +68,23 @@ PROFILE = Screen(
 )
 SHELL_ALONE = Screen("offline", is_for_members=True)
 """What a browser keeps, to open the application without a connection."""
+MEMBERS = {
+    name: Screen(
+        "members",
+        {
+            "profile": Read(FEED, "/users/{handle}"),
+            "members": Read(FEED, f"/users/{{handle}}/{name}?limit=40&cursor={{cursor}}"),
+        },
+        subject="profile",
+    )
+    for name in ("followers", "following")
+}
+"""By the list: those who follow a member, and those whom they follow."""
+REQUESTS = Screen(
+    "requests",
+    {"asking": Read(FEED, "/users/me/follow-requests?limit=40&cursor={cursor}")},
+    is_for_members=True,
+)
 MOST_LETTERS = 100
 """Of what is searched for."""
 NOT_YET_SEARCHED = Screen("search")
@@ -75,9 +92,9 @@ SEARCHES = {
     kind: Screen("search", {"found": Read(SEARCH, path)}, is_for_members=kind == "messages")
     for kind, path in {
         "members": "/search/users?q={q}&limit=20&cursor={cursor}",
-        "posts": "/search/posts?q={q}&limit=20&cursor={cursor}",
+        "posts": "/search/posts?q={q}&sort={sort}&limit=20&cursor={cursor}",
         "tags": "/search/tags?q={q}&limit=20",
-        "messages": "/search/messages?q={q}&limit=20&cursor={cursor}",
+        "messages": "/search/messages?q={q}&sort={sort}&limit=20&cursor={cursor}",
     }.items()
 }
 """By what is searched for."""
@@ -114,6 +131,9 @@ CONVERSATION, CONVERSATION_AT_MESSAGE, CONVERSATION_AT_MOMENT = (
 THREAD = Screen("thread", {"thread": Read(FEED, "/posts/{post}/thread?limit=20")}, subject="thread")
 
 
+_DOORS = {"account-leaving": "/keep", "second-factor-missing": "/settings/security"}
+
+
 class Screens:
     """Shows screens, with what the services have for whoever asks."""
 
@@ -134,6 +154,9 @@ class Screens:
         parts = await self._reader.read(request, wanted, quoted)
         shell = {name: parts.pop(name) for name in SHELL if is_member}
         me = shell.get("me")
+        door = _only_door(me)
+        if door not in ("", request.url.path):
+            return Redirect(door, status_code=303)
         # The token has expired: the browser gets a new one, and asks for the page again.
         is_stale = me is not None and me.status == HTTPStatus.UNAUTHORIZED
         if is_stale:
@@ -173,6 +196,12 @@ class Screens:
             now=datetime.now(UTC),
             address="",
         )
+
+
+def _only_door(me: Part | None) -> str:
+    """Return the one page that is open to an account that may not be used as it is."""
+    kind = me.body.get("type", "") if me and me.status == HTTPStatus.FORBIDDEN else ""
+    return _DOORS.get(kind.rpartition("/")[2], "")
 
 
 def _around(shell: Mapping[str, Part]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from chitlaq.services.gateway.pages.reading import Read
-from chitlaq.services.gateway.pages.screens import FEED, SEARCH, Screen
+from chitlaq.services.gateway.pages.screens import FEED, SEARCH, WEBSOCKET, Screen
 
+AUTH = "auth-service"
 INDEX = Screen("settings/index", is_for_members=True)
 APPEARANCE = Screen("settings/appearance")
 SHORTCUTS = Screen("settings/shortcuts", is_for_members=True)
@@ -20,8 +21,30 @@ SECTIONS: Final = {
         "privacy": {
             "mine": Read(FEED, "/users/me"),
             "privacy": Read(FEED, "/users/me/privacy"),
-            "history": Read(SEARCH, "/search/history/settings"),
         },
+        "profile": {"mine": Read(FEED, "/users/me")},
+        "notifications": {"told": Read(WEBSOCKET, "/notifications/settings")},
+        "security": {
+            "account": Read(AUTH, "/auth/status"),
+            "factors": Read(AUTH, "/auth/factors"),
+        },
+        "sessions": {
+            "devices": Read(AUTH, "/auth/sessions?limit=100"),
+            "audit": Read(AUTH, "/auth/audit?limit=20"),
+        },
+        "blocked": {
+            "blocks": Read(FEED, "/users/me/blocks?limit=100"),
+            "mutes": Read(FEED, "/users/me/mutes?limit=100"),
+            "words": Read(FEED, "/users/me/muted-words"),
+            "tags": Read(FEED, "/users/me/muted-tags"),
+            "threads": Read(FEED, "/users/me/muted-threads?limit=100"),
+        },
+        "searches": {
+            "history": Read(SEARCH, "/search/history/settings"),
+            "searches": Read(SEARCH, "/search/history?limit=100"),
+        },
+        "export": {"exports": Read(AUTH, "/auth/export")},
+        "delete": {"account": Read(AUTH, "/auth/status")},
     }.items()
 }
 """By the last part of their address; appearance is for strangers, too."""

@@ -9,6 +9,7 @@ import { ask } from "./proving.js";
 
 /** What is said on the next page. */
 const SAID = "settings.said";
+const DAY_MS = 86_400_000;
 
 addEventListener("submit", async (event) => {
   const form = /** @type {HTMLFormElement} */ (event.target);
@@ -19,7 +20,7 @@ addEventListener("submit", async (event) => {
   clear(form);
   if (button) button.disabled = true;
   try {
-    const answer = await ask(method, path, method === "DELETE" && form.elements.length === 1 ? undefined : bodyOf(form));
+    const answer = await ask(method, path, form.elements.length > 1 ? bodyOf(form) : undefined);
     // Whoever knows what to do with the answer stops this.
     const done = new CustomEvent("asked", { bubbles: true, cancelable: true, detail: answer });
     if (form.dispatchEvent(done)) goOn(form.dataset.said ?? "", form.dataset.then);
@@ -40,6 +41,7 @@ export function goOn(text, then) {
 
 /** What a form's fields say, each at the place that its name is. @param {HTMLFormElement} form */
 export function bodyOf(form) {
+  if (form.enctype === "multipart/form-data") return new FormData(form);
   /** @type {any} */
   const body = {};
   for (const one of form.elements) {
@@ -51,11 +53,17 @@ export function bodyOf(form) {
       put(body, field.name.split(/[.[\]]+/).filter(Boolean), valueOf(field));
     }
   }
+  // Lines that were left empty, or taken out.
+  for (const [name, value] of Object.entries(body)) {
+    if (Array.isArray(value)) body[name] = value.filter((one) => Object.values(one).some(Boolean));
+  }
   return body;
 }
 
 /** @param {HTMLInputElement} field */
 function valueOf(field) {
+  if ("days" in field.dataset) return field.value ? new Date(Date.now() + Number(field.value) * DAY_MS).toISOString() : null;
+  if ("null" in field.dataset && field.value === "") return null;
   if (field.type === "checkbox") return field.checked;
   if (field.type === "number") return field.value === "" ? null : Number(field.value);
   return field.value;
@@ -103,7 +111,12 @@ function clear(form) {
 }
 
 addEventListener("click", ({ target }) => {
-  if (target instanceof Element && target.closest("[data-close]")) target.closest("dialog")?.close();
+  if (!(target instanceof Element)) return;
+  if (target.closest("[data-close]")) target.closest("dialog")?.close();
+  if (!target.closest("[data-remove]")) return;
+  const form = target.closest("form");
+  target.closest(".row")?.remove();
+  form?.requestSubmit();
 });
 
 const said = sessionStorage.getItem(SAID);

@@ -95,7 +95,7 @@ export async function options(purpose) {
 }
 
 /** What a passkey has signed; null if it was given up. @param {any} asked */
-async function signedBy(asked) {
+export async function signedBy(asked) {
   const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(asked);
   const signed = await navigator.credentials.get({ publicKey }).catch(() => null);
   return signed && /** @type {PublicKeyCredential} */ (signed).toJSON();

@@ -1,0 +1,163 @@
+"""Settings in a browser: what is saved, what is refused and where that stands, and who must prove it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import pyotp
+
+from tests.browser.conftest import visiting
+from tests.browser.members import open_ready, sign_in
+from tests.conftest import PASSWORD, Member, Stack
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+Join = Callable[[], Awaitable[Member]]
+
+
+async def test_member_changes_what_others_see_and_sets_up_an_app_for_codes(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    member = await join()
+    async with visiting(browser, stack.issuer) as visit:
+        page = visit.page
+        await sign_in(visit, member)
+        await open_ready(visit, "/settings")
+        await page.get_by_role("link", name="Profile", exact=False).last.click()
+        await page.wait_for_selector("html[data-ready]")
+        await page.get_by_label("Your name").fill(" ")
+        await page.get_by_role("button", name="Save").click()
+        name = page.get_by_label("Your name")
+        await expect(name).to_have_attribute("aria-invalid", "true")
+        await expect(name).to_be_focused()
+        await name.fill("Ada of the settings")
+        await page.get_by_label("Label of line 2").fill("Office")
+        await page.get_by_label("Text of line 2").fill("Room 214")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("status")).to_have_text("Saved.")
+        shown = (await member.get("/api/users/me")).json()
+        assert shown["display_name"] == "Ada of the settings"
+        assert shown["fields"] == [{"name": "Office", "value": "Room 214"}]
+
+        await open_ready(visit, "/settings/blocked")
+        await page.get_by_label("Word or words").fill("exam week")
+        await page.get_by_role("button", name="Mute").first.click()
+        await expect(page.get_by_text("exam week")).to_be_visible()
+        await page.get_by_role("button", name="Remove").click()
+        await expect(page.get_by_text("exam week")).to_have_count(0)
+
+        await open_ready(visit, "/settings/notifications")
+        await page.get_by_label("Push nothing at night").check()
+        await page.get_by_label("Somebody likes your post: Push").uncheck()
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("status")).to_have_text("Saved.")
+        told = (await member.get("/api/notifications/settings")).json()
+        assert told["kinds"]["like"] == {"in_app": True, "push": False, "mail": True}
+        assert told["quiet_hours"]["from"] == "22:00"
+
+        await stack.sql(
+            "UPDATE auth.sessions SET authenticated_at = now() - interval '1 hour' WHERE account_id = $1",
+            member.id,
+        )
+        await open_ready(visit, "/settings/security")
+        await page.get_by_role("button", name="Set up an app").click()
+        proof = page.get_by_role("dialog", name="Is it you?")
+        await proof.get_by_label("Password").fill("not my password")
+        await proof.get_by_role("button", name="Go on").click()
+        await expect(proof.get_by_role("alert")).not_to_be_empty()
+        await proof.get_by_label("Password").fill(PASSWORD)
+        await proof.get_by_role("button", name="Go on").click()
+        app = page.get_by_role("dialog", name="Codes of an app")
+        secret = (await app.locator(".secret").inner_text()).replace(" ", "")
+        await app.get_by_label("The code that the app shows").fill(pyotp.TOTP(secret).now())
+        await app.get_by_role("button", name="Confirm").click()
+        codes = page.get_by_role("dialog", name="Recovery codes")
+        code = await codes.get_by_role("listitem").first.inner_text()
+        await codes.get_by_role("button", name="I have kept them").click()
+        await expect(page.get_by_text("Your account asks for codes since")).to_be_visible()
+
+        await page.context.clear_cookies()
+        await visit.open("/login?return_to=/settings/sessions")
+        await page.get_by_label("Username or address").fill(member.username)
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_label("Code").fill(code)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url("**/settings/sessions")
+        await expect(page.get_by_text("Codes of an app switched on")).to_be_visible()
+
+
+async def test_who_leaves_can_come_back_and_keep_the_account(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    member = await join()
+    async with visiting(browser, stack.issuer) as visit:
+        page = visit.page
+        await sign_in(visit, member)
+        await open_ready(visit, "/settings/delete")
+        await page.locator("#leave").get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name=f"Delete @{member.username}").click()
+        await page.get_by_role("link", name="Goodbye").click()
+        await page.wait_for_url("**/login?return_to=**")
+        await page.get_by_label("Username or address").fill(member.username)
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url("**/keep")
+        await visit.require_accessible()
+        await page.get_by_role("button", name="Keep my account").click()
+        await page.wait_for_url("**/home")
+        await page.wait_for_selector("html[data-ready]")
+        assert (await page.evaluate("async () => (await fetch('/api/users/me')).status")) == 200
+
+
+async def test_member_answers_requests_mutes_and_blocks(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    ada, bob, eve = await join(), await join(), await join()
+    await ada.patch("/api/users/me", {"is_private": True})
+    for other in (bob, eve):
+        await other.put(f"/api/users/{ada.username}/follow")
+    async with visiting(browser, stack.issuer) as visit:
+        page = visit.page
+        await sign_in(visit, ada)
+        await open_ready(visit, "/follow-requests")
+        await visit.require_accessible()
+        await (
+            page.get_by_role("listitem")
+            .filter(has_text=bob.username)
+            .get_by_role("button", name="Accept")
+            .click()
+        )
+        await page.get_by_role("button", name="Refuse").click()
+        await expect(page.get_by_text("Nobody waits for an answer.")).to_be_visible()
+        assert (await bob.get(f"/api/users/{ada.username}")).json()["is_followed"]
+        assert not (await eve.get(f"/api/users/{ada.username}")).json()["is_requested"]
+
+        await open_ready(visit, f"/@{ada.username}")
+        await page.get_by_role("link", name="1 follower").click()
+        await expect(page.get_by_role("listitem").filter(has_text=bob.username)).to_be_visible()
+        await page.get_by_role("link", name=f"@{bob.username}").click()
+        menu = page.get_by_role("button", name="More about this member")
+        await menu.click()
+        await page.get_by_role("menuitem", name="Mute for a week").click()
+        await expect(page.get_by_role("status")).to_contain_text("no longer see")
+        await menu.click()
+        await page.get_by_role("menuitem", name="Report to the moderators").click()
+        await page.get_by_label("It harasses somebody").check()
+        await page.get_by_role("button", name="Send the report").click()
+        await menu.click()
+        await page.get_by_role("menuitem", name="Block").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Block").click()
+        await expect(page.get_by_text("You block this member.")).to_be_visible()
+        await open_ready(visit, "/settings/blocked")
+        await expect(page.get_by_text(f"@{bob.username}")).to_have_count(2)
+        await page.get_by_role("button", name="Unblock").click()
+        await expect(page.get_by_text("You block nobody.")).to_be_visible()
+    reasons = await stack.sql("SELECT reason FROM feed.reports WHERE member_id = $1", bob.id)
+    assert [one["reason"] for one in reasons] == ["harassment"]
