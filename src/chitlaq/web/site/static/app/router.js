@@ -23,12 +23,14 @@ import { called, learn } from "./store.js";
 const ROUTES = [
   ["home", /^\/home$/],
   ["explore", /^\/explore$/],
-  ["search", /^\/search$/, ["q", "type", "cursor"]],
+  ["search", /^\/search$/, ["q", "type", "sort", "cursor"]],
   ["notifications", /^\/notifications$/, ["filtered", "cursor"]],
   ["compose", /^\/compose$/],
   ["chat", /^\/chat$/, ["folder"]],
   ["conversation", /^\/chat\/(?<conversation>[^/]+)$/, ["at"]],
   ["tag", /^\/tags\/(?<tag>[^/]+)$/],
+  ["requests", /^\/follow-requests$/, ["cursor"]],
+  ["members", /^\/@(?<handle>[^/]+)\/(?<list>followers|following)$/, ["cursor"]],
   ["profile", /^\/@(?<handle>[^/]+)$/],
   ["thread", /^\/@(?<handle>[^/]+)\/p\/(?<post>[^/]+)$/],
 ];

@@ -80,7 +80,8 @@ function toldOne(one, onOpen) {
 }
 
 /** Where what one is told about is. @param {any} one */
-function addressOf({ post, conversation, actors }) {
+function addressOf({ kind, post, conversation, actors }) {
+  if (kind === "follow_request") return "/follow-requests";
   if (post) return `/@${post.author.username}/p/${post.id}`;
   if (conversation) return `/chat/${conversation.id}`;
   return actors.length > 0 ? `/@${actors[0].username}` : "";

@@ -16,11 +16,21 @@ const KINDS = {
   messages: { path: "messages", show: message },
 };
 
+/** What can be ordered by time. */
+const ORDERED = ["posts", "messages"];
+/** What can be asked for, each with an example. */
+const HELP = {
+  words: "exam notes", phrase: '"exam notes"', or: "exam OR test", without: "exam -oral", from: "from:ada", to: "to:ada",
+  tag: "tag:maths", has: "has:picture", in: "in:ada", after: "after:2026-09-01",
+};
+
 /** What an address asks for. @param {Record<string, string>} parameters */
-function asked({ q = "", type = "" }) {
+function asked({ q = "", type = "", sort = "" }) {
   const kind = type in KINDS ? type : "members";
   const text = [...q.trim()].slice(0, MOST_LETTERS).join("");
-  return { q: text, kind, path: `/api/search/${KINDS[kind].path}?q=${encodeURIComponent(text)}&limit=20` };
+  const isByTime = ORDERED.includes(kind) && sort === "time";
+  const order = isByTime ? "&sort=time" : "";
+  return { q: text, kind, order, path: `/api/search/${KINDS[kind].path}?q=${encodeURIComponent(text)}&limit=20${order}` };
 }
 
 /** @param {Record<string, string>} parameters @returns {Record<string, string>} */
@@ -33,15 +43,18 @@ export const title = () => t("shell.search");
 
 /** @param {import("../router.js").Shown} properties */
 export function View({ parameters, data, change }) {
-  const { q, kind, path } = asked(parameters);
+  const { q, kind, order, path } = asked(parameters);
   const address = (/** @type {string} */ one) => `/search?q=${encodeURIComponent(q)}&type=${one}`;
   return html`
     <h1 class="title" tabindex="-1">${t("shell.search")}</h1>
     <${SearchBox} q=${q} kind=${kind} />
     <nav class="tabs" aria-label=${t("search.kinds")}>${Object.keys(KINDS).map((one) => html`<a href=${address(one)} aria-current=${one === kind ? "page" : undefined}>${t(`search.${one}`)}</a>`)}</nav>
+    ${q && ORDERED.includes(kind) && html`<p class="orders"><span class="hidden">${t("search.order")}</span>${["", "&sort=time"].map((one) => html`<a href=${address(kind) + one} aria-current=${one === order ? "true" : undefined}>${t(one ? "search.by-time" : "search.by-relevance")}</a>`)}</p>`}
     ${q
-      ? results(data.found, KINDS[kind].show, html`<${More} page=${data.found} path=${path} address=${`${address(kind)}&`} onMore=${(/** @type {any} */ found) => change({ found })} />`)
-      : html`<p class="note">${t("search.hint")}${" "}<a href="/explore">${t("shell.explore")}</a></p>`}
+      ? results(data.found, KINDS[kind].show, html`<${More} page=${data.found} path=${path} address=${`${address(kind)}${order}&`} onMore=${(/** @type {any} */ found) => change({ found })} />`)
+      : html`<p class="note">${t("search.hint")}${" "}<a href="/explore">${t("shell.explore")}</a></p>
+        <details class="search-help"><summary>${t("search.help")}</summary><dl>${Object.entries(HELP).map(([one, example]) => html`<div><dt><code>${example}</code></dt><dd>${t(`search.help.${one}`)}</dd></div>`)}</dl></details>
+        <p class="more"><a href="/settings/searches">${t("search.kept")}</a></p>`}
   `;
 }
 
