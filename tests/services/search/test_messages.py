@@ -131,9 +131,13 @@ def test_index_waits_while_many_are_sent_but_not_for_ever_and_rests_between_step
     while not later(5000):
         assert now - since < indexing.LATEST_SECONDS
     assert now - since >= indexing.LATEST_SECONDS
-    assert pace.pause(now - 0.2, now, is_behind=True) == pytest.approx(1.8), "a tenth of it"
+    assert pace.pause(now - 0.1, now, is_behind=True) == pytest.approx(1.9), "a twentieth of it"
     assert not later(5000)
-    assert later(100)
+    since = now
+    while not later(100):
+        assert now - since < indexing.CALM_AFTER_SECONDS
+    assert now - since >= indexing.CALM_AFTER_SECONDS
+    assert pace.pause(now, now + 0.1, is_behind=True) == pytest.approx(0.3), "calm again"
 
 
 async def test_pictures_are_found_by_what_describes_them_now(stack: Stack, join: Join) -> None:

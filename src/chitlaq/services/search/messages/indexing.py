@@ -15,16 +15,19 @@ from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.telemetry import logs
 from chitlaq.services.search.messages.metrics import INDEX_LAG
 
-STEP = 1000
-"""Messages of one transaction."""
+STEP = 300
+"""Messages of one transaction, which keeps a core for 40 ms; of fewer, each costs more."""
 PAUSE_SECONDS = 1.0
-BUSY_PER_SECOND = 500.0
-"""Messages that are sent; to index so many takes about a tenth of a core."""
+BUSY_PER_SECOND = 1000.0
+"""Messages that are sent; to index so many takes about an eighth of a core."""
+CALM_AFTER_SECONDS = 5.0
+"""PostgreSQL says up to a second late how many were sent, and who sent many may go on."""
 LATEST_SECONDS = 10.0
 """So long the index waits while more are sent."""
 CALM_SHARE = 0.25
-BUSY_SHARE = 0.1
-"""Of the time, in which a step runs; a step takes one core, and longer where others want it, too."""
+BUSY_SHARE = 0.05
+"""Of the time, in which a step runs; longer where others want the core, too. So at most one message in
+twenty, of those that are sent meanwhile, meets a step."""
 
 log = logs.get("messages")
 
@@ -40,19 +43,20 @@ class Pace:
         self._counted: int | None = None
         self._counted_at = now
         self._stepped_at = now
-        self._is_busy = False
+        self._busy_until = now
 
     def may_step(self, stored: int, now: float) -> bool:
         """Say whether to index now, when so many messages were ever stored."""
         seconds = now - self._counted_at
         before, self._counted, self._counted_at = self._counted, stored, now
-        self._is_busy = before is not None and stored - before > BUSY_PER_SECOND * seconds
-        return not self._is_busy or now - self._stepped_at >= LATEST_SECONDS
+        if before is not None and stored - before > BUSY_PER_SECOND * seconds:
+            self._busy_until = now + CALM_AFTER_SECONDS
+        return now >= self._busy_until or now - self._stepped_at >= LATEST_SECONDS
 
     def pause(self, began: float, now: float, *, is_behind: bool) -> float:
         """Return how long to rest after a step that began then, if more is waiting or not."""
         self._stepped_at = now
-        share = BUSY_SHARE if self._is_busy else CALM_SHARE
+        share = BUSY_SHARE if began < self._busy_until else CALM_SHARE
         rest = (now - began) * (1 / share - 1)
         return rest if is_behind else max(rest, PAUSE_SECONDS)
 
