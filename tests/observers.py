@@ -35,11 +35,11 @@ def tool(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def observed() -> Iterator[Stack]:
-    """A stack with every component; not for the whole run: a scrape a second takes half a core."""
+    """A stack with every component; not for the whole run: a scrape a second would take half a core."""
     tools = fetched()
     stack = start_stack(
         CHITLAQ_MONITORING_EMBEDDED="true",
-        CHITLAQ_MONITORING_SCRAPE_SECONDS="1",
+        CHITLAQ_MONITORING_SCRAPE_SECONDS="3",
         CHITLAQ_BACKUPS_ARCHIVE="on",
     )
     (stack.home / "packages").symlink_to(tools.packages)

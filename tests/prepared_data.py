@@ -18,7 +18,7 @@ from pathlib import Path
 from chitlaq.core.host import programs
 from chitlaq.core.installation import secrets, settings_loading
 from chitlaq.core.installation.home import Home
-from chitlaq.stack.install import users
+from chitlaq.stack.install import reachable_code, users
 from chitlaq.stack.servers import postgres
 from tests import commands
 
@@ -66,6 +66,8 @@ def _make(prepared: Home, environment: Mapping[str, str]) -> None:
     secrets.ensure(draft)
     postgres.prepare(draft, settings)
     if (user := users.service_user()) is not None:
+        # As a start does: the migrations of this very code.
+        reachable_code.launch(user, is_refreshed=True)
         for path in (draft.root, *draft.root.rglob("*")):
             os.chown(path, user.pw_uid, user.pw_gid)
     with (draft.root / "log").open("wb") as log:

@@ -67,7 +67,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     (nobody,) = free_ports(1)
     stack = start_stack(
         CHITLAQ_MONITORING_EMBEDDED="true",
-        CHITLAQ_MONITORING_SCRAPE_SECONDS="1",
+        CHITLAQ_MONITORING_SCRAPE_SECONDS="2",
         CHITLAQ_MONITORING_CERTIFICATES=str(certificate),
         CHITLAQ_MONITORING_FAIL2BAN_DATABASE=str(folder / "fail2ban.sqlite3"),
         CHITLAQ_BACKUPS_COPY_TO=str(folder / "vault"),

@@ -54,7 +54,7 @@ IMPATIENT = {"CHITLAQ_CHECKS_ANSWER_SECONDS": "0,60"}
 def stack() -> Iterator[Stack]:
     """A stack with observers, whose programs are already fetched, and without restarts yet."""
     packages = Path(tool("prometheus")).parents[2]
-    stack = start_stack(CHITLAQ_MONITORING_EMBEDDED="true", CHITLAQ_MONITORING_SCRAPE_SECONDS="1")
+    stack = start_stack(CHITLAQ_MONITORING_EMBEDDED="true", CHITLAQ_MONITORING_SCRAPE_SECONDS="5")
     if packages.name == "packages":
         (stack.home / "packages").symlink_to(packages)
     try:
