@@ -84,6 +84,9 @@ async def ada(join: Join) -> Member:
     await ada.write("an answer to that", reply_to=reply["id"])
     await ada.put(f"/api/posts/{reply['id']}/repost")
     await ada.put(f"/api/posts/{first['id']}/like")
+    await ada.put(f"/api/posts/{reply['id']}/bookmark")
+    await ada.patch(f"/api/posts/{first['id']}", {"text": first["text"], "content_warning": None})
+    await ada.post("/api/users/me/drafts", {"post": {"text": "not <yet>"}})
     await ada.patch(
         "/api/users/me", {"bio": "I read <i>#logic</i> & write @ada", "department": "Maths"}
     )
@@ -136,6 +139,10 @@ async def test_scripts_make_the_very_nodes_that_the_server_writes(
         "/home",
         "/explore",
         "/compose",
+        f"/compose?quote={thread.rpartition('/')[2]}",
+        "/bookmarks",
+        "/drafts",
+        *(f"{thread}/{about}" for about in ("likes", "reposts", "quotes", "history")),
         "/tags/post",
         "/notifications",
         "/search",
@@ -226,6 +233,7 @@ async def test_members_pages_are_accessible_in_every_language_and_colour(
     thread = f"/@{ada.username}/p/{await first_post(ada)}"
     chat = await conversation(ada, join, "See https://example.edu/ or ask @ada")
     paths = ["/home", thread, "/settings/appearance", f"/@{ada.username}"]
+    paths += ["/bookmarks", "/drafts", f"{thread}/likes", f"{thread}/history"] if is_long else []
     paths += ["/notifications", "/chat", chat, "/search?q=post&type=posts"]
     paths += ["/settings/security", "/settings/notifications", f"/@{ada.username}/followers"]
     if is_long:

@@ -185,6 +185,7 @@ class SitePages(Pages):
             **data,
             address=address,
             when=lambda moment: posts.when(moment, now, words),
+            left=lambda moment: posts.left(moment, now, words),
             first=_embedded(first) if is_member else "",
             modules=modules.of_view(view) if is_member else (),
         )

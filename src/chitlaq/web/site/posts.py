@@ -5,6 +5,7 @@ What they may write is decided when it is stored (docs/text.md); here it becomes
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -59,6 +60,15 @@ def when(moment: str, now: datetime, words: Words) -> str:
     return words(
         "time.day" if at.year == now.year else "time.date", day=at.day, month=month, year=at.year
     )
+
+
+def left(moment: str, now: datetime, words: Words) -> str:
+    """Return how long it is until something ends, rounded up."""
+    seconds = max(math.ceil((datetime.fromisoformat(moment) - now).total_seconds()), 0)
+    for limit, unit, key in ((_HOUR, _MINUTE, "m"), (_DAY, _HOUR, "h")):
+        if seconds < limit:
+            return words("poll.left", time=words(f"time.{key}", n=-(-seconds // unit)))
+    return words("poll.left", time=words("time.d", n=-(-seconds // _DAY)))
 
 
 def _node(piece: tokens.Piece) -> Markup:

@@ -35,7 +35,21 @@ async def home(request: Asked, state: GatewayState) -> Response[Any]:
 
 @get("/compose", is_page=True, include_in_schema=False)
 async def compose(request: Asked, state: GatewayState) -> Response[Any]:
-    return await state.screens.show(request, screens.COMPOSE)
+    quote = request.query_params.get("quote", "")
+    draft = request.query_params.get("draft", "")
+    screen = screens.QUOTING if quote else screens.COMPOSE
+    return await state.screens.show(request, screen, quote=quote, draft=draft)
+
+
+@get("/bookmarks", is_page=True, include_in_schema=False)
+async def bookmarks(request: Asked, state: GatewayState) -> Response[Any]:
+    return await state.screens.show(request, screens.BOOKMARKS)
+
+
+@get("/drafts", is_page=True, include_in_schema=False)
+async def drafts(request: Asked, state: GatewayState) -> Response[Any]:
+    cursor = request.query_params.get("cursor", "")
+    return await state.screens.show(request, screens.DRAFTS, cursor=cursor)
 
 
 @get("/explore", is_page=True, is_site=True, include_in_schema=False)
@@ -113,6 +127,27 @@ async def thread(handle: str, post_id: str, request: Asked, state: GatewayState)
         return await state.screens.nothing(request)
     return await state.screens.show(
         request, screens.THREAD, handle=handle.removeprefix("@"), post=str(wanted)
+    )
+
+
+@get("/{handle:str}/p/{post_id:str}/{about:str}", is_page=True, include_in_schema=False)
+async def about_post(
+    handle: str, post_id: str, about: str, request: Asked, state: GatewayState
+) -> Response[Any]:
+    screen = screens.ABOUT_POSTS.get(about)
+    try:
+        wanted = UUID(post_id)
+    except ValueError:
+        screen = None
+    if screen is None:
+        return await state.screens.nothing(request)
+    return await state.screens.show(
+        request,
+        screen,
+        handle=handle.removeprefix("@"),
+        post=str(wanted),
+        kind=about,
+        cursor=request.query_params.get("cursor", ""),
     )
 
 

@@ -53,6 +53,34 @@ class Screen:
 LANDING = Screen("landing", {"posts": Read(FEED, "/feed/explore?limit=5")})
 HOME = Screen("home", {"posts": Read(FEED, "/feed/home?limit=20")}, is_for_members=True)
 COMPOSE = Screen("compose", is_for_members=True)
+QUOTING = Screen("compose", {"quoted": Read(FEED, "/posts/{quote}")}, "quoted", True)
+BOOKMARKS = Screen(
+    "bookmarks", {"posts": Read(FEED, "/users/me/bookmarks?limit=20")}, is_for_members=True
+)
+DRAFTS = Screen(
+    "drafts",
+    {"drafts": Read(FEED, "/users/me/drafts?limit=20&cursor={cursor}")},
+    is_for_members=True,
+)
+ABOUT_POSTS = {
+    "likes": Screen(
+        "people",
+        {"people": Read(FEED, "/posts/{post}/likes?limit=20&cursor={cursor}")},
+        "people",
+        True,
+    ),
+    "reposts": Screen(
+        "people",
+        {"people": Read(FEED, "/posts/{post}/reposts?limit=20&cursor={cursor}")},
+        "people",
+        True,
+    ),
+    "quotes": Screen(
+        "quotes", {"posts": Read(FEED, "/posts/{post}/quotes?limit=20")}, "posts", True
+    ),
+    "history": Screen("history", {"history": Read(FEED, "/posts/{post}/history")}, "history", True),
+}
+"""By the last part of their address."""
 EXPLORE = Screen(
     "explore",
     {"posts": Read(FEED, "/feed/explore?limit=20"), "trending": Read(FEED, "/feed/trending")},

@@ -14,8 +14,8 @@ import { MEMBER, OUTBOX, me, reason } from "./store.js";
 /**
  * @typedef {{key: string, alt: string, id?: string}} Picture
  *   What was kept under `key` with `keepFile`; `id` when it is uploaded.
- * @typedef {{id: string, queue: string, path: string, body: Record<string, any>, pictures?: Picture[]}} Outgoing
- *   `pictures` become the body's `media_ids`.
+ * @typedef {{id: string, queue: string, path: string, body: Record<string, any>, pictures?: Picture[], replaces?: string}} Outgoing
+ *   `pictures` become the body's `media_ids`; `replaces` is deleted afterwards: the draft that it was.
  * @typedef {Outgoing & {n: number, member: string, tab: string, at: string, failures: number, why: string}} Item
  *   `why` it was refused: it waits for `retry` or `discard`, while others pass it. Otherwise it is sent by itself.
  */
@@ -151,27 +151,32 @@ async function sendAll() {
 
 /** @param {Item} item */
 async function deliver(item) {
-  const pictures = item.pictures ?? [];
+  const { pictures = [], replaces } = item;
   for (const picture of pictures) {
-    if (!picture.id) {
-      const file = await keptFile(picture.key);
-      picture.id = (await upload(picture.key, /** @type {Blob} */ (file))).id;
-      await change(ITEMS, (store) => store.put(item));
-    }
-    if (picture.alt) await ask("PATCH", `/api/media/${picture.id}`, { alt: picture.alt });
+    await uploaded(picture);
+    await change(ITEMS, (store) => store.put(item));
   }
   const body = pictures.length > 0 ? { ...item.body, media_ids: pictures.map(({ id }) => id) } : item.body;
   const answer = await ask("POST", item.path, body, { "Idempotency-Key": item.id });
+  if (replaces) await ask("DELETE", replaces).catch(unlessPassing);
   await remove(item);
   pause = SHORTEST_MS;
   await tell({ type: "sent", item, answer });
 }
 
-/** Upload a picture, once. @param {string} key @param {Blob} file */
-function upload(key, file) {
-  const form = new FormData();
-  form.append("file", file);
-  return ask("POST", "/api/media", form, { "Idempotency-Key": key });
+/** Upload a kept picture, once, and describe it; it has its id then. @param {Picture} picture */
+export async function uploaded(picture) {
+  if (!picture.id) {
+    const form = new FormData();
+    form.append("file", /** @type {Blob} */ (await keptFile(picture.key)));
+    picture.id = /** @type {string} */ ((await ask("POST", "/api/media", form, { "Idempotency-Key": picture.key })).id);
+  }
+  if (picture.alt) await ask("PATCH", `/api/media/${picture.id}`, { alt: picture.alt });
+}
+
+/** What is gone already is as it shall be. @param {unknown} problem */
+function unlessPassing(problem) {
+  if (!(problem instanceof Problem) || PASSING.has(problem.status)) throw problem;
 }
 
 /** @param {Item} item */

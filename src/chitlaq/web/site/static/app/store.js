@@ -14,6 +14,8 @@ export const MEMBER = "member";
 
 /** Who is signed in. */
 export const me = signal(first.me);
+/** In `localStorage`: where one was in the home feed. */
+export const placeKey = () => `place:${me.value?.username ?? ""}`;
 /** What times are counted from: the server's clock until the page is ours, so that both write the same. */
 export const now = signal(Date.parse(first.now));
 /** How many notifications are unread. */

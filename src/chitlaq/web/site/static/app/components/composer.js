@@ -4,51 +4,60 @@ import { useEffect, useRef, useState } from "../../vendor/hooks.js";
 import { graphemes } from "../../text.js";
 import { html, number, t } from "../base.js";
 import { OUTBOX, me, reason, say } from "../store.js";
+import { icon } from "./parts.js";
 
 const MAX_GRAPHEMES = 1000;
 const SAVE_MS = 300;
-const AUDIENCES = ["public", "university", "followers", "self"];
+const AUDIENCES = ["public", "university", "followers", "mentioned", "self"];
+/** What can be added, and its icon. */
+const EXTRAS = { pictures: "image-plus", poll: "list-ordered", warning: "eye-off", more: "ellipsis" };
 
 /**
- * @param {{name: string, label: string, context?: string, replyTo?: string, onSent: (post: any) => void}} properties
- *   `name` is of its elements, `context` of its draft.
+ * What somebody has begun to write, kept in this browser by whom and for what. Its key goes with it: a post that is
+ * sent twice under one key is one post.
+ * @typedef {{text: string, visibility: string, key: string, pictures?: import("../outbox.js").Picture[],
+ *   poll?: {options: string[], expires_in_seconds: number, multiple: boolean} | null, content_warning?: string | null,
+ *   quotable_by?: string, reply_to?: string | null, quote_of?: string | null}} Draft
+ * @typedef {(some: Partial<Draft> | ((current: Draft) => Partial<Draft>)) => void} Change
  */
-export function Composer({ name, label, context = name, replyTo, onSent }) {
+
+/**
+ * @param {{name: string, label: string, context?: string, replyTo?: string, quoteOf?: string, saved?: string, onSent: (post: any) => void}} properties
+ *   `name` is of its elements, `context` of its draft; `saved` is the draft at the server that it goes on with.
+ */
+export function Composer({ name, label, context = name, replyTo, quoteOf, saved, onSent }) {
   // What was typed before the page was ours counts.
-  const [draft, setDraft] = useState(() => ({ text: typed(name), visibility: "public", key: "" }));
-  const [isBusy, setBusy] = useState(false);
+  const [draft, setDraft] = useState(() => ({ ...empty(), key: "", text: typed(name) }));
   const [refused, setRefused] = useState("");
+  /** What is loaded when it is needed: the outbox with what waits in it, and what can be added to a text. */
+  const [parts, setParts] = useState(/** @type {any} */ (null));
+  const [opened, setOpened] = useState(/** @type {string[]} */ ([]));
   const sent = useRef(onSent);
   sent.current = onSent;
-  /** @type {[any, (unsent: any) => void]} */
-  const [unsent, setUnsent] = useState(null);
-  /** The outbox, from when it is needed on. */
   const needed = async () => {
-    const [outbox, { Unsent }] = await Promise.all([import("../outbox.js"), import("./unsent.js")]);
-    setUnsent(() => Unsent);
-    return outbox;
+    const [outbox, { Unsent }, { Extras, Missing, unfinished }] = await Promise.all([
+      import("../outbox.js"), import("./unsent.js"), import("./extras.js"),
+    ]);
+    const all = { outbox, Unsent, Extras, Missing, unfinished };
+    setParts(all);
+    return all;
   };
-  useEffect(() => {
-    if (localStorage.getItem(OUTBOX)) needed();
-  }, []);
-  useEffect(() => {
-    if (unsent === null) return undefined;
-    let stop = () => {};
-    needed().then(({ TAB, onSent: listen }) => {
-      stop = listen((item, post) => {
-        if (item.queue !== context) return;
-        say(t("composer.sent"));
-        // The feed does not move for what was written elsewhere.
-        if (item.tab === TAB) sent.current(post);
-      });
-    });
-    return () => stop();
-  }, [unsent, context]);
   // After the first rendering, which is the server's.
   useEffect(() => {
     const before = kept(context);
     setDraft((/** @type {Draft} */ current) => ({ ...before, text: current.text || before.text }));
+    if (localStorage.getItem(OUTBOX) || hasExtras(before)) needed();
   }, [context]);
+  useEffect(
+    () =>
+      parts?.outbox.onSent((/** @type {any} */ item, /** @type {any} */ post) => {
+        if (item.queue !== context) return;
+        say(t("composer.sent"));
+        // The feed does not move for what was written elsewhere.
+        if (item.tab === parts.outbox.TAB) sent.current(post);
+      }),
+    [parts, context],
+  );
   useEffect(() => {
     if (!draft.key) return undefined;
     const saving = setTimeout(() => keep(context, draft), SAVE_MS);
@@ -59,47 +68,75 @@ export function Composer({ name, label, context = name, replyTo, onSent }) {
       removeEventListener("pagehide", save);
     };
   }, [context, draft]);
-  const change = (/** @type {Partial<Draft>} */ some) => setDraft((/** @type {Draft} */ current) => ({ ...current, ...some }));
+  /** @type {Change} */
+  const change = (some) => setDraft((/** @type {Draft} */ current) => ({ ...current, ...(typeof some === "function" ? some(current) : some) }));
+  const clear = () => {
+    const next = { ...empty(), visibility: draft.visibility };
+    keep(context, next);
+    setDraft(next);
+    setOpened([]);
+  };
   const left = MAX_GRAPHEMES - (draft.text ? graphemes(draft.text) : 0);
-  const send = async (/** @type {Event} */ event) => {
+  const isEmpty = !draft.text.trim() && !draft.pictures?.length;
+  const send = async (/** @type {Event} */ event, isSure = false) => {
     event.preventDefault();
-    if (isBusy || left < 0 || !draft.text.trim()) return;
-    setBusy(true);
+    if (left < 0 || isEmpty) return;
     setRefused("");
     keep(context, draft);
-    const { text, visibility, key } = draft;
     try {
-      const { put } = await needed();
-      const body = { text, visibility, ...(replyTo ? { reply_to: replyTo } : {}) };
-      await put({ id: key, queue: context, path: "/api/posts", body });
-      keep(context, { ...draft, text: "" });
-      setDraft({ text: "", visibility, key: crypto.randomUUID() });
+      const { outbox, unfinished } = parts ?? (await needed());
+      const why = unfinished(draft, isSure);
+      if (why) return void setRefused(why);
+      await outbox.put({
+        id: draft.key, queue: context, path: "/api/posts", body: bodyOf(draft, replyTo, quoteOf), pictures: draft.pictures,
+        ...(saved ? { replaces: `/api/users/me/drafts/${saved}` } : {}),
+      });
+      clear();
     } catch (error) {
       setRefused(reason(error));
     }
-    setBusy(false);
   };
-  const edit = (/** @type {import("../outbox.js").Item} */ { id, body }) => change({ text: body.text, visibility: body.visibility, key: id });
+  const edit = (/** @type {import("../outbox.js").Item} */ { id, body, pictures }) =>
+    change(({ text }) => ({ ...body, pictures, key: id, text: text ? `${body.text}\n\n${text}` : body.text }));
+  const open = async (/** @type {string} */ extra) => {
+    await needed();
+    setOpened(opened.includes(extra) ? opened.filter((one) => one !== extra) : [...opened, extra]);
+    if (extra === "poll") change({ poll: draft.poll ? null : { options: ["", ""], expires_in_seconds: 86_400, multiple: false } });
+    if (extra === "warning") change({ content_warning: draft.content_warning === null ? "" : null });
+  };
+  const isOpen = (/** @type {string} */ extra) =>
+    ({ poll: Boolean(draft.poll), warning: typeof draft.content_warning === "string", pictures: Boolean(draft.pictures?.length) })[extra] ?? opened.includes(extra);
   return html`
-    <form class="composer" id=${`composer-${name}`} onSubmit=${send} onFocusIn=${() => unsent ?? needed().catch(() => {})}>
+    <form class="composer" id=${`composer-${name}`} onSubmit=${send} onFocusIn=${() => parts ?? needed().catch(() => {})}>
       <label class="hidden" for=${`text-${name}`}>${label}</label>
       <textarea
         id=${`text-${name}`} name="text" dir="auto" rows="3" placeholder=${label} value=${draft.text}
         onInput=${(/** @type {any} */ event) => change({ text: event.target.value })}
         onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && send(event)}
       ></textarea>
-      ${refused && html`<p class="refused" role="alert">${refused}</p>`}
+      ${parts && html`<${parts.Extras} name=${name} draft=${draft} change=${change} opened=${opened} saved=${saved} body=${() => bodyOf(draft, replyTo, quoteOf)} onKept=${clear} onRefused=${setRefused} />`}
+      ${refused && html`<div class="refused" role="alert">${refused}${parts && html`<${parts.Missing} name=${name} draft=${draft} why=${refused} onAnyway=${(/** @type {Event} */ event) => send(event, true)} />`}</div>`}
       <div class="composer-foot">
+        <div class="composer-tools">${Object.entries(EXTRAS).map(([extra, sign]) => html`<button type="button" class="icon-link" aria-label=${t(`composer.${extra}`)} aria-pressed=${String(isOpen(extra))} onClick=${() => open(extra)}>${icon(sign)}</button>`)}</div>
         <label class="hidden" for=${`audience-${name}`}>${t("composer.audience")}</label>
         <select id=${`audience-${name}`} name="visibility" onChange=${(/** @type {any} */ event) => change({ visibility: event.target.value })}>
           ${AUDIENCES.map((one) => html`<option value=${one} selected=${draft.key ? one === draft.visibility : undefined}>${t(`audience.${one}`)}</option>`)}
         </select>
         <span class=${left < 0 ? "left over" : "left"} aria-hidden="true">${left < 100 ? number(left) : null}</span>
-        <button type="submit" disabled=${isBusy || left < 0 || undefined}>${t("composer.send")}</button>
+        <button type="submit" disabled=${left < 0 || undefined}>${t("composer.send")}</button>
       </div>
     </form>
-    ${unsent && html`<${unsent} queue=${context} onEdit=${edit} />`}
+    ${parts && html`<${parts.Unsent} queue=${context} onEdit=${edit} />`}
   `;
+}
+
+/** What a draft says to the API. @param {Draft} draft @param {string} [replyTo] @param {string} [quoteOf] */
+function bodyOf({ text, visibility, poll, content_warning, quotable_by, reply_to, quote_of }, replyTo, quoteOf) {
+  const all = {
+    text, visibility, poll, quotable_by, content_warning: content_warning?.trim(),
+    reply_to: replyTo ?? reply_to, quote_of: quoteOf ?? quote_of,
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, one]) => one));
 }
 
 /** @param {string} name */
@@ -108,26 +145,26 @@ function typed(name) {
   return field instanceof HTMLTextAreaElement ? field.value : "";
 }
 
-/**
- * What somebody has begun to write, kept in this browser by whom and for what. Its key goes with it: a post that is
- * sent twice under one key is one post.
- * @typedef {{text: string, visibility: string, key: string}} Draft
- */
+/** @returns {Draft} */
+const empty = () => ({ text: "", visibility: "public", key: crypto.randomUUID(), pictures: [], poll: null, content_warning: null });
+
+/** @param {Draft} draft */
+const hasExtras = ({ pictures, poll, content_warning }) => Boolean(pictures?.length || poll || content_warning);
 
 /** @param {string} context @returns {Draft} */
 function kept(context) {
   try {
     const found = JSON.parse(localStorage.getItem(place(context)) ?? "");
-    if (found && typeof found.text === "string") return found;
+    if (found && typeof found.text === "string") return { ...empty(), ...found };
   } catch {
     // None, or none of ours.
   }
-  return { text: "", visibility: "public", key: crypto.randomUUID() };
+  return empty();
 }
 
 /** @param {string} context @param {Draft} draft */
-function keep(context, draft) {
-  if (draft.text === "") localStorage.removeItem(place(context));
+export function keep(context, draft) {
+  if (draft.text === "" && !hasExtras(draft)) localStorage.removeItem(place(context));
   else localStorage.setItem(place(context), JSON.stringify(draft));
 }
 

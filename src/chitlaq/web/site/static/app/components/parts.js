@@ -24,6 +24,11 @@ export function avatar(who, size = 44) {
   return html`<span class=${`avatar hue-${hue}`} aria-hidden="true">${[...who.display_name][0]}</span>`;
 }
 
+/** A member in a list. @param {any} who */
+export function person(who) {
+  return html`<a class="told-one" href=${`/@${who.username}`}>${avatar(who)}<div class="body"><p class="sentence"><bdi class="name">${who.display_name}</bdi>${" "}<span class="handle">${`@${who.username}`}</span></p><p class="excerpt" dir="auto">${who.department ? `${who.department}, ${who.university}` : who.university}</p></div></a>`;
+}
+
 /** A number that is left out while it is 0. @param {number} n */
 export function counted(n) {
   return n ? number(n) : "";

@@ -1,22 +1,32 @@
 /** A post; templates/app/post.html makes the same nodes: a test compares them. */
 
+import { useState } from "../../vendor/hooks.js";
+import { ask } from "../api.js";
 import { count, html, number, t } from "../base.js";
-import { known, toggle } from "../store.js";
+import { known, now, say, toggle } from "../store.js";
 import { Time, avatar, counted, icon, written } from "./parts.js";
 
 const FOLDED_LINES = 12;
 const FOLDED_LENGTH = 800;
+/** About how wide the sizes of a picture are. */
+const WIDTHS = { small: 480, medium: 1080, large: 2048 };
+const HOUR = 3600;
+const DAY = 86_400;
 
 /**
  * @param {{post: any, position?: number, size?: number, isMain?: boolean}} properties
  */
 export function PostCard({ post: given, position = 0, size = 0, isMain = false }) {
   const post = known(given).value;
+  const [menu, setMenu] = useState(/** @type {any} */ (null));
   const sharer = given.reposted_by;
   const key = sharer ? sharer.id : post.id;
   const href = addressOf(post);
   /** @param {"like" | "repost" | "bookmark"} action */
   const act = (action) => () => toggle(post, action);
+  const more = (/** @type {any} */ { currentTarget }) =>
+    import("./post_menu.js").then(({ PostMenu }) => setMenu({ PostMenu, at: currentTarget }), say);
+  if (post.isGone) return html`<p class="gone" data-id=${post.id}>${t("post.deleted")}</p>`;
   return html`
     <article
       class=${isMain ? "post main" : "post"}
@@ -39,8 +49,10 @@ export function PostCard({ post: given, position = 0, size = 0, isMain = false }
           <button class="action repost" type="button" aria-pressed=${String(post.reposted)} onClick=${act("repost")}>${icon("repeat-2")}<span aria-hidden="true">${counted(post.reposts)}</span><span class="hidden">${count("post.reposts", post.reposts)}</span></button>
           <button class="action like" type="button" aria-pressed=${String(post.liked)} onClick=${act("like")}>${icon("heart")}<span aria-hidden="true">${counted(post.likes)}</span><span class="hidden">${count("post.likes", post.likes)}</span></button>
           <button class="action bookmark" type="button" aria-pressed=${String(post.bookmarked)} onClick=${act("bookmark")}>${icon("bookmark")}<span class="hidden">${t("post.bookmark")}</span></button>
+          <button class="action more-of" type="button" aria-haspopup="menu" onClick=${more}>${icon("ellipsis")}<span class="hidden">${t("post.more")}</span></button>
         </footer>
       </div>
+      ${menu && html`<${menu.PostMenu} post=${post} at=${menu.at} onClose=${() => setMenu(null)} />`}
     </article>
   `;
 }
@@ -55,7 +67,7 @@ export function author(post, key) {
   return html`
     <a class="author" href=${`/@${post.author.username}`} id=${key ? `${key}-author` : undefined}><bdi class="name">${post.author.display_name}</bdi><span class="handle">${`@${post.author.username}`}</span></a>
     <a class="time" href=${addressOf(post)} id=${key ? `${key}-time` : undefined}><${Time} at=${post.created_at} /></a>
-    ${post.edited_at && html`<span class="edited">${t("post.edited")}</span>`}
+    ${post.edited_at && html`<a class="edited" href=${`${addressOf(post)}/history`}>${t("post.edited")}</a>`}
     ${post.visibility !== "public" && html`<span class="audience">${icon("lock")}<span class="hidden">${t(`audience.${post.visibility}`)}</span></span>`}
   `;
 }
@@ -66,19 +78,40 @@ function content(post, key, href, isMain) {
   return html`
     ${post.text && html`<div class=${isFolded ? "text folded" : "text"} dir="auto" id=${`${key}-text`}>${written(post.text)}</div>`}
     ${post.text && isFolded && html`<p class="read-on"><a href=${href}>${t("post.read-on")}</a></p>`}
-    ${post.media.length > 0 && html`<div class=${`media of-${post.media.length}`}>${post.media.map(picture)}</div>`}
-    ${post.poll && html`<ul class="poll">${post.poll.options.map(option)}</ul><p class="poll-state">${count("poll.voters", post.poll.voters)}</p>`}
+    ${post.media.length > 0 && html`<div class=${`media of-${post.media.length}`}>${post.media.map((/** @type {any} */ one, /** @type {number} */ place) => picture(one, () => enlarge(post.media, place)))}</div>`}
+    ${post.poll && html`<${Poll} post=${post} />`}
   `;
 }
 
-/** @param {any} one */
-function picture(one) {
-  return html`<a href=${one.url}><img src=${one.url} alt=${one.alt} width=${one.width} height=${one.height} loading="lazy" decoding="async" /></a>`;
+/** @param {any} one @param {() => void} open */
+function picture(one, open) {
+  const source = (/** @type {string} */ size) => one.url.replace(/large$/, size);
+  const sizes = Object.entries(WIDTHS).map(([size, width]) => `${source(size)} ${width}w`).join(", ");
+  const click = (/** @type {MouseEvent} */ event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    open();
+  };
+  return html`<a href=${one.url} onClick=${click}>${one.still_url
+    ? html`<picture><source media="(prefers-reduced-motion: reduce)" srcset=${one.still_url} /><img src=${one.url} alt=${one.alt || t("pictures.nameless")} width=${one.width} height=${one.height} loading="lazy" decoding="async" /></picture>`
+    : html`<img src=${source("medium")} srcset=${sizes} sizes="(min-width: 40rem) 36rem, 80vw" alt=${one.alt || t("pictures.nameless")} width=${one.width} height=${one.height} loading="lazy" decoding="async" onError=${again} />`}</a>`;
 }
 
-/** @param {any} one */
-function option(one) {
-  return html`<li><span dir="auto">${one.text}</span><span class="votes">${one.votes === null ? "" : number(one.votes)}</span></li>`;
+/** A picture that was just sent is still being made: ask for it again, some times. @param {any} event */
+function again({ currentTarget: image }) {
+  const tries = Number(image.dataset.tries ?? 0);
+  if (tries > 4) return;
+  image.dataset.tries = tries + 1;
+  setTimeout(() => {
+    image.removeAttribute("srcset");
+    image.src = `${image.src.split("#")[0]}#${tries}`;
+  }, 1000 * 2 ** tries);
+}
+
+/** @param {any[]} media @param {number} place */
+async function enlarge(media, place) {
+  const { enlarged } = await import("./lightbox.js");
+  enlarged(media, place);
 }
 
 /** @param {any} post */
@@ -87,11 +120,61 @@ function quote(post) {
   if (!quoted) {
     return (post.quote_of || post.quote_detached) && html`<p class="gone">${t("post.quote-gone")}</p>`;
   }
+  return quotation(quoted);
+}
+
+/** A post inside another. @param {any} quoted */
+export function quotation(quoted) {
   return html`<blockquote class="quote"><header class="head">${author(quoted, "")}</header>${
     quoted.content_warning
       ? html`<p class="warning" dir="auto">${quoted.content_warning}</p>`
       : html`<div class="text" dir="auto">${written(quoted.text)}</div>`
   }</blockquote>`;
+}
+
+/** A poll: what can be chosen, until one has voted or it is over; then what was chosen. @param {{post: any}} properties */
+function Poll({ post }) {
+  const { poll } = post;
+  const { options } = poll;
+  const isOpen = !poll.ended && options[0].votes === null;
+  const [chosen, setChosen] = useState(/** @type {number[]} */ ([]));
+  const [isBusy, setBusy] = useState(false);
+  const vote = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (isBusy || chosen.length === 0) return;
+    setBusy(true);
+    try {
+      const voted = await ask("PUT", `/api/posts/${post.id}/vote`, { choices: chosen });
+      known(post).value = { ...known(post).value, poll: voted.poll };
+    } catch (problem) {
+      say(problem);
+    }
+    setBusy(false);
+  };
+  const choose = (/** @type {number} */ place, /** @type {boolean} */ isChosen) =>
+    setChosen((/** @type {number[]} */ all) => [...(poll.multiple ? all.filter((one) => one !== place) : []), ...(isChosen ? [place] : [])]);
+  const state = html`<p class="poll-state"><span>${count("poll.voters", poll.voters)}</span>${poll.ended ? html`<span>${t("poll.ended")}</span>` : html`<time datetime=${poll.expires_at}>${left(poll.expires_at, now.value)}</time>`}</p>`;
+  if (isOpen) {
+    return html`
+      <form class="poll" onSubmit=${vote}>
+        ${options.map((/** @type {any} */ one, /** @type {number} */ place) => html`<label><input type=${poll.multiple ? "checkbox" : "radio"} name="choice" value=${place} onChange=${(/** @type {any} */ event) => choose(place, event.target.checked)} /><span dir="auto">${one.text}</span></label>`)}
+        <button class="quiet" type="submit">${t("poll.vote")}</button>
+      </form>
+      ${state}
+    `;
+  }
+  return html`
+    <ul class="poll">${options.map((/** @type {any} */ one, /** @type {number} */ place) => html`<li><span class="poll-text"><span dir="auto">${one.text}</span>${poll.voted?.includes(place) && html`${icon("check")}<span class="hidden">${t("poll.own")}</span>`}</span>${one.votes !== null && html`<span class="votes">${number(one.votes)}</span><progress max=${Math.max(poll.voters, 1)} value=${one.votes} aria-hidden="true"></progress>`}</li>`)}</ul>
+    ${state}
+  `;
+}
+
+/** How long a poll goes on, rounded up. @param {string} at @param {number} from */
+function left(at, from) {
+  const seconds = Math.max(Math.ceil((Date.parse(at) - from) / 1000), 0);
+  if (seconds < HOUR) return t("poll.left", { time: t("time.m", { n: Math.ceil(seconds / 60) }) });
+  if (seconds < DAY) return t("poll.left", { time: t("time.h", { n: Math.ceil(seconds / HOUR) }) });
+  return t("poll.left", { time: t("time.d", { n: Math.ceil(seconds / DAY) }) });
 }
 
 /** Whether a list shows only the beginning of a text. @param {string} text */

@@ -2,7 +2,7 @@
 
 import { count, html, number, t } from "../base.js";
 import { More } from "../components/more.js";
-import { Time, avatar, icon } from "../components/parts.js";
+import { Time, avatar, icon, person } from "../components/parts.js";
 import { addressOf, author } from "../components/post.js";
 import { SearchBox } from "../components/suggest.js";
 
@@ -10,7 +10,7 @@ const MOST_LETTERS = 100;
 
 /** @type {Record<string, {path: string, show: (one: any) => any}>} */
 const KINDS = {
-  members: { path: "users", show: member },
+  members: { path: "users", show: person },
   posts: { path: "posts", show: post },
   tags: { path: "tags", show: tag },
   messages: { path: "messages", show: message },
@@ -75,11 +75,6 @@ function results(found, show, more) {
 /** @param {{text: string, is_match: boolean}[]} parts */
 function snippet(parts) {
   return parts.map((part) => (part.is_match ? html`<mark>${part.text}</mark>` : part.text));
-}
-
-/** @param {any} one */
-function member(one) {
-  return html`<a class="told-one" href=${`/@${one.username}`}>${avatar(one)}<div class="body"><p class="sentence"><bdi class="name">${one.display_name}</bdi>${" "}<span class="handle">${`@${one.username}`}</span></p><p class="excerpt" dir="auto">${one.department ? `${one.department}, ${one.university}` : one.university}</p></div></a>`;
 }
 
 /** @param {any} one */

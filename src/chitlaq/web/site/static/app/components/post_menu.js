@@ -1,0 +1,67 @@
+/** What else can be done with a post: behind its last button. */
+
+import { useRef, useState } from "../../vendor/hooks.js";
+import { ask } from "../api.js";
+import { html, t } from "../base.js";
+import { go } from "../router.js";
+import { known, me, say } from "../store.js";
+import { Confirm } from "./dialog.js";
+import { Menu } from "./menu.js";
+import { addressOf } from "./post.js";
+import { PostEditor } from "./post_editor.js";
+
+const QUOTABLE = ["public", "university"];
+
+/** @param {{post: any, at: Element, onClose: () => void}} properties */
+export function PostMenu({ post, at, onClose }) {
+  /** What follows the menu: a dialog. */
+  const next = useRef("");
+  const [step, setStep] = useState("menu");
+  const href = addressOf(post);
+  const isOwn = post.author.username === me.value?.username;
+  const then = (/** @type {string} */ name) => () => {
+    next.current = name;
+    setStep(name);
+  };
+  const tell = async (/** @type {() => Promise<any>} */ act, /** @type {string} */ done) => {
+    try {
+      await act();
+      say(done);
+    } catch (problem) {
+      say(problem);
+    }
+  };
+  const copy = () => tell(() => navigator.clipboard.writeText(location.origin + href), t("post.copied"));
+  const mute = () => tell(() => ask("PUT", `/api/posts/${post.id}/mute`), t("post.muted"));
+  const detach = () =>
+    tell(async () => {
+      await ask("DELETE", `/api/posts/${post.quote.id}/quotes/${post.id}`);
+      known(post).value = { ...post, quote: null, quote_of: null, quote_detached: true };
+    }, t("post.detached"));
+  const remove = async () => {
+    try {
+      await ask("DELETE", `/api/posts/${post.id}`);
+      known(post).value = { ...post, isGone: true };
+    } catch (problem) {
+      say(problem);
+    }
+    onClose();
+  };
+  /** @type {import("./menu.js").Entry[]} */
+  const entries = [
+    { label: t("post.copy"), act: copy },
+    ...(QUOTABLE.includes(post.visibility) ? [{ label: t("post.quote"), act: () => go(`/compose?quote=${post.id}`) }] : []),
+    { label: t("post.likers"), act: () => go(`${href}/likes`) },
+    { label: t("post.reposters"), act: () => go(`${href}/reposts`) },
+    { label: t("post.quotes"), act: () => go(`${href}/quotes`) },
+    ...(post.edited_at ? [{ label: t("post.history"), act: () => go(`${href}/history`) }] : []),
+    ...(post.quote?.author.username === me.value?.username && !isOwn ? [{ label: t("post.detach"), act: detach }] : []),
+    { label: t("post.mute"), act: mute },
+    ...(isOwn ? [{ label: t("post.edit"), act: then("edit") }, { label: t("post.delete"), act: then("delete"), isDanger: true }] : []),
+  ];
+  if (step === "edit") return html`<${PostEditor} post=${post} onClose=${onClose} />`;
+  if (step === "delete") {
+    return html`<${Confirm} title=${t("post.delete-title")} text=${t("post.delete-text")} action=${t("post.delete")} onDone=${(/** @type {boolean} */ isSure) => (isSure ? remove() : onClose())} />`;
+  }
+  return html`<${Menu} at=${at} label=${t("post.more")} entries=${entries} onClose=${() => next.current || onClose()} />`;
+}

@@ -1,0 +1,191 @@
+"""Posts with all that belongs to them, and a feed that does not move."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from tests.browser.conftest import visiting
+from tests.browser.members import open_ready, sign_in
+from tests.conftest import Member, Stack, eventually
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+Join = Callable[[], Awaitable[Member]]
+
+
+def picture(colour: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (320, 200), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+async def test_post_with_pictures_a_poll_and_a_warning_is_written_voted_edited_and_deleted(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    eve, bob = await join(), await join()
+    async with visiting(browser, stack.issuer, 360, "light") as visit:
+        page = visit.page
+        await sign_in(visit, eve)
+        await open_ready(visit, "/home")
+        await page.get_by_label("What is on your mind?").fill("Which one?")
+        async with page.expect_file_chooser() as choosing:
+            await page.get_by_role("button", name="Add pictures").click()
+        await (await choosing.value).set_files(
+            [
+                {"name": f"{one}.png", "mimeType": "image/png", "buffer": picture(one)}
+                for one in ("red", "blue")
+            ]
+        )
+        descriptions = page.get_by_label("Description for those who do not see it")
+        await expect(descriptions).to_have_count(2)
+        await descriptions.first.fill("All red")
+        await page.get_by_role("button", name="Picture 2: move up").click()
+        await page.get_by_role("button", name="Poll").click()
+        await page.get_by_label("Answer 1", exact=True).fill("Red")
+        await page.get_by_label("Answer 2", exact=True).fill("Blue")
+        await page.get_by_role("button", name="Content warning").click()
+        await page.get_by_role("textbox", name="Content warning").fill("Colours")
+        await visit.require_accessible()
+        await visit.keep("composer-360")
+        await page.reload()  # nothing of it is lost
+        await page.wait_for_selector("html[data-ready]")
+        await expect(descriptions.last).to_have_value("All red")
+        await page.get_by_role("button", name="Post", exact=True).click()
+        await expect(page.get_by_role("alert")).to_contain_text("1 without a description")
+        await page.get_by_role("button", name="Post anyway").click()
+        card = page.get_by_role("article").filter(has_text="Colours")
+        await card.get_by_text("Colours").click()
+        await expect(card.get_by_role("img")).to_have_count(2)
+        await expect(card.get_by_role("img").last).to_have_attribute("alt", "All red")
+
+    written = (await eve.get(f"/api/users/{eve.username}/posts")).json()["items"]
+    assert len(written) == 1
+    assert [one["alt"] for one in written[0]["media"]] == ["", "All red"]
+    thread = f"/@{eve.username}/p/{written[0]['id']}"
+    await eventually(lambda: is_ready(eve, written[0]["media"][1]["id"]))
+    async with visiting(browser, stack.issuer, 360, "dark") as visit:
+        page = visit.page
+        await sign_in(visit, bob)
+        await open_ready(visit, thread)
+        await page.get_by_text("Colours").click()
+        await page.get_by_label("Blue").check()
+        await page.get_by_role("button", name="Vote").click()
+        await expect(page.get_by_text("1 voter")).to_be_visible()
+        await expect(page.locator(".poll li").last).to_contain_text("your choice")
+        await page.get_by_role("img", name="All red").click()
+        large = page.get_by_role("dialog", name="Picture 2")
+        await expect(large.get_by_text("All red")).to_be_visible()
+        await visit.require_accessible()
+        await page.keyboard.press("Escape")
+        await expect(large).to_have_count(0)
+        await page.get_by_role("button", name="More actions").click()
+        await visit.require_accessible()
+        await page.get_by_role("menuitem", name="Quote", exact=True).click()
+        await page.wait_for_url("**/compose?quote=*")
+        await page.get_by_label("What is on your mind?").fill("See this")
+        await page.get_by_role("button", name="Post", exact=True).click()
+        await page.wait_for_url(f"**/@{bob.username}/p/*")
+        await expect(page.locator("blockquote")).to_contain_text(eve.username)
+
+        own = page.locator("article.main")
+        await own.get_by_role("button", name="More actions").click()
+        await page.get_by_role("menuitem", name="Edit").click()
+        await page.get_by_label("Text", exact=True).fill("See that")
+        await visit.require_accessible()
+        await page.get_by_role("button", name="Save").click()
+        await expect(own).to_contain_text("See that")
+        await own.get_by_role("link", name="edited").click()
+        await expect(page.get_by_role("list", name="What it said before")).to_contain_text(
+            "See this"
+        )
+        await page.go_back()
+        await own.get_by_role("button", name="More actions").click()
+        await page.get_by_role("menuitem", name="Delete").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        await expect(page.get_by_text("You deleted this post.")).to_be_visible()
+        assert (await bob.get(f"/api/users/{bob.username}/posts")).json()["items"] == []
+
+
+async def is_ready(member: Member, media: str) -> bool:
+    return bool((await member.get(f"/api/media/{media}")).json()["state"] == "ready")
+
+
+async def test_draft_is_kept_by_the_server_and_goes_when_it_is_posted(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    eve = await join()
+    async with visiting(browser, stack.issuer, 1400, "light") as visit:
+        page = visit.page
+        await sign_in(visit, eve)
+        await open_ready(visit, "/compose")
+        await page.get_by_label("What is on your mind?").fill("Not yet")
+        await page.get_by_role("button", name="More settings").click()
+        await page.get_by_role("button", name="Keep as a draft").click()
+        await expect(page.get_by_label("What is on your mind?")).to_have_value("")
+        await page.locator("main").get_by_role("link", name="Drafts").last.click()
+        await expect(page.get_by_role("list", name="Drafts")).to_contain_text("Not yet")
+        await page.get_by_role("button", name="Edit").click()
+        await page.wait_for_url("**/compose?draft=*")
+        await page.get_by_label("What is on your mind?").fill("Now")
+        await page.get_by_role("button", name="Post", exact=True).click()
+        await page.wait_for_url(f"**/@{eve.username}/p/*")
+        assert (await eve.get("/api/users/me/drafts")).json()["items"] == []
+
+
+async def test_feed_keeps_its_place_while_others_post(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    eve, ada = await join(), await join()
+    await eve.put(f"/api/users/{ada.username}/follow")
+    for place in range(30):
+        await ada.write(f"Number {place}\n\n\n\n.")
+
+    async def is_delivered() -> bool:
+        return len((await eve.get("/api/feed/home?limit=100")).json()["items"]) == 30
+
+    await eventually(is_delivered)
+    async with visiting(browser, stack.issuer, 360, "light") as visit:
+        page = visit.page
+        await sign_in(visit, eve)
+        await open_ready(visit, "/home")
+        await page.get_by_role("button", name="Show more").click()
+        row = page.get_by_role("article").filter(has_text="Number 5\n")
+        await row.scroll_into_view_if_needed()
+        before = await row.bounding_box()
+        assert before
+        await eventually(lambda: page.evaluate(IS_KEPT))
+        for place in range(3):
+            await ada.write(f"Newer {place}")
+
+        async def is_told() -> bool:
+            return len((await eve.get("/api/feed/home?limit=100")).json()["items"]) == 33
+
+        await eventually(is_told)
+        await row.locator("a.time").click()
+        await page.wait_for_url("**/p/*")
+        await page.go_back()
+        await expect(row).to_be_in_viewport()
+        await page.reload()
+        pill = page.get_by_role("button", name="new posts")
+        await expect(pill).to_be_visible()
+        await expect(row).to_be_in_viewport()
+        await expect(page.get_by_text("Newer 2")).to_have_count(0)
+        after = await row.bounding_box()
+        assert after
+        assert abs(after["y"] - before["y"]) < 40
+        await page.keyboard.press(".")
+        await expect(page.get_by_text("Newer 2")).to_be_in_viewport()
+
+
+IS_KEPT = "Object.keys(localStorage).some(name => name.startsWith('place:'))"
