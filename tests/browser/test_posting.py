@@ -13,15 +13,15 @@ from tests.browser.members import open_ready, sign_in
 from tests.conftest import Member, Stack, eventually
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser
+    from playwright.async_api import Browser, FilePayload
 
 Join = Callable[[], Awaitable[Member]]
 
 
-def picture(colour: str) -> bytes:
+def picture(colour: str) -> FilePayload:
     file = io.BytesIO()
     Image.new("RGB", (320, 200), colour).save(file, "PNG")
-    return file.getvalue()
+    return {"name": f"{colour}.png", "mimeType": "image/png", "buffer": file.getvalue()}
 
 
 async def test_post_with_pictures_a_poll_and_a_warning_is_written_voted_edited_and_deleted(

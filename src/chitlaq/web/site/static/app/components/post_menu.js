@@ -9,6 +9,7 @@ import { Confirm } from "./dialog.js";
 import { Menu } from "./menu.js";
 import { addressOf } from "./post.js";
 import { PostEditor } from "./post_editor.js";
+import { Report } from "./report.js";
 
 const QUOTABLE = ["public", "university"];
 
@@ -57,9 +58,12 @@ export function PostMenu({ post, at, onClose }) {
     ...(post.edited_at ? [{ label: t("post.history"), act: () => go(`${href}/history`) }] : []),
     ...(post.quote?.author.username === me.value?.username && !isOwn ? [{ label: t("post.detach"), act: detach }] : []),
     { label: t("post.mute"), act: mute },
-    ...(isOwn ? [{ label: t("post.edit"), act: then("edit") }, { label: t("post.delete"), act: then("delete"), isDanger: true }] : []),
+    ...(isOwn ? [{ label: t("post.edit"), act: then("edit") }, { label: t("post.delete"), act: then("delete"), isDanger: true }] : [{ label: t("post.report"), act: then("report"), isDanger: true }]),
   ];
   if (step === "edit") return html`<${PostEditor} post=${post} onClose=${onClose} />`;
+  if (step === "report") {
+    return html`<${Report} path=${`/api/posts/${post.id}`} title=${t("report.post")} onClose=${onClose} />`;
+  }
   if (step === "delete") {
     return html`<${Confirm} title=${t("post.delete-title")} text=${t("post.delete-text")} action=${t("post.delete")} onDone=${(/** @type {boolean} */ isSure) => (isSure ? remove() : onClose())} />`;
   }
