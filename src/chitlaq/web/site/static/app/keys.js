@@ -34,6 +34,8 @@ const ACTS = {
   r: reply,
   l: () => press(".like"),
   b: () => press(".bookmark"),
+  // The button of components/fresh.js.
+  ".": () => /** @type {HTMLElement | null} */ (document.querySelector(".pill button"))?.click(),
   "/": search,
   "?": help,
   "g h": () => go("/home"),

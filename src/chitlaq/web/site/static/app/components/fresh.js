@@ -58,14 +58,6 @@ export function Fresh({ page, change }) {
     const place = placeOf();
     if (place) restore(place, now.current.page, change, setNewer).catch(() => {});
   }, []);
-  useEffect(() => {
-    const key = (/** @type {KeyboardEvent} */ event) => {
-      const isField = /** @type {Element} */ (event.target).closest("input, textarea, select, [contenteditable]");
-      if (event.key === "." && !isField && !event.ctrlKey && !event.metaKey && !event.altKey) show();
-    };
-    addEventListener("keydown", key);
-    return () => removeEventListener("keydown", key);
-  }, []);
 
   const show = () => {
     const { newer: waiting, page: shown } = now.current;
