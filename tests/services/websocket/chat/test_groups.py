@@ -55,6 +55,29 @@ async def test_followers_take_part_at_once_and_strangers_are_invited(join: Join)
     ]  # fmt: skip
 
 
+async def test_who_declines_is_not_invited_again_by_the_same_one_for_a_week(
+    stack: Stack, join: Join
+) -> None:
+    ada, ben, eve = await join(), await join(), await join()
+    await ben.put(f"/api/users/{ada.username}/follow")
+    found = await conversation(ada, ben, eve, strangers=True, kind="group", name="three")
+    members = f"/api/conversations/{found['id']}/members"
+    assert (await ada.put(f"{members}/{ben.username}", {"role": "admin"})).status_code == 204
+    assert (await eve.delete(f"{members}/{eve.username}")).status_code == 204
+    again = await ada.put(f"{members}/{eve.username}")
+    assert (again.status_code, "next week" in again.json()["detail"]) == (409, True)
+    assert (await ben.put(f"{members}/{eve.username}")).status_code == 204, "others may"
+    assert (await eve.delete(f"{members}/{eve.username}")).status_code == 204
+    assert (await ben.put(f"{members}/{eve.username}")).status_code == 409
+    await stack.sql(
+        "UPDATE websocket.participants SET since = since - interval '7 days'"
+        " WHERE conversation_id = $1::uuid AND account_id = $2::uuid",
+        found["id"],
+        eve.id,
+    )
+    assert (await ben.put(f"{members}/{eve.username}")).status_code == 204
+
+
 async def test_one_member_brings_a_bounded_number_of_people_into_conversations(
     join: Join, name: Callable[[], str]
 ) -> None:

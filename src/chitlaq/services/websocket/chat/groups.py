@@ -34,6 +34,11 @@ UNAVAILABLE = "This person is not available."
 NO_PICTURE = "it must be a picture of yours that is ready, and in no post, message or group yet"
 MAX_BROUGHT_PER_MINUTE = 1000
 """People whom somebody may name for their conversations in a minute: each of them is told."""
+DECLINED_DAYS = 7
+DECLINED = (
+    "You have invited them lately, and they have not joined: ask them, and invite them again"
+    " next week."
+)
 _RANKS = {"member": 0, "admin": 1, "owner": 2}
 
 
@@ -275,13 +280,20 @@ class Groups:
         return Delivery(Stored(message, change.actor, row["folded_for"] or ()), row["version"])
 
     async def _add(self, change: _Change, username: str, role: Role) -> None:
-        """Add who follows the actor; invite everybody else whom the actor may write to."""
+        """Add who follows the actor; invite everybody else whom the actor may write to.
+
+        Who has declined is not asked again by the same one for a while: each time they would be told.
+        """
         change.require_admin()
         if role == "owner" or (role == "admin" and change.role != "owner"):
             raise problems.forbidden("Only the owner gives roles, and to those who have joined.")
         found = await change.session.row("reachable", change.actor, [username])
         if found is None:
             raise problems.invalid({"username": f"not available: {username}"})
+        if await change.session.value(
+            "has_declined", change.conversation_id, found["id"], change.actor, DECLINED_DAYS
+        ):
+            raise problems.conflict(DECLINED)
         count = await change.session.value("count_participants", change.conversation_id)
         if count >= MAX_PARTICIPANTS:
             raise problems.conflict(f"The group is full: it may have {MAX_PARTICIPANTS} members.")
@@ -344,7 +356,10 @@ class Groups:
         if change.state != "joined":
             # Who asked must not find out that they were declined.
             change.is_secret = change.kind == "direct"
-            await change.execute("end_participation", change.actor, change.last_seq)
+            if change.kind == "direct":
+                await change.execute("end_participation", change.actor, change.last_seq)
+            else:
+                await change.execute("decline_invitation", change.actor)
             return
         change.require_group()
         await change.execute("end_participation", change.actor, change.last_seq + 1)

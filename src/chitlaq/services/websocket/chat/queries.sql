@@ -213,6 +213,20 @@ SET state = 'left', role = 'member', since = clock_timestamp(), invited_by = NUL
     until_seq = CASE state WHEN 'joined' THEN $3 ELSE after_seq END
 WHERE conversation_id = $1 AND account_id = $2;
 
+-- name: decline_invitation
+-- Let an account not come into a group; who invited it is kept.
+UPDATE websocket.participants p
+SET state = 'left', role = 'member', since = clock_timestamp(), until_seq = after_seq,
+    invited_by = coalesce(p.invited_by, c.created_by)
+FROM websocket.conversations c
+WHERE c.id = $1 AND p.conversation_id = $1 AND p.account_id = $2;
+
+-- name: has_declined
+-- Whether an account ($2) has declined an invitation of another's ($3) in the last $4 days.
+SELECT EXISTS (SELECT FROM websocket.participants
+               WHERE conversation_id = $1 AND account_id = $2 AND state = 'left' AND invited_by = $3
+                 AND since > now() - make_interval(days => $4));
+
 -- name: look_at_notifications
 -- Let it be looked at again what is told of a conversation to these members ($2; null: to all); the job, which the
 -- caller runs.
