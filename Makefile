@@ -14,7 +14,7 @@ endif
 DOCS ?= docs
 UPGRADE ?= --upgrade
 
-.PHONY: help install up down check test test-long coverage docs vendor bench bench-backups lock clean
+.PHONY: help install up down check test test-long coverage docs vendor web-check bench bench-backups lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,6 +53,11 @@ check: $(VENV)/.dev  ## format, lint, types, import walls
 	@$(BIN)/ruff check --quiet src tests
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache >$(VENV)/walls.log 2>&1 || { cat $(VENV)/walls.log; exit 1; }
+	@$(BIN)/python -m chitlaq.web.check . $(VENV)/web-check
+
+web-check: $(VENV)/.dev  ## check what browsers get: types (with npm), imports, sizes, words
+	@$(BIN)/python -m chitlaq.web.check . $(VENV)/web-check
+	@$(BIN)/pytest -q -n 0 tests/web
 
 bench: $(VENV)/.dev  ## measure: a table of ratios, in about a minute
 	@$(BIN)/chitlaq bench

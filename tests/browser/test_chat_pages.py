@@ -8,10 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from chitlaq.web.site import modules
 from tests.browser.conftest import visiting
 from tests.browser.members import open_ready, sign_in
-from tests.browser.test_members_pages import KIB, packed
 from tests.conftest import Member, Stack, eventually
 from tests.services.websocket.chat.talking import conversation, say
 
@@ -280,6 +278,3 @@ async def test_conversation_of_5000_messages_is_a_window_that_can_be_moved(
         day = (datetime.now(UTC) - timedelta(days=1)).date()
         await open_ready(visit, f"/chat/{talk['id']}?at={day}")
         await expect(page.locator("li.target")).to_be_focused()
-    for view in ("chat", "conversation"):
-        assert sum(packed(name) for name in modules.of_view(view)) <= 60 * KIB
-    assert packed("app.css") + packed("tokens.css") + packed("chat.css") <= 12 * KIB

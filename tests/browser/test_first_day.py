@@ -76,6 +76,7 @@ async def test_newcomer_joins_writes_likes_follows_and_leaves(
         await page.get_by_label("Türkçe").check()
         await page.get_by_role("button", name="Save").click()
         await expect(page.locator("html[data-theme=dark][lang=tr]")).to_be_attached()
+        await page.get_by_role("link", name="Ayarlar").first.click()
         await page.get_by_role("button", name="Oturumu kapat").last.click()
         await page.get_by_role("heading", name="Üniversitenizin sosyal ağı").wait_for()
         await visit.open("/home")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import itertools
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chitlaq.core.languages import LANGUAGES
 from chitlaq.services.gateway.pages import settings
-from chitlaq.web.site import modules
 from tests.browser.conftest import Theme, Visit, Width, visiting
 from tests.browser.members import open_ready, sign_in
 from tests.conftest import Member, Stack, eventually
@@ -25,8 +21,6 @@ if TYPE_CHECKING:
 
 Join = Callable[[], Awaitable[Member]]
 
-STATIC = Path(str(resources.files("chitlaq.web.site"))) / "static"
-KIB = 1000
 TREE = """() => {
     const tree = node => {
         if (node.nodeType === Node.TEXT_NODE) return node.data;
@@ -274,13 +268,3 @@ async def test_first_screen_is_small_and_needs_few_requests(
     assert sorted(scripts) == sorted(preloaded), "each module is preloaded, and asked for once"
     assert len(asked) <= 20, asked
     assert not [url for url in asked if "/api/" in url], "what is shown needs no request"
-    entry = sum(packed(name) for name in modules.needed(modules.ENTRY))
-    first = sum(packed(name) for name in modules.of_view("home"))
-    assert entry <= 35 * KIB
-    assert first <= 60 * KIB
-    assert packed("app.css") + packed("tokens.css") <= 12 * KIB
-
-
-def packed(name: str) -> int:
-    """How large a file is as nginx sends it."""
-    return len(gzip.compress((STATIC / name).read_bytes(), 4))

@@ -27,7 +27,8 @@ def of_view(name: str) -> tuple[str, ...]:
 def views() -> frozenset[str]:
     """Return the modules of all views."""
     folder = resources.files(__package__).joinpath("static", "app", "views")
-    return frozenset(f"app/views/{one.name}" for one in folder.iterdir())
+    names = (one.name for one in folder.iterdir())
+    return frozenset(f"app/views/{name}" for name in names if name.endswith(".js"))
 
 
 def needed(*entries: str) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ async function file(request) {
 worker.addEventListener("push", (/** @type {any} */ event) => event.waitUntil(tell()));
 worker.addEventListener("notificationclick", (/** @type {any} */ event) => {
   event.notification.close();
-  event.waitUntil(open("/notifications"));
+  event.waitUntil(visit("/notifications"));
 });
 
 async function tell() {
@@ -91,7 +91,7 @@ async function tell() {
 }
 
 /** @param {string} path */
-async function open(path) {
+async function visit(path) {
   const [first] = await worker.clients.matchAll({ type: "window" });
   if (first === undefined) return worker.clients.openWindow(path);
   await first.focus();

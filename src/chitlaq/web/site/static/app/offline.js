@@ -96,7 +96,7 @@ let wasReached = reached.value;
 effect(() => {
   const isBack = reached.value && !wasReached;
   wasReached = reached.value;
-  if (isBack && shown.peek()?.keptAt && scrollY < NEAR_TOP) refresh();
+  if (isBack && /** @type {any} */ (shown).peek()?.keptAt && scrollY < NEAR_TOP) refresh();
 });
 
 /** What stands above the screen while something is not as it should be. */

@@ -135,7 +135,7 @@ function focusHeading() {
   heading?.focus({ preventScroll: true });
 }
 
-/** @param {{name: string, parameters: Record<string, string>}} known @param {string} path */
+/** @param {{name: string, parameters: Record<string, string>}} known @param {string} path @returns {Promise<Omit<Shown, "change">>} */
 async function load(known, path) {
   /** @type {ViewModule} */
   const view = await import(`./views/${known.name}.js`);

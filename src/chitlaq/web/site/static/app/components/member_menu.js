@@ -20,7 +20,7 @@ export function MemberMenu({ profile, change, at, onClose }) {
     next.current = name;
     setStep(name);
   };
-  const act = async (/** @type {string} */ method, /** @type {string} */ where, /** @type {any} */ changed, /** @type {string} */ done, body = undefined) => {
+  const act = async (/** @type {string} */ method, /** @type {string} */ where, /** @type {any} */ changed, /** @type {string} */ done, /** @type {any} */ body = undefined) => {
     try {
       await ask(method, where, body);
       change({ profile: { ...profile, ...changed } });

@@ -33,8 +33,7 @@ export function Log({ path, conversation, page, at, change }) {
   const [given, setGiven] = useState(/** @type {any} */ (null));
   const [quotes, setQuotes] = useState(/** @type {Record<number, any>} */ ({}));
   const [outbox, setOutbox] = useState(/** @type {any} */ (null));
-  /** @type {{current: HTMLElement}} */
-  const log = useRef(null);
+  const log = useRef(/** @type {HTMLElement} */ (/** @type {unknown} */ (null)));
   // What listeners see of the latest rendering.
   const now = useRef(/** @type {any} */ ({ isAtEnd: true, isKept: false, kept: null, read: conversation.read_seq, arrived: [] }));
   Object.assign(now.current, { state, conversation });

@@ -17,8 +17,7 @@ const TYPING_MS = 3000;
  *   `given` is a text to go on with, `members` are whom one can mention.
  */
 export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onTyping, given }) {
-  /** @type {{current: HTMLTextAreaElement}} */
-  const field = useRef(null);
+  const field = useRef(/** @type {HTMLTextAreaElement} */ (/** @type {unknown} */ (null)));
   /** What was typed before the page was ours counts. */
   const [draft, setDraft] = useState(() => /** @type {any} */ (document.getElementById("say"))?.value ?? "");
   const [edited, setEdited] = useState("");
