@@ -13,7 +13,7 @@ from chitlaq.web.site.pages import SITE, shared_words
 
 MANIFEST_TYPE = "application/manifest+json"
 _COLOURS = {"theme_color": "#faf8f4", "background_color": "#faf8f4"}
-_ALONE = {"sw.js", "page.css", "passkey.js"}
+_ALONE = {"sw.js", "page.css", "passkey.js", "login.js"}
 """What the application does not need: pages of forms work with a connection only."""
 
 
