@@ -202,11 +202,16 @@ def test_scripts_of_the_runbook_work_as_it_calls_them(backed_up_stack: Stack) ->
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"ok  {'verify' if 'verify' in script else 'drill'} chitlaq_" in done.stdout
-        # The runbook's next line counts the users in chitlaq_test, which is gone by then.
         assert ("chitlaq_test held" in done.stdout) == (script == "test-restore.sh")
         assert ("2 users, 20 posts, 20 messages" in done.stdout) == (script == "test-restore.sh")
         usage = subprocess.run([ROOT / "backup-scripts" / script], capture_output=True, check=False)
         assert usage.returncode == 2
+    # The runbook's next line, as it is written there.
+    line = ("psql", "-U", "postgres", "-d", "chitlaq_test", "-At")
+    counted = backed_up_stack.command(
+        "exec", "postgres", *line, "-c", "SELECT count(*) FROM users;"
+    )
+    assert counted.stdout.strip() == "2", counted.stderr
 
 
 def test_named_file_is_the_one_that_is_verified(backed_up_stack: Stack, tmp_path: Path) -> None:

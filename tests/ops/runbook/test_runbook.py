@@ -181,17 +181,10 @@ def test_each_routine_has_a_command_and_a_time(stack: Stack) -> None:
     assert [rule.routine for rule in recurrences(Operations())] == list(routines.ROUTINES)
 
 
-@pytest.mark.parametrize(
-    ("embedded", "containers"),
-    [
-        ("chitlaq ps", "docker compose ps"),
-        ("chitlaq stats", "docker stats --no-stream"),
-        ("chitlaq restart SERVICE", "docker compose restart SERVICE"),
-        ("chitlaq logs websocket --tail 20", "docker compose logs websocket --tail=20"),
-        ("chitlaq exec redis redis-cli ping", "docker compose exec redis redis-cli ping"),
-        ("chitlaq ops do prune", "docker compose exec ops-service chitlaq ops do prune"),
-        ("df -h", "df -h"),
-    ],
-)
-def test_commands_are_given_for_containers_too(embedded: str, containers: str) -> None:
-    assert page.in_containers(embedded) == containers
+def test_page_offers_nothing_in_containers_that_do_not_exist() -> None:
+    assert not list((DOCS.parent / "deploy").glob("*compose*")), (
+        "then say how to do it in containers"
+    )
+    blocks = re.findall(r"```bash\n(.*?)```", page.rendered(), re.DOTALL)
+    ours = [block for block in blocks if "docker compose" in block]
+    assert not ours

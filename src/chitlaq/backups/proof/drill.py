@@ -31,6 +31,7 @@ from chitlaq.backups.context import BackupContext, pin_backend, require_free_spa
 from chitlaq.backups.errors import InconclusiveError, is_inconclusive
 from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, scratch
 from chitlaq.backups.postgres.scratch import ScratchFolder, ScratchServer
+from chitlaq.backups.proof import kept
 from chitlaq.backups.wal import receiver
 from chitlaq.core.data import migrations, postgres
 from chitlaq.core.errors import OperatorError
@@ -96,11 +97,12 @@ def _drill_dump(context: BackupContext, record: Record, database: str) -> tuple[
             _compare(context, server, record.tables)
             present = _compare_pictures(context, server)
             _query_feed_service(context, made, server)
+            left = (
+                "" if database == postgres.DATABASE else f", {kept.keep(context, server, database)}"
+            )
     lost = (datetime.now(UTC) - record.created_at).total_seconds()
-    return (
-        f"restored in {seconds:.1f} s, all {rows:,} rows identical, {present}, readable by feed-service",
-        lost,
-    )
+    said = f"restored in {seconds:.1f} s, all {rows:,} rows identical, {present}, readable by feed-service"
+    return said + left, lost
 
 
 def load_dump(context: BackupContext, server: ScratchServer, record: Record, data: Path) -> None:

@@ -191,8 +191,10 @@ REPLACEMENTS: tuple[Replacement, ...] = (
     Replacement(
         r"\./backup-scripts/test-restore\.sh .*|.*-d chitlaq_test .*",
         ("backup drill",),
-        "runs every day in a scratch server and compares every table, not only counts rows; that server"
-        " is gone when the drill ends, so `test-restore.sh` itself prints the number of users and posts",
+        "runs every day in a scratch server and compares every table, not only counts rows;"
+        " `test-restore.sh` keeps the accounts that it restored as the view `users` of `chitlaq_test`, until"
+        ' the next one: `chitlaq exec postgres psql -U postgres -d chitlaq_test -c "SELECT count(*) FROM'
+        ' users"`',
     ),
     Replacement(r"sudo journalctl -u ssh .*(?:failed|invalid).*", ("security.ssh_failed",)),
     Replacement(r"sudo journalctl -u ssh .*accepted.*", ("security.ssh_accepted",)),
