@@ -26,7 +26,9 @@ from chitlaq.ops.checks.sources.judged_by import JUDGED_BY
 from chitlaq.ops.checks.sources.system import NotRunning, SystemView
 from chitlaq.stack.supervisor import control, resource_usage
 
-JUST_RESTARTED_SECONDS = 3600
+RESTARTED_SECONDS = 3600
+SETTLED_SECONDS = 240
+"""After a restart, until what keeps running counts as well again."""
 PING_SECONDS = 3.0
 COUNTED_SECONDS = 1.0
 """Within this time, the gateway reads a request from nginx's log."""
@@ -62,7 +64,7 @@ async def processes(system: SystemView) -> CheckOutcome:
     young = [
         status
         for status in statuses
-        if status.restarts and status.pid is not None and status.uptime < JUST_RESTARTED_SECONDS
+        if status.restarts and status.pid is not None and status.uptime < RESTARTED_SECONDS
     ]
     rows = [
         [s.name, s.state, str(s.pid or ""), duration(s.uptime), str(s.restarts), s.reason]
@@ -75,7 +77,8 @@ async def processes(system: SystemView) -> CheckOutcome:
     else:
         said = f"all {len(statuses)} are up"
     is_down = not control.is_up(statuses)
-    least = Verdict.CRITICAL if is_down else Verdict.WARNING if bad or young else Verdict.OK
+    is_unsettled = bool(bad) or any(one.uptime < SETTLED_SECONDS for one in young)
+    least = Verdict.CRITICAL if is_down else Verdict.WARNING if is_unsettled else Verdict.OK
     judges = [JUDGED_BY.get(one.service, "") for one in bad]
     return outcome(
         said,

@@ -1,0 +1,164 @@
+"""How each disaster is planted, and what has to be seen of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import asyncpg
+import httpx
+
+from tests.conftest import Stack
+from tests.disks import fill
+from tests.ops.checks.conftest import frozen, status_of
+
+Plant = Callable[[Stack], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Disaster:
+    """One disaster.
+
+    Args:
+        plant: makes it, for as long as the context lasts.
+        cause: the check that has to be first; empty if only an alert tells.
+        alert: what fires within two minutes.
+        blind: checks whose names begin so did not see what they look at, and must not be green.
+    """
+
+    name: str
+    plant: Plant
+    cause: str
+    alert: str
+    blind: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@asynccontextmanager
+async def stopped(stack: Stack, name: str) -> AsyncIterator[None]:
+    with frozen(stack, name):
+        yield
+
+
+@asynccontextmanager
+async def table_locked(stack: Stack) -> AsyncIterator[None]:
+    """A forgotten transaction, and a member who posts again and again."""
+    connection = await asyncpg.connect(stack.dsn())
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute("LOCK TABLE feed.posts IN ACCESS EXCLUSIVE MODE")
+    try:
+        async with _while(lambda: _asked(stack, "/api/feed/home")):
+            yield
+    finally:
+        await transaction.rollback()
+        await connection.close()
+
+
+@asynccontextmanager
+async def killed_in_a_loop(stack: Stack) -> AsyncIterator[None]:
+    async def kill() -> None:
+        pid = (await asyncio.to_thread(status_of, stack, "feed-service")).pid
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    async with _while(kill):
+        yield
+
+
+@asynccontextmanager
+async def slow(stack: Stack) -> AsyncIterator[None]:
+    """Each answer of feed-service takes a second and a half."""
+
+    async def pause() -> None:
+        with frozen(stack, "feed-service"):
+            await asyncio.sleep(1.5)
+
+    async with _while(pause):
+        yield
+
+
+@asynccontextmanager
+async def disk_full(stack: Stack) -> AsyncIterator[None]:
+    filler = await asyncio.to_thread(fill, stack.home)
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+@asynccontextmanager
+async def campus(stack: Stack) -> AsyncIterator[None]:
+    """Everybody behind one address, whose limit is for one household."""
+
+    async def ask() -> None:
+        await asyncio.gather(
+            *(_asked(stack, "/api/auth/status", address="127.0.0.2") for _ in range(20))
+        )
+
+    async with _while(ask):
+        yield
+
+
+@asynccontextmanager
+async def _while(work: Callable[[], asyncio.Future[None] | object]) -> AsyncIterator[None]:
+    """Do this again and again meanwhile."""
+
+    async def forever() -> None:
+        while True:
+            await work()  # type: ignore[misc]
+            await asyncio.sleep(0.2)
+
+    task = asyncio.create_task(forever())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _asked(stack: Stack, path: str, address: str = "127.0.0.1") -> None:
+    transport = httpx.AsyncHTTPTransport(local_address=address)
+    async with httpx.AsyncClient(base_url=stack.edge, transport=transport, timeout=20) as client:
+        with suppress(httpx.HTTPError):
+            await client.get(path)
+
+
+DISASTERS = {
+    one.name: one
+    for one in (
+        Disaster(
+            "postgres stopped",
+            lambda stack: stopped(stack, "postgres"),
+            "database.ready",
+            "DatabaseDown",
+            "database.",
+        ),
+        Disaster("table locked", table_locked, "database.locks", "LocksWaiting"),
+        Disaster("feed killed in a loop", killed_in_a_loop, "feed.health", "ServiceDown"),
+        Disaster(
+            "valkey stopped",
+            lambda stack: stopped(stack, "redis"),
+            "redis.ready",
+            "CacheDown",
+            "redis.",
+        ),
+        Disaster("feed slow", slow, "", "ProbeSlow"),
+        Disaster("campus behind one address", campus, "", "LimitReached"),
+        Disaster(
+            "archive stopped",
+            lambda stack: stopped(stack, "wal-archive"),
+            "backup.archive",
+            "LogNotReceived",
+        ),
+        Disaster("disk full", disk_full, "host.disk", "DiskAlmostFull"),
+    )
+}
