@@ -44,7 +44,7 @@ def test_run_has_the_documented_form_and_is_recorded(stack: Stack) -> None:
     for result in run["results"]:
         assert result.keys() == {
             "check", "title", "section", "verdict", "summary", "values", "evidence", "remedy",
-            "duration_seconds", "notes",
+            "duration_seconds", "notes", "explained_by",
         }  # fmt: skip
     assert sorted(verdicts(run)) == sorted(ROUTINES["morning"].checks)
     order = ["CRITICAL", "UNKNOWN", "WARNING", "OK", "SKIPPED"]
