@@ -27,6 +27,7 @@ from chitlaq.backups.offsite import encryption
 from chitlaq.backups.postgres import dump, scratch
 from chitlaq.backups.proof import drill
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import SecretUrl
 from tests.backups.backed_up_stack import (
     author,
@@ -406,7 +407,9 @@ def test_replication_connection_of_barman_needs_no_rare_codec(backed_up_stack: S
     """It has no database and so no encoding, and Python would load the codec of SQL_ASCII for it."""
     text = (backed_up_stack.home / "backup" / "barman.conf").read_text()
     (words,) = re.findall(r"^streaming_conninfo = (.+)$", text, re.MULTILINE)
-    with psycopg.connect(f"{words} replication=true", autocommit=True) as connection:
+    home = Home(backed_up_stack.home)
+    place = f"host={home.postgres_socket} passfile={home.backup / 'pgpass'}"
+    with psycopg.connect(f"{words} {place} replication=true", autocommit=True) as connection:
         assert connection.info.parameter_status("client_encoding") == "UTF8"
 
 

@@ -118,7 +118,7 @@ async def _session(login: str | None, token: TextIO | None) -> Session:
     from chitlaq.core.installation.secrets import Secrets
 
     home, settings = installation.current()
-    address = f"http://127.0.0.1:{settings.port_of('api-gateway')}"
+    address = settings.url_of("api-gateway")
     if token is not None:
         return Session(address, Tokens(token.read().strip()))
     if login is None:

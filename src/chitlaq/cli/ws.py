@@ -66,7 +66,7 @@ def ping(
 
     if url is None:
         _, settings = installation.current()
-        url = f"ws://127.0.0.1:{settings.port_of('websocket')}/ws"
+        url = settings.url_of("websocket", "ws") + "/ws"
     if not url.startswith(("ws://", "wss://")):
         raise OperatorError(
             f"{url} is no WebSocket: it begins with ws:// or wss:// and ends with /ws."

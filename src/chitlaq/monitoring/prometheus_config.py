@@ -64,7 +64,7 @@ def _alertmanager(home: Home, settings: Settings) -> dict[str, Any]:
 
 
 def _target(home: Home, settings: Settings, component: Component) -> dict[str, Any]:
-    address = f"127.0.0.1:{settings.port_of(component.name)}"
+    address = urlsplit(settings.url_of(component.name)).netloc
     if component not in inventory.OBSERVERS or not settings.embeds("prometheus"):
         return {"static_configs": [{"targets": [address]}]}
     key = str(observers.key_of(home, "prometheus"))

@@ -21,7 +21,7 @@ CHECK_SECONDS = 30
 
 def webhook(settings: Settings) -> str:
     """The URL to which Alertmanager reports."""
-    return f"http://127.0.0.1:{settings.port_of('ops-service')}/alerts"
+    return settings.url_of("ops-service") + "/alerts"
 
 
 def write_prometheus(home: Home, settings: Settings, promtool: Path) -> Path:

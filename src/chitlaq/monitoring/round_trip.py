@@ -34,7 +34,7 @@ async def measure(home: Home, settings: Settings) -> float:
     from chitlaq.client.round_trip import round_trip
 
     members = await sign_in(home, settings)
-    url = f"ws://127.0.0.1:{settings.port_of('nginx')}/ws"
+    url = settings.url_of("nginx", "ws") + "/ws"
     return max(await round_trip(url, members.conversation_id, members.tokens, DELIVERY_SECONDS))
 
 
@@ -48,7 +48,7 @@ async def sign_in(home: Home, settings: Settings) -> SyntheticMembers:
     try:
         answer = await http_client.request(
             "POST",
-            f"http://127.0.0.1:{settings.port_of('auth-service')}/auth/synthetic",
+            settings.url_of("auth-service") + "/auth/synthetic",
             timeout_seconds=SIGN_IN_SECONDS,
             headers={"Authorization": f"Bearer {Secrets(home.secrets).ops_token}"},
         )

@@ -6,14 +6,17 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from chitlaq import inventory
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.ops.checks import runner
 from chitlaq.ops.checks.model import (
     WORST_FIRST,
     Check,
@@ -26,6 +29,7 @@ from chitlaq.ops.checks.model import (
     outcome,
     worst,
 )
+from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge, run
 from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import eventually
@@ -221,3 +225,45 @@ def test_unknown_is_worse_than_warning_and_no_results_are_skipped() -> None:
     assert worst([Verdict.OK, Verdict.WARNING, Verdict.UNKNOWN]) is Verdict.UNKNOWN
     assert worst([Verdict.SKIPPED, Verdict.OK]) is Verdict.OK
     assert worst([]) is Verdict.SKIPPED
+
+
+async def test_what_measures_time_is_alone_and_delays_no_other_for_long(
+    system: SystemView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dozens of checks in one process: a server of 1 ms does not seem to take as long as all of them."""
+    order: list[str] = []
+
+    def named(name: str, work: float, *, is_timed: bool = False, is_heavy: bool = False) -> Check:
+        async def look(_system: SystemView) -> CheckOutcome:
+            order.append(f"{name} begins")
+            await asyncio.sleep(work)
+            order.append(f"{name} ends")
+            return outcome(name)
+
+        plain = declared(name, 30.0)(look)
+        return replace(plain, is_timed=is_timed, is_heavy=is_heavy)
+
+    quick = [named(f"quick{n}", 0.001, is_timed=True) for n in range(3)]
+    busy = [named("heavy", 0, is_heavy=True), *(named(f"busy{n}", 0.001) for n in range(3))]
+    await run(system, "all", [*busy, *quick], "a test")
+    alone = [f"quick{n} {done}" for n in range(3) for done in ("begins", "ends")]
+    assert order[:6] == alone
+    assert order[-2:] == ["heavy begins", "heavy ends"]
+    # What hangs holds up nobody: once the time is over, all begin.
+    monkeypatch.setattr(runner, "QUIET_SECONDS", 0.05)
+    order.clear()
+    hanging = named("hanging", 2.0, is_timed=True)
+    await run(system, "all", [hanging, *busy, *quick], "a test")
+    assert order.index("heavy ends") > order.index("hanging ends")
+    assert max(order.index(f"{one} ends") for one in ("quick2", "busy2")) < order.index(
+        "hanging ends"
+    )
+
+
+def test_every_check_that_measures_time_says_so() -> None:
+    timed = {one.id for one in CHECKS.values() if one.is_timed}
+    healths = {f"{row.setting}.health" for row in inventory.SERVICES}
+    assert timed == healths | {
+        "gateway.api", "feed.home", "search.users", "auth.status", "websocket.ping", "websocket.round_trip",
+        "database.ready", "redis.ready", "host.reachability",
+    }  # fmt: skip

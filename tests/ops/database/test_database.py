@@ -61,6 +61,22 @@ def database(home: Home) -> Iterator[OpsDatabase]:
         yield database
 
 
+@pytest.mark.parametrize("change", ["DROP TABLE alerts", "PRAGMA user_version = 1"])
+async def test_file_of_a_version_that_was_never_released_is_said_to_be_one(
+    home: Home, database: OpsDatabase, change: str
+) -> None:
+    """As many scripts ran, and other ones; or fewer, of which a later one has done the work."""
+    await database.write(note(1))
+    database.close()
+    with closing(sqlite3.connect(home.ops_database)) as opened:
+        opened.execute(change)
+    with OpsDatabase(home) as again, pytest.raises(OpsDatabaseUnavailableError) as found:
+        await again.rows("firing_alerts", "own")
+    said = str(found.value)
+    assert "does not have the tables of this version" in said
+    assert f"move the folder {home.ops_database.parent} away" in said
+
+
 @contextmanager
 def no_room(home: Home) -> Iterator[None]:
     """No file of this process can grow: even root meets this limit, as it meets a full disk."""

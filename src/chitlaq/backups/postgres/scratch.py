@@ -32,7 +32,7 @@ from chitlaq.backups.errors import InconclusiveError
 from chitlaq.backups.wal import archive
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import programs
+from chitlaq.core.host import programs, quoting
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.ports import free_ports
 from chitlaq.core.installation.secret_values import SecretUrl
@@ -317,7 +317,7 @@ def running_server(
     (sockets / "pg_hba.conf").write_text(_ACCESS)
     (sockets / "pg_ident.conf").write_text("")
     (sockets / "postgresql.conf").write_text(
-        "".join(f"{name} = {_quoted(value)}\n" for name, value in configuration.items())
+        "".join(f"{name} = {quoting.postgres(value)}\n" for name, value in configuration.items())
     )
     # It is read whatever the configuration is. Its settings are those of the server that stays.
     automatic = data / AUTOMATIC
@@ -341,12 +341,6 @@ def running_server(
     finally:
         programs.stop(process, signal.SIGQUIT if is_scratch else signal.SIGINT, STOP_SECONDS)
         automatic.write_bytes(altered)
-
-
-def _quoted(value: str) -> str:
-    """A value as PostgreSQL's configuration files write it."""
-    escaped = value.replace("\\", "\\\\").replace("'", "''")
-    return f"'{escaped}'"
 
 
 def _require_closed(data: Path) -> None:

@@ -45,7 +45,7 @@ def url(settings: Settings, home: Home) -> str:
     """Return ``REDIS_URL``, or the URL of the embedded server's Unix socket."""
     if settings.redis_url:
         return settings.redis_url.reveal()
-    return f"unix://:{quote(Secrets(home.secrets).redis_password)}@{home.redis_socket}"
+    return f"unix://:{quote(Secrets(home.secrets).redis_password)}@{quote(str(home.redis_socket))}"
 
 
 def connect(settings: Settings, home: Home) -> Valkey:

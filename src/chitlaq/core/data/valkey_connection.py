@@ -65,7 +65,7 @@ def parse_url(text: str) -> Address:
     """
     parts = urlsplit(text)
     if parts.scheme == "unix":
-        return Address(parts.path, "", 0, *_credentials(parts), 0, is_tls=False)
+        return Address(unquote(parts.path), "", 0, *_credentials(parts), 0, is_tls=False)
     if parts.scheme not in _SCHEMES:
         raise ValueError(f"not the URL of a Valkey or Redis server: {parts.scheme}://…")
     return _address(parts)

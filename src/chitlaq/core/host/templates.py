@@ -7,9 +7,11 @@ from importlib import resources
 
 import jinja2
 
+from chitlaq.core.host import quoting
+
 
 def rendered(package: str, name: str, /, **values: object) -> str:
-    """Return the text of a package's template with these values; nothing is escaped.
+    """Return the text of a package's template with these values; quoted is what it passes to a filter.
 
     Raises:
         jinja2.UndefinedError: the template names a value that is not there.
@@ -26,4 +28,5 @@ def _template(package: str, name: str) -> jinja2.Template:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - not HTML; every value is ours or a setting
     )
+    environment.filters |= {"nginx": quoting.nginx, "nginx_json": quoting.nginx_json}
     return environment.from_string(resources.files(package).joinpath(name).read_text())

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from chitlaq import inventory
+from chitlaq.core.host import endpoints
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import Secret, SecretUrl
 
@@ -344,6 +345,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def base_url(self) -> str:
         return self.public_url.rstrip("/") or f"http://localhost:{self.port_of('nginx')}"
+
+    def url_of(self, component: str, scheme: str = "http") -> str:
+        """Where a component is reached from this machine, without its path."""
+        # Only nginx listens elsewhere, or everywhere.
+        is_nginx = component in {"nginx", "api-gateway"} and self.host not in {"0.0.0.0", "::"}  # noqa: S104
+        host = self.host if is_nginx else "127.0.0.1"
+        return f"{scheme}://{endpoints.written(host, self.port_of(component))}"
 
     @property
     def console_url(self) -> str:

@@ -98,6 +98,7 @@ def _answers(
             commands=('curl -s "http://localhost:{port:' + service + "}" + path + '" | jq .',),
             timeout_seconds=TIMEOUT_SECONDS,
             remedy=f"`chitlaq logs {service} --errors --since 1h`, with the request ID of the answer.",
+            is_timed=True,
             stands_on=(JUDGED_BY[service],),
         )
         async def answers(system: SystemView) -> CheckOutcome:

@@ -43,6 +43,7 @@ _FAULTS = {
     remedy="`chitlaq ops check websocket.ping database.ready redis.ready`, then"
     " `chitlaq logs websocket --since 15m`.",
     timeout_seconds=8.0,
+    is_timed=True,
     stands_on=SERVING,
 )
 async def round_trip(system: SystemView) -> CheckOutcome:

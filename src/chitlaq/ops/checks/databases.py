@@ -26,6 +26,7 @@ QUERY_WIDTH = 100
     looks_at="a connection and a statement",
     commands=("chitlaq exec postgres pg_isready -U postgres", psql("SELECT 1;")),
     remedy="`chitlaq logs postgres --tail 50` shows why; `chitlaq ps` shows whether it is restarting.",
+    is_timed=True,
 )
 async def ready(system: SystemView) -> CheckOutcome:
     started = time.perf_counter()
@@ -213,6 +214,7 @@ async def dead_rows(system: SystemView) -> CheckOutcome:
     looks_at="PING",
     commands=("chitlaq exec redis redis-cli ping",),
     remedy="`chitlaq logs redis --tail 50`. Without Valkey everything is slower, but no data is lost.",
+    is_timed=True,
 )
 async def redis_ready(system: SystemView) -> CheckOutcome:
     for patience in (True, True, False):

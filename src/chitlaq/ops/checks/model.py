@@ -176,7 +176,8 @@ class Check:
         remedy: what to do if it is not OK.
         judge: measures, and returns the outcome.
         timeout_seconds: after which it is UNKNOWN.
-        is_heavy: it uses much CPU, so it starts only after the checks that measure time.
+        is_timed: it measures how long something takes, so it runs before the others, and alone.
+        is_heavy: it uses much CPU, so it runs last.
         stands_on: checks that explain a problem here if they have found one that is at least as bad.
     """
 
@@ -188,6 +189,7 @@ class Check:
     remedy: str
     judge: Judge
     timeout_seconds: float = TIMEOUT_SECONDS
+    is_timed: bool = False
     is_heavy: bool = False
     stands_on: tuple[str, ...] = ()
 
@@ -201,6 +203,7 @@ def check(
     commands: Sequence[str],
     remedy: str,
     timeout_seconds: float = TIMEOUT_SECONDS,
+    is_timed: bool = False,
     is_heavy: bool = False,
     stands_on: Sequence[str] = (),
 ) -> Callable[[Judge], Check]:
@@ -214,6 +217,7 @@ def check(
         remedy,
         judge,
         timeout_seconds,
+        is_timed,
         is_heavy,
         tuple(stands_on),
     )

@@ -17,6 +17,7 @@ import psutil
 from chitlaq import inventory
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, share, size
+from chitlaq.core.host import endpoints
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.system import SystemView
 
@@ -172,13 +173,15 @@ async def sockets(system: SystemView) -> CheckOutcome:
     rows = [
         [
             "tcp",
-            f"{address}:{port}",
+            endpoints.written(address, port),
             (ours | also if _is_loopback(address) else ours).get(port, ""),
             name,
         ]
         for address, port, name in listening
     ]
-    rows += [["udp", f"{address}:{port}", "", name] for address, port, name in datagrams]
+    rows += [
+        ["udp", endpoints.written(address, port), "", name] for address, port, name in datagrams
+    ]
     return outcome(
         f"{', '.join(open_to_all)} can be reached from other machines"
         if open_to_all
@@ -216,13 +219,14 @@ def _is_loopback(address: str) -> bool:
     looks_at="a TCP connection to the public address and to each host in checks.reachable",
     commands=("ping -c 3 YOUR-DOMAIN", "telnet YOUR-DOMAIN 443"),
     remedy="Check the path: `ip route`, `getent hosts NAME`, the firewall, then ask that host's operator.",
+    is_timed=True,
 )
 async def reachability(system: SystemView) -> CheckOutcome:
     wanted = [(host, Verdict.WARNING) for host in system.thresholds.reachable]
     if system.settings.public_url:
         url = urlsplit(system.settings.public_url)
         port = url.port or (443 if url.scheme == "https" else 80)
-        wanted.insert(0, (f"{url.hostname}:{port}", Verdict.CRITICAL))
+        wanted.insert(0, (endpoints.written(str(url.hostname), port), Verdict.CRITICAL))
     if not wanted:
         raise NotApplicable("neither public_url nor checks.reachable names a host")
     answers = await asyncio.gather(*(_connect(host) for host, _ in wanted))
@@ -247,11 +251,11 @@ async def reachability(system: SystemView) -> CheckOutcome:
 
 
 async def _connect(target: str) -> tuple[float | None, str]:
-    host, _, port = target.rpartition(":")
     started = time.perf_counter()
     try:
+        host, port = endpoints.parsed(target)
         async with asyncio.timeout(CONNECT_SECONDS):
-            _, writer = await asyncio.open_connection(host, int(port))
+            _, writer = await asyncio.open_connection(host, port)
         writer.close()
     except (OSError, ValueError, TimeoutError, socket.gaierror) as error:
         return None, str(error) or f"no answer within {CONNECT_SECONDS:g} s"

@@ -169,6 +169,7 @@ def _health(
         looks_at=f"GET {path} of {service}",
         commands=("curl -s http://localhost:{port:" + service + "}" + path + " | jq .",),
         remedy=f"`chitlaq logs {service} --errors --since 1h`; then `chitlaq restart {service}`.",
+        is_timed=True,
     )
     async def health(system: SystemView) -> CheckOutcome:
         started = time.perf_counter()
@@ -278,13 +279,14 @@ websocket_metrics = _metrics(
         'wscat -c ws://localhost:{port:websocket}/ws -x \'{"type":"ping"}\'',
     ),
     remedy="`chitlaq logs websocket --tail 50`, then `chitlaq restart websocket`: clients reconnect.",
+    is_timed=True,
     stands_on=("websocket.health",),
 )
 async def ping(system: SystemView) -> CheckOutcome:
     from chitlaq.client import pinging
     from chitlaq.client.errors import UnreachableError
 
-    url = f"ws://127.0.0.1:{system.settings.port_of('websocket')}/ws"
+    url = system.settings.url_of("websocket", "ws") + "/ws"
     try:
         pong = await pinging.ping(url, PING_SECONDS)
     except UnreachableError as error:

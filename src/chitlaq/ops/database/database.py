@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +48,10 @@ _UNAVAILABLE = frozenset({
     sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_READONLY,
 })  # fmt: skip
+# Of a file with as many scripts as ours, or fewer, which were not the same.
+_OTHER_SCHEMA = re.compile(
+    "no such (table|column|index)|has no column named|already exists|duplicate column name"
+)
 
 log = logs.get("ops-database")
 
@@ -260,6 +265,12 @@ class _Connection:
                     raise OpsDatabaseUnavailableError(
                         f"{self._home.ops_database} is damaged ({error}): ops-service sets it aside and"
                         " goes on with a new one. See `chitlaq ps`."
+                    ) from error
+                if _OTHER_SCHEMA.search(str(error)):
+                    raise OpsDatabaseUnavailableError(
+                        f"{self._home.ops_database} does not have the tables of this version ({error}): a"
+                        " version that was never released has written it. Stop ChitLaq, move the folder"
+                        f" {self._home.ops_database.parent} away, and start it again: it begins a new one."
                     ) from error
                 if _class_of(error) in _UNAVAILABLE:
                     raise OpsDatabaseUnavailableError(

@@ -96,7 +96,7 @@ def _name(labels: Labels) -> str:
 
 async def _edge_answers(settings: Settings) -> bool:
     """Whether nginx answers members, for which it needs nothing else: this is a file."""
-    url = f"http://127.0.0.1:{settings.port_of('nginx')}/status.json"
+    url = settings.url_of("nginx") + "/status.json"
     try:
         await http_client.get(url, timeout_seconds=EDGE_SECONDS)
     except http_client.NoAnswerError:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from chitlaq import inventory
-from chitlaq.core.host import files, templates
+from chitlaq.core.host import endpoints, files, templates
 from chitlaq.core.http import cookies, edge, uploads
 from chitlaq.core.http.routes import OWN_PATHS, UNMATCHED, Route
 from chitlaq.core.installation.home import Home
@@ -218,11 +218,10 @@ def _listeners(home: Home, settings: Settings, tls: Tls | None) -> list[_Listene
     found = [
         (inventory.COMPONENTS[one].setting, settings.port_of(one), None) for one in (EDGE, GATEWAY)
     ]
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return [
         _Listener(
             name,
-            f"{host}:{port}",
+            endpoints.written(settings.host, port),
             home.nginx_sockets / f"{name}.sock",
             home.nginx_sockets / f"{name}-forwarded.sock",
             own_tls,

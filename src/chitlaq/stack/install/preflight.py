@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ from typing import Literal
 from chitlaq import inventory
 from chitlaq.core.data import valkey as core_valkey
 from chitlaq.core.errors import MissingProgramError, OperatorError
-from chitlaq.core.host import landlock
+from chitlaq.core.host import endpoints, landlock
 from chitlaq.core.http import edge
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import OPERATOR, OPERATOR_PASSWORD
@@ -354,7 +355,8 @@ def optional_ports(settings: Settings, statuses: Sequence[Status]) -> list[Findi
 
 
 def _is_taken(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    family = socket.AF_INET6 if endpoints.is_six(host) else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -363,7 +365,12 @@ def _is_taken(host: str, port: int) -> bool:
             raise OperatorError(
                 f"This user may not listen on port {port}: choose one above 1023."
             ) from None
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise OperatorError(
+                    f"Nothing can listen on {host} here ({error.strerror}): set"
+                    f" {variable_of('host')} to an address of this machine, 0.0.0.0 or ::."
+                ) from None
             return True
     return False
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import files, programs
+from chitlaq.core.host import files, programs, quoting
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import BACKUP, Secrets
 from chitlaq.core.installation.settings import Settings
@@ -111,33 +111,41 @@ def prepare(home: Home, settings: Settings) -> None:
         raise OperatorError(
             f"The folder of backups {place} cannot be made: {error.strerror}."
         ) from None
-    passwords = home.backup / "pgpass"
-    _write(passwords, f"*:*:*:{BACKUP}:{Secrets(home.secrets).postgres_password(BACKUP)}\n")
+    _write(_passwords(home), f"*:*:*:{BACKUP}:{Secrets(home.secrets).postgres_password(BACKUP)}\n")
     installed = postgres.programs(settings)
     for name, options in WRAPPED.items():
         text = WRAPPER.format(program=shlex.quote(str(installed / name)), options=options)
         _write(_wrapped(home) / name, text, 0o700)
-    connection = (
-        f"host={home.postgres_socket} port={settings.port_of('postgres')} user={BACKUP}"
-        f" dbname=postgres passfile={passwords}"
-    )
+    # Without paths: Barman takes such a string apart, and quotes nothing when it puts it together again.
+    connection = f"port={settings.port_of('postgres')} user={BACKUP} dbname=postgres"
     text = CONFIGURATION.format(
         user=getpass.getuser(),
-        physical=place,
-        locks=locks,
-        home=home.backup,
+        physical=_twice(place),
+        locks=_twice(locks),
+        home=_twice(home.backup),
         server=SERVER,
         connection=connection,
         slot=BACKUP,
-        wrapped=_wrapped(home),
-        programs=installed,
+        wrapped=_twice(_wrapped(home)),
+        programs=_twice(installed),
     )
     _write(_configuration(home), text)
 
 
 def command(home: Home, *words: str) -> list[str]:
-    """Return the command line of Barman with its configuration."""
-    return [sys.executable, "-m", "barman.cli", "--config", str(_configuration(home)), *words]
+    """Return the command line of Barman with its configuration, where the server is, and the password."""
+    variables = {"PGHOST": home.postgres_socket, "PGPASSFILE": _passwords(home)}
+    named = [f"{name}={value}" for name, value in variables.items()]
+    return [
+        "/usr/bin/env",
+        *named,
+        sys.executable,
+        "-m",
+        "barman.cli",
+        "--config",
+        str(_configuration(home)),
+        *words,
+    ]
 
 
 def run(home: Home, settings: Settings, *words: str) -> str:
@@ -207,6 +215,15 @@ def leave_timeline(home: Home, settings: Settings) -> None:
         aside = place.with_name("left-behind")
         aside.mkdir(exist_ok=True, mode=0o700)
         shutil.move(file, aside / file.name)
+
+
+def _twice(value: object) -> str:
+    """A value as Barman wants it, which reads its configuration into a second one of the same kind."""
+    return quoting.ini(quoting.ini(value))
+
+
+def _passwords(home: Home) -> Path:
+    return home.backup / "pgpass"
 
 
 def _configuration(home: Home) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from chitlaq.core.errors import MissingProgramError, OperatorError
-from chitlaq.core.host import files, programs, unix_sockets
+from chitlaq.core.host import endpoints, files, programs, quoting, unix_sockets
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import apt_unpack, bundled_binaries, server_programs
@@ -126,7 +126,10 @@ def command(home: Home, settings: Settings, folder: Path) -> list[str]:
     """Run with the ``nginx.conf`` of a folder."""
     binary = program(home, settings).path
     # Not in the configuration: another program may have come since that was written.
-    directives = ["daemon off;", *(f"load_module {module};" for module in modules(binary))]
+    directives = [
+        "daemon off;",
+        *(f"load_module {quoting.nginx(module)};" for module in modules(binary)),
+    ]
     return [str(binary), "-p", str(folder), "-c", "nginx.conf", "-g", " ".join(directives)]
 
 
@@ -143,7 +146,7 @@ def tls_port(home: Home, settings: Settings) -> int | None:
     with suppress(OSError, ValueError):
         if listens(int((home.run / "nginx.pid").read_text()), port):
             return port
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    family = socket.AF_INET6 if endpoints.is_six(settings.host) else socket.AF_INET
     try:
         socket.create_server((settings.host, port), family=family).close()
     except OSError:

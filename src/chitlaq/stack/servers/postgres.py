@@ -7,7 +7,7 @@ import pwd
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import files
+from chitlaq.core.host import files, quoting
 from chitlaq.core.host.programs import run
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
@@ -29,7 +29,7 @@ CONFIGURATION = """\
 # Written by ChitLaq at each start. Your own settings go to {data}/{local}.
 listen_addresses = '127.0.0.1'
 port = {port}
-unix_socket_directories = '{socket}'
+unix_socket_directories = {socket}
 unix_socket_permissions = 0777
 max_connections = 120
 shared_buffers = 128MB
@@ -131,7 +131,7 @@ def prepare(home: Home, settings: Settings) -> None:
             data=home.postgres_data,
             local=LOCAL,
             port=settings.port_of("postgres"),
-            socket=home.postgres_socket,
+            socket=quoting.postgres(_listed(home.postgres_socket)),
             synchronous=RECEIVER if settings.backups.archive == "synchronous" else "",
         ),
         mode=0o600,
@@ -189,6 +189,11 @@ def _make_data(home: Home, settings: Settings, user: pwd.struct_passwd | None) -
         password_file.unlink()
         if made.code != 0:
             raise OperatorError(f"PostgreSQL's data directory could not be made: {made.reason}")
+
+
+def _listed(folder: Path) -> str:
+    """A folder as PostgreSQL reads it in a list, which commas separate."""
+    return '"' + str(folder).replace('"', '""') + '"'
 
 
 def _own(path: Path, user: pwd.struct_passwd | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import files
+from chitlaq.core.host import files, quoting
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
@@ -48,9 +48,9 @@ def prepare(home: Home, settings: Settings) -> None:
     lines = [
         f"port {settings.port_of('redis')}",
         "bind 127.0.0.1",
-        f"unixsocket {home.redis_socket}",
+        f"unixsocket {quoting.valkey(home.redis_socket)}",
         "unixsocketperm 700",
-        f"dir {home.redis_data}",
+        f"dir {quoting.valkey(home.redis_data)}",
         f"requirepass {Secrets(home.secrets).redis_password}",
         f"maxmemory {MAX_MEMORY}",
         "maxmemory-policy allkeys-lru",

@@ -225,10 +225,9 @@ class SystemView:
         Raises:
             UnknownResult: there is no answer.
         """
-        url = f"http://127.0.0.1:{self.settings.port_of(service)}"
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            return await self._get(Access(url), path, {}, headers)
+            return await self._get(Access(self.settings.url_of(service)), path, {}, headers)
         except UnknownResult as error:
             raise UnknownResult(str(error), judged_by.JUDGED_BY[service]) from None
 
