@@ -262,6 +262,22 @@ def test_home_with_a_long_path_is_named(empty: Stack) -> None:
     assert "choose a shorter path" in answer.stderr
 
 
+def test_address_of_another_machine_is_not_said_to_be_in_use(empty: Stack) -> None:
+    for host in ("192.0.2.77", "2001:db8::7"):
+        answer = empty.command("up", env={"CHITLAQ_HOST": host})
+        assert answer.returncode == 1
+        assert f"Nothing can listen on {host} here" in answer.stderr
+        assert "CHITLAQ_HOST" in answer.stderr
+
+
+def test_home_that_no_server_can_be_told_of_is_refused(empty: Stack) -> None:
+    for path in ("/tmp/$HOME", "/tmp/a:b", "/tmp/a[1]", "/tmp/a\nb"):
+        answer = empty.command("up", env={"CHITLAQ_HOME": path})
+        assert answer.returncode == 1
+        assert "choose another folder" in answer.stderr
+        assert "Traceback" not in answer.stderr
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [

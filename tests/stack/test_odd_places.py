@@ -78,6 +78,8 @@ def test_each_format_is_quoted_as_its_program_reads_it() -> None:
     assert quoting.valkey(word) == '"a \'b\' \\"c\\" \\\\d"'
     assert quoting.postgres(word) == "'a ''b'' \"c\" \\\\d'"
     assert quoting.libpq(word) == "'a \\'b\\' \"c\" \\\\d'"
+    assert quoting.logrotate("/a 'b' \"c\"/*.log") == '"/a \'b\' \\"c\\"/*.log"'
+    assert quoting.ini("100%") == "100%%"
     for refused in ("a\nb", "a\0b"):
         with pytest.raises(ValueError, match="cannot be printed"):
             quoting.valkey(refused)

@@ -40,6 +40,11 @@ def libpq(value: object) -> str:
     return _in("'", str(value), {"\\": "\\\\", "'": "\\'"})
 
 
+def logrotate(value: object) -> str:
+    """A path or a pattern of paths in the configuration of logrotate, which still expands it."""
+    return _in('"', str(value), {'"': '\\"'})
+
+
 def ini(value: object) -> str:
     """The value of an option that Python's `configparser` reads."""
     return str(value).replace("%", "%%")

@@ -10,6 +10,8 @@ from chitlaq.core.errors import OperatorError
 
 # A Unix socket's path has at most 107 bytes; ours take up to 40 below the home.
 MAX_HOME_BYTES = 66
+# Variables of nginx, lists of PATH and of PostgreSQL's hosts, patterns of files.
+UNUSABLE = "$:,*?[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class Home:
         The default is ``/var/lib/chitlaq`` for root, else ``chitlaq`` in the XDG data folder.
 
         Raises:
-            OperatorError: the path is too long for the Unix sockets that live under it.
+            OperatorError: the path is too long for the Unix sockets that live under it, or has what the
+                configuration of a server cannot say.
         """
         named = os.environ.get("CHITLAQ_HOME")
         if named:
@@ -39,6 +42,11 @@ class Home:
             raise OperatorError(
                 f"CHITLAQ_HOME is {len(os.fsencode(root))} bytes long ({root}), and Unix sockets"
                 f" under it allow {MAX_HOME_BYTES}: choose a shorter path."
+            )
+        if wrong := sorted({one for one in str(root) if one in UNUSABLE or not one.isprintable()}):
+            raise OperatorError(
+                f"CHITLAQ_HOME has {' '.join(map(repr, wrong))} in its path ({str(root)!r}), which nginx,"
+                " PostgreSQL or Prometheus would read as something else: choose another folder."
             )
         return cls(root)
 
