@@ -58,6 +58,8 @@ class Report(msgspec.Struct, frozen=True):
     half_rate: float
     half_rate_p50: float
     half_rate_p95: float
+    indexed_ratio: float
+    """Of the messages that were sent until then; the index of the others' words is not in their CPU."""
     fan_out_per_second: float
     bare_fan_out_per_second: float
     fan_out_ratio: float
@@ -152,6 +154,7 @@ async def _measured(
     say("half of that rate")
     half = median(durable) / 2
     paced = [await chat(conversations, CONNECTIONS, half) for _ in range(ROUNDS)]
+    indexed = await _indexed(installation)
     say("a group of five hundred, and the bare server")
     fan_out, bare = [], []
     (bare_port,) = free_ports(1)
@@ -196,6 +199,7 @@ async def _measured(
         half_rate=round(median(one.delivered / one.seconds for one in paced)),
         half_rate_p50=median(one.p50 for one in paced),
         half_rate_p95=median(one.p95 for one in paced),
+        indexed_ratio=indexed,
         fan_out_per_second=round(median(fan_out)),
         bare_fan_out_per_second=round(median(bare)),
         fan_out_ratio=_ratio(fan_out, bare),
@@ -311,11 +315,21 @@ async def _conversations(
     return list(map(str, found))
 
 
+async def _indexed(installation: Installation) -> float:
+    async with postgres.connection(_dsn(installation)) as connection:
+        return float(
+            await connection.fetchval(
+                "SELECT sum(coalesce(i.seq, 0)) / sum(c.last_seq) FROM websocket.conversations c"
+                " LEFT JOIN websocket.indexed_messages i ON i.conversation_id = c.id"
+            )
+        )
+
+
 async def _watched(installation: Installation) -> dict[str, int]:
     rows = msgspec.json.decode(
         await installation.command("ps", "--json"), type=list[dict[str, object]]
     )
-    names = {"websocket", "postgres", "redis"}
+    names = {"websocket", "postgres", "redis", "search-service"}
     return {
         str(row["service"]): psutil.Process(int(str(row["pid"]))).pid
         for row in rows

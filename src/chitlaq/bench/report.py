@@ -234,13 +234,16 @@ def chat(report: ChatReport) -> RenderableType:
         said = f"{ratio:.2f}" if aim is None else f"{verdict(ratio >= aim)} {ratio:.2f} of {aim:g}"
         table.add_row(name, f"{own:,.0f}", beside, f"{other:,.0f}", said)
     more = new_table("", "", "aim")
-    ours = sum(report.cpu_microseconds[name] for name in ("websocket", "postgres"))
+    ours = sum(
+        report.cpu_microseconds[name] for name in ("websocket", "postgres", "search-service")
+    )
     more.add_row(
         "CPU of a message: "
         + ", ".join(f"{k} {v:.0f}" for k, v in report.cpu_microseconds.items()),
         f"{ours:.0f} µs",
         f"{verdict(ours <= AIM_MESSAGE_MICROSECONDS)} {AIM_MESSAGE_MICROSECONDS:g} server and PostgreSQL",
     )
+    more.add_row("… of which in the index of search by then", f"{report.indexed_ratio:.0%}", "")
     if (peer := report.ejabberd) is not None:
         for name, rate, cpu in (
             ("ejabberd", peer.messages_per_second, peer.cpu_microseconds),
