@@ -21,6 +21,7 @@ SECTIONS: Final = {
         "privacy": {
             "mine": Read(FEED, "/users/me"),
             "privacy": Read(FEED, "/users/me/privacy"),
+            "shown": Read(WEBSOCKET, "/conversations/privacy"),
         },
         "profile": {"mine": Read(FEED, "/users/me")},
         "notifications": {"told": Read(WEBSOCKET, "/notifications/settings")},
