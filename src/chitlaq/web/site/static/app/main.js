@@ -100,7 +100,7 @@ effect(() => {
   else main.removeAttribute("aria-busy");
 });
 effect(() => {
-  const path = shown.value?.path.split("?")[0];
+  const path = shown.value?.path.split("?")[0].replace(/^(\/chat)\/.*/, "$1");
   for (const link of document.querySelectorAll("nav.bar > a")) {
     if (link.getAttribute("href") === path) link.setAttribute("aria-current", "page");
     else if (path) link.removeAttribute("aria-current");
