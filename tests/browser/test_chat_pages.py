@@ -10,6 +10,7 @@ from uuid import UUID
 
 from tests.browser.conftest import visiting
 from tests.browser.members import open_ready, sign_in
+from tests.browser.test_posting import picture
 from tests.conftest import Member, Stack, eventually
 from tests.services.websocket.chat.talking import conversation, say
 
@@ -198,6 +199,16 @@ async def test_group_is_begun_settled_and_left(browser: Browser, stack: Stack, j
         await expect(other.get_by_role("log")).to_contain_text("We read")
         await expect(other.get_by_text("is typing")).to_have_count(0)
         await expect(page.get_by_text("Seen by 1")).to_be_visible()
+        # Pictures are described, or one says that they need not be.
+        async with page.expect_file_chooser() as chooser:
+            await page.get_by_role("button", name="Add pictures").click()
+        await (await chooser.value).set_files(picture("red"))
+        await page.get_by_role("button", name="Send", exact=True).click()
+        await expect(page.get_by_role("button", name="Send anyway")).to_be_visible()
+        await first.require_accessible()
+        await page.get_by_label("Description").fill("All red")
+        await page.get_by_role("button", name="Send", exact=True).click()
+        await expect(other.get_by_role("img", name="All red")).to_be_visible()
 
         async def act(of: Page, action: str) -> None:
             await of.get_by_role("button", name="Conversation actions").click()

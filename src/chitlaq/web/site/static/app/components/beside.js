@@ -21,5 +21,5 @@ export function Beside({ current }) {
   useEffect(() => {
     latest = data;
   }, [data]);
-  return data && html`<nav class="beside" aria-label=${t("chat.list")}><${TalkList} data=${data} current=${current} change=${(/** @type {any} */ some) => setData((/** @type {any} */ before) => ({ ...before, ...(typeof some === "function" ? some(before) : some) }))} /></nav>`;
+  return data && html`<nav class="beside" data-live aria-label=${t("chat.list")}><${TalkList} data=${data} current=${current} change=${(/** @type {any} */ some) => setData((/** @type {any} */ before) => ({ ...before, ...(typeof some === "function" ? some(before) : some) }))} /></nav>`;
 }

@@ -1,7 +1,7 @@
 /** A message in its conversation; templates/app/messages.html makes the same nodes. */
 
 import { count, html, t } from "../base.js";
-import { Time, written } from "./parts.js";
+import { Time, pictures, written } from "./parts.js";
 
 const QUOTED = 140;
 
@@ -19,7 +19,7 @@ export function said(one) {
 
 /** @param {any} one */
 function content(one) {
-  return html`${one.text && html`<div class="bubble text" dir="auto">${written(one.text)}</div>`}${one.media.length > 0 && html`<div class=${`media of-${one.media.length}`}>${one.media.map((/** @type {any} */ picture) => html`<a href=${picture.url}><img src=${picture.url} alt=${picture.alt} width=${picture.width} height=${picture.height} loading="lazy" decoding="async" /></a>`)}</div>`}${one.lost_pictures && html`<p class="bubble gone">${count("chat.lost", one.lost_pictures)}</p>`}`;
+  return html`${one.text && html`<div class="bubble text" dir="auto">${written(one.text)}</div>`}${pictures(one.media)}${one.lost_pictures && html`<p class="bubble gone">${count("chat.lost", one.lost_pictures)}</p>`}`;
 }
 
 /** What a message answers, as far as it is at hand. @param {{href: string, one: any, onJump?: (event: MouseEvent) => void}} properties */

@@ -2,12 +2,13 @@
 
 import { useEffect, useLayoutEffect, useReducer, useRef, useState } from "../../vendor/hooks.js";
 import { ask, reached, read } from "../api.js";
-import { html, t } from "../base.js";
+import { count, html, t } from "../base.js";
 import { go } from "../router.js";
 import { isLive, leave, listen, follow, note, put } from "../socket.js";
 import { me, say } from "../store.js";
 import { Message, Waiting, isOwn, nameOf } from "./message.js";
 import { changed, held, reacted } from "./messages.js";
+import { icon } from "./parts.js";
 import { Say } from "./say.js";
 import { Answer } from "./talks.js";
 
@@ -27,6 +28,8 @@ export function Log({ path, conversation, page, at, change }) {
   const [target, setTarget] = useState(() => targetOf(at, page.items));
   const [announced, setAnnounced] = useState("");
   const [isBusy, setBusy] = useState(false);
+  /** How many arrived below what one reads; -1 at the end. */
+  const [below, setBelow] = useState(-1);
   const [tabbed, setTabbed] = useState(0);
   const [menu, setMenu] = useState(/** @type {any} */ (null));
   const [mode, setMode] = useState({});
@@ -40,9 +43,8 @@ export function Log({ path, conversation, page, at, change }) {
   const { items, hasEarlier, hasLater } = state;
   const last = items.at(-1);
   const isMember = conversation.state === "joined";
-  const queue = `chat:${id}`;
   const waiting = outbox
-    ? outbox.waiting.value.filter((/** @type {any} */ one) => one.queue === queue && !items.some((/** @type {any} */ known) => known.client_id === one.id))
+    ? outbox.waiting.value.filter((/** @type {any} */ one) => one.queue === id && !items.some((/** @type {any} */ known) => known.client_id === one.id))
     : [];
 
   const markRead = () => {
@@ -55,7 +57,9 @@ export function Log({ path, conversation, page, at, change }) {
   };
   const look = () => {
     const { scrollHeight, scrollTop, clientHeight } = log.current;
-    now.current.isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    now.current.isAtEnd = isAtEnd;
+    setBelow((/** @type {number} */ n) => (isAtEnd && !now.current.state.hasLater ? -1 : Math.max(n, 0)));
     markRead();
   };
 
@@ -100,6 +104,10 @@ export function Log({ path, conversation, page, at, change }) {
     act({ type: "page", page: found });
     reach(found);
   };
+  const toEnd = () => {
+    if (now.current.state.hasLater) latest().catch(say);
+    else log.current.scrollTop = log.current.scrollHeight;
+  };
   /** The end is held again: hear of what came since it was read. @param {any} page */
   const reach = ({ has_later, items: found }) => has_later || !isMember || follow(id, found.at(-1)?.seq ?? 0);
   const announce = () => {
@@ -108,6 +116,11 @@ export function Log({ path, conversation, page, at, change }) {
     const [one] = arrived;
     setAnnounced(arrived.length === 1 ? `${nameOf(one)}: ${one.text || t("chat.picture")}` : t("chat.arrived", { n: arrived.length }));
   };
+  // Several frames may come before the next rendering.
+  const know = (/** @type {any} */ found) => {
+    now.current.conversation = found;
+    change({ conversation: found });
+  };
   const hear = (/** @type {any} */ frame) => {
     if (frame.conversation_id !== id) return;
     if (frame.type === "message") {
@@ -115,15 +128,16 @@ export function Log({ path, conversation, page, at, change }) {
       if (!isOwn(frame) && frame.seq > (known.items.at(-1)?.seq ?? 0)) {
         if (arrived.length === 0) setTimeout(announce, CALM_MS);
         arrived.push(frame);
+        if (!now.current.isAtEnd) setBelow((/** @type {number} */ n) => Math.max(n, 0) + 1);
       }
       act({ type: "arrived", message: frame, isAtEnd: now.current.isAtEnd });
     } else if (frame.type === "message_changed") changeOne(frame);
     else if (frame.type === "gap") now.current.state.hasLater || latest().catch(say);
     else if (frame.type === "read") {
-      change({ conversation: readUntil(now.current.conversation, frame) });
+      know(readUntil(now.current.conversation, frame));
     } else if (frame.type === "conversation_changed") {
       read(path).then(
-        (found) => change({ conversation: found }),
+        (found) => know(asRead(found, now.current.conversation)),
         ({ status }) => {
           if (status === 404) go("/chat");
         },
@@ -155,7 +169,7 @@ export function Log({ path, conversation, page, at, change }) {
       if (isGone) return;
       setOutbox(found);
       stop = found.onSent((item, message) => {
-        if (item.queue === queue) act({ type: "arrived", message, isAtEnd: now.current.isAtEnd });
+        if (item.queue === id) act({ type: "arrived", message, isAtEnd: now.current.isAtEnd });
       });
     });
     return () => {
@@ -184,7 +198,7 @@ export function Log({ path, conversation, page, at, change }) {
     now.current.isAtEnd = true;
     try {
       const { put: keep } = await import("../outbox.js");
-      await keep({ id: client_id, queue, path: `${path}/messages`, body: { ...body, client_id }, pictures });
+      await keep({ id: client_id, queue: id, path: `${path}/messages`, body: { ...body, client_id }, pictures });
     } catch (problem) {
       // This browser keeps nothing.
       setGiven({ text: body.text, pictures });
@@ -286,9 +300,10 @@ export function Log({ path, conversation, page, at, change }) {
         ${!hasLater && waiting.map((/** @type {any} */ one) => html`<${Waiting} key=${one.id} one=${one} isLive=${isLive.value && reached.value} onRetry=${() => outbox.retry(one)} onEdit=${() => rewrite(one)} onDiscard=${() => outbox.discard(one)} />`)}
       </ol>
       ${seen && !hasLater && waiting.length === 0 && html`<p class="seen">${seen}</p>`}
-      ${hasLater && html`<p class="more"><button class="quiet" type="button" disabled=${isBusy} onClick=${() => load("after")}>${t("chat.later")}</button><button type="button" onClick=${() => latest().catch(say)}>${t("chat.latest")}</button></p>`}
+      ${hasLater && html`<p class="more"><button class="quiet" type="button" disabled=${isBusy} onClick=${() => load("after")}>${t("chat.later")}</button></p>`}
     </div>
     <p class="hidden" role="status">${announced}</p>
+    ${below >= 0 && html`<div class="to-end" data-live><button class="quiet" type="button" onClick=${toEnd}>${icon("arrow-down")}${below > 0 ? count("chat.below", below) : t("chat.latest")}</button></div>`}
     ${conversation.state === "requested"
       ? html`<div class="ask"><p>${t("chat.asks")}</p><${Answer} one=${conversation} onDone=${(/** @type {boolean} */ isAccepted) => isAccepted ? change({ conversation: { ...conversation, state: "joined" } }) : go("/chat")} /></div>`
       : html`<${Say} id=${id} members=${conversation.kind === "group" ? conversation.members : []} mode=${mode} onMode=${setMode} given=${given} onSend=${send} onEdit=${edit} onEditLast=${editLast} onTyping=${() => put({ type: "typing", conversation_id: id })} />`}
@@ -329,4 +344,13 @@ function seenBy(conversation, last) {
 function readUntil(conversation, { username, seq }) {
   const members = conversation.members.map((/** @type {any} */ who) => (who.username === username ? { ...who, read_seq: seq } : who));
   return { ...conversation, members };
+}
+
+/** A conversation that was just read, in which nobody has read less than was known. @param {any} found @param {any} known */
+function asRead(found, known) {
+  const until = new Map(known.members.map((/** @type {any} */ who) => [who.username, who.read_seq]));
+  const members = found.members.map((/** @type {any} */ who) =>
+    who.read_seq === null ? who : { ...who, read_seq: Math.max(who.read_seq, until.get(who.username) ?? 0) },
+  );
+  return { ...found, members };
 }

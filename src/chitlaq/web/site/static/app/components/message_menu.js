@@ -80,7 +80,7 @@ function History({ path, now, onClose }) {
     });
   }, []);
   return html`<${Dialog} title=${t("chat.history")} onClose=${onClose}>
-    <ol class="edits">${edits.map((/** @type {any} */ one) => html`<li><p dir="auto" class="text">${one.text}</p><p class="handle">${t("chat.until")} <${Time} at=${one.replaced_at} /></p></li>`)}<li><p dir="auto" class="text">${now}</p><p class="handle">${t("chat.says-now")}</p></li></ol>
+    <ol class="versions">${edits.map((/** @type {any} */ one) => html`<li><p dir="auto" class="text">${one.text}</p><p class="handle">${t("chat.until")} <${Time} at=${one.replaced_at} /></p></li>`)}<li><p dir="auto" class="text">${now}</p><p class="handle">${t("chat.says-now")}</p></li></ol>
     <div class="dialog-foot"><button type="button" onClick=${onClose}>${t("dialog.close")}</button></div>
   <//>`;
 }

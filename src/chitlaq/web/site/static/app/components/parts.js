@@ -9,6 +9,8 @@ const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86_400;
 const WEEK = 604_800;
+/** About how wide the sizes of a picture are. */
+const WIDTHS = { small: 480, medium: 1080, large: 2048 };
 
 /** @param {string} name */
 export function icon(name) {
@@ -27,6 +29,42 @@ export function avatar(who, size = 44) {
 /** A member in a list. @param {any} who */
 export function person(who) {
   return html`<a class="told-one" href=${`/@${who.username}`}>${avatar(who)}<div class="body"><p class="sentence"><bdi class="name">${who.display_name}</bdi>${" "}<span class="handle">${`@${who.username}`}</span></p><p class="excerpt" dir="auto">${who.department ? `${who.department}, ${who.university}` : who.university}</p></div></a>`;
+}
+
+/** The pictures of a post or a message. @param {any[]} media */
+export function pictures(media) {
+  return media.length > 0 && html`<div class=${`media of-${media.length}`}>${media.map((one, place) => picture(one, () => enlarge(media, place)))}</div>`;
+}
+
+/** @param {any} one @param {() => void} open */
+function picture(one, open) {
+  const source = (/** @type {string} */ size) => one.url.replace(/large$/, size);
+  const sizes = Object.entries(WIDTHS).map(([size, width]) => `${source(size)} ${width}w`).join(", ");
+  const click = (/** @type {MouseEvent} */ event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    open();
+  };
+  return html`<a href=${one.url} onClick=${click}>${one.still_url
+    ? html`<picture><source media="(prefers-reduced-motion: reduce)" srcset=${one.still_url} /><img src=${one.url} alt=${one.alt || t("pictures.nameless")} width=${one.width} height=${one.height} loading="lazy" decoding="async" /></picture>`
+    : html`<img src=${source("medium")} srcset=${sizes} sizes="(min-width: 40rem) 36rem, 80vw" alt=${one.alt || t("pictures.nameless")} width=${one.width} height=${one.height} loading="lazy" decoding="async" onError=${again} />`}</a>`;
+}
+
+/** A picture that was just sent is still being made: ask for it again, some times. @param {any} event */
+function again({ currentTarget: image }) {
+  const tries = Number(image.dataset.tries ?? 0);
+  if (tries > 4) return;
+  image.dataset.tries = tries + 1;
+  setTimeout(() => {
+    image.removeAttribute("srcset");
+    image.src = `${image.src.split("#")[0]}#${tries}`;
+  }, 1000 * 2 ** tries);
+}
+
+/** @param {any[]} media @param {number} place */
+async function enlarge(media, place) {
+  const { enlarged } = await import("./lightbox.js");
+  enlarged(media, place);
 }
 
 /** A number that is left out while it is 0. @param {number} n */

@@ -4,12 +4,10 @@ import { useState } from "../../vendor/hooks.js";
 import { ask } from "../api.js";
 import { count, html, number, t } from "../base.js";
 import { known, now, say, toggle } from "../store.js";
-import { Time, avatar, counted, icon, written } from "./parts.js";
+import { Time, avatar, counted, icon, pictures, written } from "./parts.js";
 
 const FOLDED_LINES = 12;
 const FOLDED_LENGTH = 800;
-/** About how wide the sizes of a picture are. */
-const WIDTHS = { small: 480, medium: 1080, large: 2048 };
 const HOUR = 3600;
 const DAY = 86_400;
 
@@ -78,40 +76,9 @@ function content(post, key, href, isMain) {
   return html`
     ${post.text && html`<div class=${isFolded ? "text folded" : "text"} dir="auto" id=${`${key}-text`}>${written(post.text)}</div>`}
     ${post.text && isFolded && html`<p class="read-on"><a href=${href}>${t("post.read-on")}</a></p>`}
-    ${post.media.length > 0 && html`<div class=${`media of-${post.media.length}`}>${post.media.map((/** @type {any} */ one, /** @type {number} */ place) => picture(one, () => enlarge(post.media, place)))}</div>`}
+    ${pictures(post.media)}
     ${post.poll && html`<${Poll} post=${post} />`}
   `;
-}
-
-/** @param {any} one @param {() => void} open */
-function picture(one, open) {
-  const source = (/** @type {string} */ size) => one.url.replace(/large$/, size);
-  const sizes = Object.entries(WIDTHS).map(([size, width]) => `${source(size)} ${width}w`).join(", ");
-  const click = (/** @type {MouseEvent} */ event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    open();
-  };
-  return html`<a href=${one.url} onClick=${click}>${one.still_url
-    ? html`<picture><source media="(prefers-reduced-motion: reduce)" srcset=${one.still_url} /><img src=${one.url} alt=${one.alt || t("pictures.nameless")} width=${one.width} height=${one.height} loading="lazy" decoding="async" /></picture>`
-    : html`<img src=${source("medium")} srcset=${sizes} sizes="(min-width: 40rem) 36rem, 80vw" alt=${one.alt || t("pictures.nameless")} width=${one.width} height=${one.height} loading="lazy" decoding="async" onError=${again} />`}</a>`;
-}
-
-/** A picture that was just sent is still being made: ask for it again, some times. @param {any} event */
-function again({ currentTarget: image }) {
-  const tries = Number(image.dataset.tries ?? 0);
-  if (tries > 4) return;
-  image.dataset.tries = tries + 1;
-  setTimeout(() => {
-    image.removeAttribute("srcset");
-    image.src = `${image.src.split("#")[0]}#${tries}`;
-  }, 1000 * 2 ** tries);
-}
-
-/** @param {any[]} media @param {number} place */
-async function enlarge(media, place) {
-  const { enlarged } = await import("./lightbox.js");
-  enlarged(media, place);
 }
 
 /** @param {any} post */

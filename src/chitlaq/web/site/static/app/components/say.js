@@ -2,33 +2,45 @@
 
 import { useEffect, useLayoutEffect, useRef, useState } from "../../vendor/hooks.js";
 import { html, t } from "../base.js";
-import { me } from "../store.js";
+import { me, say } from "../store.js";
 import { useMentions } from "./mentions.js";
 import { nameOf, said } from "./message.js";
 import { icon } from "./parts.js";
 
 const SAVE_MS = 300;
 const TYPING_MS = 3000;
+/** @type {{text: string, pictures: any[]}} */
+const EMPTY = { text: "", pictures: [] };
 
 /**
+ * @typedef {import("../outbox.js").Picture} Picture
+ * @typedef {{text: string, pictures: Picture[]}} Draft
  * @typedef {{reply?: any, edit?: any}} Mode What is answered, or changed.
- * @param {{id: string, members: any[], mode: Mode, onMode: (mode: Mode) => void, onSend: (one: {text: string, reply_to?: number}) => void,
- *   onEdit: (text: string) => Promise<boolean>, onEditLast: () => void, onTyping: () => void, given: {text: string} | null}} properties
- *   `given` is a text to go on with, `members` are whom one can mention.
+ * @param {{id: string, members: any[], mode: Mode, onMode: (mode: Mode) => void, onEdit: (text: string) => Promise<boolean>,
+ *   onSend: (one: {text: string, reply_to?: number}, pictures: Picture[]) => void, onEditLast: () => void, onTyping: () => void,
+ *   given: Draft | null}} properties `given` is what to go on with,
+ *   `members` are whom one can mention.
  */
 export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onTyping, given }) {
   const field = useRef(/** @type {HTMLTextAreaElement} */ (/** @type {unknown} */ (null)));
-  /** What was typed before the page was ours counts. */
-  const [draft, setDraft] = useState(() => /** @type {any} */ (document.getElementById("say"))?.value ?? "");
+  /** What was typed before the page was ours counts. @type {[Draft, (change: any) => void]} */
+  const [draft, setDraft] = useState(() => ({ text: /** @type {any} */ (document.getElementById("say"))?.value ?? "", pictures: [] }));
   const [edited, setEdited] = useState("");
+  /** How pictures are chosen, loaded with the first. */
+  const [choosing, setChoosing] = useState(/** @type {any} */ (null));
+  const [doubt, setDoubt] = useState({ why: "", isAsked: false });
   const typedAt = useRef(0);
-  const text = mode.edit ? edited : draft;
+  const text = mode.edit ? edited : draft.text;
+  const { pictures } = draft;
   const latest = useRef(draft);
   latest.current = draft;
+  const change = (/** @type {Partial<Draft>} */ some) => setDraft((/** @type {Draft} */ now) => ({ ...now, ...some }));
+  const choose = () => import("./pictures.js").then(setChoosing, say);
   // After the first rendering, which is the server's.
   useEffect(() => {
-    const kept = localStorage.getItem(place(id)) ?? "";
-    setDraft((/** @type {string} */ now) => now || kept);
+    const kept = keptDraft(id);
+    setDraft((/** @type {Draft} */ now) => ({ ...kept, text: now.text || kept.text }));
+    if (kept.pictures.length > 0) choose();
     const save = () => keep(id, latest.current);
     addEventListener("pagehide", save);
     return () => {
@@ -42,7 +54,8 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
   }, [draft]);
   useEffect(() => {
     if (!given) return;
-    setDraft(given.text);
+    setDraft(given);
+    if (given.pictures.length > 0) choose();
     field.current.focus();
   }, [given]);
   useLayoutEffect(() => {
@@ -50,7 +63,7 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
     if (mode.edit || mode.reply) field.current.focus();
   }, [mode.edit?.seq, mode.reply?.seq]);
 
-  const put = (/** @type {string} */ now) => (mode.edit ? setEdited : setDraft)(now);
+  const put = (/** @type {string} */ now) => (mode.edit ? setEdited(now) : change({ text: now }));
   const mentions = useMentions({ members, field, onWrite: put });
   const write = (/** @type {any} */ event) => {
     put(event.target.value);
@@ -59,17 +72,23 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
     typedAt.current = Date.now();
     onTyping();
   };
-  const send = async (/** @type {Event} */ event) => {
+  const send = async (/** @type {Event} */ event, isSure = false) => {
     event.preventDefault();
-    if (!text.trim()) return;
+    if (!text.trim() && (mode.edit || pictures.length === 0)) return;
     if (mode.edit) {
       if (text === mode.edit.text || (await onEdit(text))) onMode({});
       return;
     }
-    onSend({ text, ...(mode.reply ? { reply_to: mode.reply.seq } : {}) });
+    const failure = choosing?.failure(pictures) ?? "";
+    const missing = isSure ? "" : (choosing?.undescribed(pictures) ?? "");
+    setDoubt({ why: failure || missing, isAsked: !failure });
+    if (failure || missing) return;
+    choosing?.handOver(pictures);
+    onSend({ text, ...(mode.reply ? { reply_to: mode.reply.seq } : {}) }, pictures);
     typedAt.current = 0;
-    keep(id, "");
-    setDraft("");
+    keep(id, EMPTY);
+    setDraft(EMPTY);
+    setChoosing(null);
     onMode({});
   };
   const press = (/** @type {KeyboardEvent} */ event) => {
@@ -84,7 +103,9 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
   const about = mode.edit ?? mode.reply;
   return html`
     ${about && html`<div class="about"><p><b>${mode.edit ? t("chat.editing") : t("chat.replying", { name: nameOf(about) })}</b><span dir="auto">${said(about)}</span></p><button class="icon-link" type="button" aria-label=${t("dialog.cancel")} onClick=${() => onMode({})}>${icon("x")}</button></div>`}
-    <form class="say" onSubmit=${send}>${mentions.list}<label class="hidden" for="say">${t("chat.write")}</label><textarea
+    ${choosing && !mode.edit && html`<div class="attached"><${choosing.Pictures} name="say" pictures=${pictures} isOpen=${true} change=${(/** @type {(some: Picture[]) => Picture[]} */ update) => setDraft((/** @type {Draft} */ now) => ({ ...now, pictures: update(now.pictures) }))} />
+      ${doubt.why && html`<p class="refused" role="alert">${doubt.why}</p>`}${doubt.why && doubt.isAsked && html`<button class="quiet" type="button" onClick=${(/** @type {Event} */ event) => send(event, true)}>${t("chat.send-anyway")}</button>`}</div>`}
+    <form class="say" onSubmit=${send}>${mentions.list}<label class="hidden" for="say">${t("chat.write")}</label><button class="icon-link" type="button" aria-label=${t("chat.attach")} disabled=${Boolean(mode.edit)} onClick=${choose}>${icon("image-plus")}</button><textarea
       id="say" dir="auto" rows="1" placeholder=${t("chat.write")} value=${text} ref=${field} onInput=${write} onKeyDown=${press} ...${mentions.attributes}
     ></textarea><button type="submit">${t(mode.edit ? "chat.save" : "chat.send")}</button></form>
   `;
@@ -95,10 +116,19 @@ function isSending({ key, ctrlKey, metaKey, shiftKey, isComposing }) {
   return key === "Enter" && !isComposing && (ctrlKey || metaKey || (!shiftKey && matchMedia("(pointer: fine)").matches));
 }
 
-/** What somebody has begun to write, kept in this browser by whom and to whom. @param {string} id @param {string} text */
-function keep(id, text) {
-  if (text) localStorage.setItem(place(id), text);
+/** What somebody has begun to write, kept in this browser by whom and to whom. @param {string} id @param {Draft} draft */
+function keep(id, draft) {
+  if (draft.text || draft.pictures.length > 0) localStorage.setItem(place(id), JSON.stringify(draft));
   else localStorage.removeItem(place(id));
+}
+
+/** @param {string} id @returns {Draft} */
+function keptDraft(id) {
+  try {
+    return { ...EMPTY, ...JSON.parse(localStorage.getItem(place(id)) ?? "{}") };
+  } catch {
+    return EMPTY;
+  }
 }
 
 /** @param {string} id */
