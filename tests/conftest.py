@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import importlib
 import json
 import os
 import random
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -140,6 +142,21 @@ def _is_locked_by_us(folder: Path) -> bool:
         return False
     _locks.append(descriptor)
     return True
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let each worker compile its share of the files first: in a new clone, each would compile all."""
+    worker: dict[str, Any] | None = getattr(session.config, "workerinput", None)
+    if worker is None:
+        return
+    given = [Path(argument.partition("::")[0]).absolute() for argument in session.config.args]
+    found = sorted(file for path in given for file in ([path, *path.rglob("test_*.py")]))
+    share = found[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]
+    for file in filter(Path.is_file, share):
+        name = ".".join(file.relative_to(session.config.rootpath).with_suffix("").parts)
+        # What fails here is imported again, and reported, when it is collected.
+        with suppress(Exception, pytest.skip.Exception), warnings.catch_warnings(action="error"):
+            importlib.import_module(name)
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:

@@ -132,6 +132,28 @@ async def observers_are_healthy(stack: Stack) -> None:
     await eventually(are_settled, seconds=90)
 
 
+# First: beside it, the stack of the others would be scraped.
+async def test_without_the_observers_everything_else_runs_and_reports_them_missing() -> None:
+    own = start_stack(CHITLAQ_MONITORING_EMBEDDED="true", PATH="/nonexistent")
+    try:
+        await asyncio.to_thread(own.up)
+
+        def all_missing() -> bool:
+            rows = own.ps()
+            return all(rows[name]["state"] == "missing" for name in OBSERVERS)
+
+        await eventually(lambda: asyncio.to_thread(all_missing))
+        await eventually(lambda: asyncio.to_thread(lambda: own.command("ps").returncode == 0))
+        assert "no package client" in own.ps()["prometheus"]["reason"]
+        doctor = {row["name"]: row for row in own.json("doctor")}
+        for name in OBSERVERS:
+            assert doctor[name]["state"] == "unknown"
+            assert f"There is no {name} on this machine" in doctor[name]["detail"]
+        assert httpx.get(f"{own.gateway}/health").status_code == 200
+    finally:
+        stop_stack(own)
+
+
 async def test_every_target_is_scraped(monitored: Stack) -> None:
     await observers_are_healthy(monitored)
 
@@ -374,24 +396,3 @@ async def test_alert_reaches_the_history_through_alertmanager(monitored: Stack) 
         return any(alert["name"] == "Watchdog" and alert["ended_at"] is None for alert in alerts)
 
     await eventually(watchdog_is_kept, 180)
-
-
-async def test_without_the_observers_everything_else_runs_and_reports_them_missing() -> None:
-    own = start_stack(CHITLAQ_MONITORING_EMBEDDED="true", PATH="/nonexistent")
-    try:
-        await asyncio.to_thread(own.up)
-
-        def all_missing() -> bool:
-            rows = own.ps()
-            return all(rows[name]["state"] == "missing" for name in OBSERVERS)
-
-        await eventually(lambda: asyncio.to_thread(all_missing))
-        await eventually(lambda: asyncio.to_thread(lambda: own.command("ps").returncode == 0))
-        assert "no package client" in own.ps()["prometheus"]["reason"]
-        doctor = {row["name"]: row for row in own.json("doctor")}
-        for name in OBSERVERS:
-            assert doctor[name]["state"] == "unknown"
-            assert f"There is no {name} on this machine" in doctor[name]["detail"]
-        assert httpx.get(f"{own.gateway}/health").status_code == 200
-    finally:
-        stop_stack(own)

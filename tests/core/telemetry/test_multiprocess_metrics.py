@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,7 @@ def kill_one(stack: Stack) -> None:
     for _ in range(200):
         if is_back():
             return
+        time.sleep(0.2)
     raise AssertionError("no process took the place of the one that was killed")
 
 
