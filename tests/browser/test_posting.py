@@ -59,6 +59,8 @@ async def test_post_with_pictures_a_poll_and_a_warning_is_written_voted_edited_a
         await card.get_by_text("Colours").click()
         await expect(card.get_by_role("img")).to_have_count(2)
         await expect(card.get_by_role("img").last).to_have_attribute("alt", "All red")
+        # They are still being made when the post is there.
+        await eventually(lambda: page.evaluate(ARE_SHOWN))
 
     written = (await eve.get(f"/api/users/{eve.username}/posts")).json()["items"]
     assert len(written) == 1
@@ -106,6 +108,9 @@ async def test_post_with_pictures_a_poll_and_a_warning_is_written_voted_edited_a
         await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         await expect(page.get_by_text("You deleted this post.")).to_be_visible()
         assert (await bob.get(f"/api/users/{bob.username}/posts")).json()["items"] == []
+
+
+ARE_SHOWN = "[...document.querySelectorAll('.media img')].every(one => one.naturalWidth > 0)"
 
 
 async def is_ready(member: Member, media: str) -> bool:
@@ -172,7 +177,7 @@ async def test_feed_keeps_its_place_while_others_post(
         await page.go_back()
         await expect(row).to_be_in_viewport()
         await page.reload()
-        pill = page.get_by_role("button", name="new posts")
+        pill = page.get_by_role("button", name="3 new posts")
         await expect(pill).to_be_visible()
         await expect(row).to_be_in_viewport()
         await expect(page.get_by_text("Newer 2")).to_have_count(0)
@@ -182,5 +187,19 @@ async def test_feed_keeps_its_place_while_others_post(
         await page.keyboard.press(".")
         await expect(page.get_by_text("Newer 2")).to_be_in_viewport()
 
+        for place in range(22):
+            await ada.write(f"Latest {place}")
+        await eventually(lambda: page.evaluate(LOOK))
+        await page.get_by_role("button", name="More than 20 new posts").click()
+        await expect(page.get_by_text("Latest 21")).to_be_in_viewport()
+        await expect(page.get_by_text("Latest 0")).to_have_count(0)
+        await page.get_by_role("button", name="Load missing posts").click()
+        await expect(page.get_by_text("Latest 0")).to_be_attached()
+        await expect(page.get_by_role("button", name="Load missing posts")).to_have_count(0)
 
+
+LOOK = """() => {
+    document.dispatchEvent(new Event("visibilitychange"));
+    return document.querySelector(".pill")?.textContent.includes("20");
+}"""
 IS_KEPT = "Object.keys(localStorage).some(name => name.startsWith('place:'))"

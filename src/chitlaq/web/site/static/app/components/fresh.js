@@ -137,22 +137,22 @@ function kept(now) {
  * @param {Place} place @param {any} page @param {(page: any) => void} change @param {(newer: any) => void} wait
  */
 async function restore(place, page, change, wait) {
+  const has = (/** @type {any} */ one) => one.items.some((/** @type {any} */ item) => idOf(item) === place.id);
   let found = page;
-  const isThere = () => found.items.some((/** @type {any} */ one) => idOf(one) === place.id);
-  if (!isThere() && place.cursor) found = await read(`${PATH}?limit=${PAGE}&cursor=${encodeURIComponent(place.cursor)}`);
-  if (!isThere()) found = await read(`${PATH}?limit=${MOST}`);
-  if (!isThere()) return;
+  let cursor;
+  if (!has(found)) found = await read(`${PATH}?limit=${MOST}`);
+  if (!has(found) && place.cursor) {
+    cursor = place.cursor;
+    found = await read(`${PATH}?limit=${PAGE}&cursor=${encodeURIComponent(cursor)}`);
+  }
+  if (!has(found)) return;
   learn(found);
-  const first = found.items.findIndex((/** @type {any} */ one) => idOf(one) === place.top);
-  const from = Math.max(first, 0);
-  const newer = found.items.slice(0, from);
-  if (first < 0 && found !== page) {
-    // Deep in the feed: what is above is missing, and read when it is wanted.
-    const above = page.items.filter((/** @type {any} */ one) => idOf(one) > idOf(found.items[0]));
-    wait({ items: above, next_cursor: page.next_cursor });
-  } else if (newer.length > 0) wait({ items: newer, next_cursor: null });
-  const [head, ...rest] = found.items.slice(from);
-  change({ ...found, items: [{ ...head, from: head === page.items[from] ? undefined : place.cursor }, ...rest] });
+  const first = Math.max(found.items.findIndex((/** @type {any} */ one) => idOf(one) === place.top), 0);
+  const [head, ...rest] = found.items.slice(first);
+  // Deep in the feed, what is above is missing, and read when it is wanted.
+  if (cursor) wait({ items: page.items.filter((/** @type {any} */ one) => idOf(one) > idOf(head)), next_cursor: page.next_cursor });
+  else wait({ items: found.items.slice(0, first), next_cursor: null });
+  change({ ...found, items: [cursor ? { ...head, from: cursor } : head, ...rest] });
   requestAnimationFrame(() => {
     const row = document.querySelector(`.feed > [data-id="${CSS.escape(place.post)}"]`);
     if (row) scrollBy(0, row.getBoundingClientRect().top - place.offset);

@@ -96,7 +96,7 @@ export function quotation(quoted) {
     quoted.content_warning
       ? html`<p class="warning" dir="auto">${quoted.content_warning}</p>`
       : html`<div class="text" dir="auto">${written(quoted.text)}</div>`
-  }</blockquote>`;
+  }${(quoted.media.length > 0 || quoted.poll) && html`<p class="poll-state">${quoted.media.length > 0 && html`<span>${count("pictures.number", quoted.media.length)}</span>`}${quoted.poll && html`<span>${t("composer.poll")}</span>`}</p>`}</blockquote>`;
 }
 
 /** A poll: what can be chosen, until one has voted or it is over; then what was chosen. @param {{post: any}} properties */
