@@ -70,7 +70,10 @@ async def test_post_waits_for_a_connection_also_in_a_closed_browser(
         await eventually(have_arrived)
 
 
-IS_LOADED = "performance.getEntriesByType('resource').some(({name}) => name.endsWith('unsent.js'))"
+IS_LOADED = """() => {
+    const loaded = performance.getEntriesByType("resource").map(({name}) => name.split("/").at(-1));
+    return ["outbox.js", "unsent.js", "extras.js", "pictures.js"].every(name => loaded.includes(name));
+}"""
 
 
 async def test_post_whose_answer_is_lost_is_not_written_twice_and_a_refused_one_is_kept(
@@ -105,6 +108,20 @@ async def test_post_whose_answer_is_lost_is_not_written_twice_and_a_refused_one_
         await page.keyboard.press("Control+Enter")
         await expect(page.get_by_role("list", name="Not sent yet")).to_contain_text("Not sent:")
         await visit.require_accessible()
+        await page.set_viewport_size({"width": 1400, "height": 900})
+        await page.get_by_role("button", name="Sign out").click()
+        asked = page.get_by_role("dialog", name="Sign out, and lose what is not sent?")
+        await asked.get_by_role("button", name="Cancel").click()
         await page.get_by_role("button", name="Edit").click()
         await expect(page.get_by_label("Write a reply")).to_have_value("Too late")
         await expect(page.get_by_role("list", name="Not sent yet")).to_have_count(0)
+
+        await page.get_by_role("button", name="Post", exact=True).click()
+        await expect(page.get_by_role("list", name="Not sent yet")).to_contain_text("Not sent:")
+        await page.get_by_role("button", name="Sign out").click()
+        await asked.get_by_role("button", name="Sign out").click()
+        await page.wait_for_url(f"{stack.issuer}/")
+        assert await page.evaluate(KEPT) == [[], 0], "whoever comes next finds nothing"
+
+
+KEPT = "indexedDB.databases().then(all => [all, localStorage.length])"

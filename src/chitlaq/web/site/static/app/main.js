@@ -74,9 +74,22 @@ onSessionEnd(() => {
   return asking;
 });
 
-// Whoever uses this browser next is somebody else.
-addEventListener("submit", ({ target }) => {
+addEventListener("submit", async (event) => {
+  const { target } = event;
   if (!(target instanceof HTMLFormElement && target.action.endsWith("/logout"))) return;
+  if (localStorage.getItem(OUTBOX)) {
+    event.preventDefault();
+    const { Confirm } = await import("./components/dialog.js");
+    const onDone = (/** @type {boolean} */ isSure) => {
+      dialog.value = null;
+      if (!isSure) return;
+      localStorage.removeItem(OUTBOX);
+      target.requestSubmit();
+    };
+    dialog.value = html`<${Confirm} title=${t("unsent.leave")} text=${t("unsent.leave-text")} action=${t("shell.sign-out")} onDone=${onDone} />`;
+    return;
+  }
+  // Whoever uses this browser next is somebody else.
   localStorage.clear();
   indexedDB.deleteDatabase("chitlaq");
 });

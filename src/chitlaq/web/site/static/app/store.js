@@ -96,6 +96,6 @@ export function say(what) {
 
 /** Why something was refused, in the words of who refused it. @param {unknown} error */
 export function reason(error) {
-  if (!(error instanceof Problem)) return t("problem.fault");
+  if (!(error instanceof Problem)) return t(navigator.onLine ? "problem.fault" : "problem.offline");
   return error.message || (error.status === 0 ? t("problem.offline") : t("problem.away"));
 }
