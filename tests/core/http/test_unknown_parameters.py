@@ -25,10 +25,12 @@ pytestmark = pytest.mark.filterwarnings(
 
 PAGES = {
     "/",
+    "/bookmarks",
     "/chat",
     "/chat/{conversation_id}",
     "/compose",
     "/dev/mail",
+    "/drafts",
     "/explore",
     "/follow-requests",
     "/home",
@@ -50,6 +52,7 @@ PAGES = {
     "/@{handle}/followers",
     "/@{handle}/following",
     "/@{handle}/p/{post_id}",
+    "/@{handle}/p/{post_id}/{about}",
     "/auth/sso/{provider}",
     "/auth/sso/{provider}/callback",
     "/auth/sso/{provider}/code",
