@@ -75,13 +75,18 @@ async def killed_in_a_loop(stack: Stack) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def slow(stack: Stack) -> AsyncIterator[None]:
-    """Each answer of feed-service takes a second and a half."""
+    """Each answer of feed-service that reads posts takes more than a second."""
 
-    async def pause() -> None:
-        with frozen(stack, "feed-service"):
-            await asyncio.sleep(1.5)
+    async def delay() -> None:
+        connection = await asyncpg.connect(stack.dsn())
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE feed.posts IN ACCESS EXCLUSIVE MODE")
+                await asyncio.sleep(2.5)
+        finally:
+            await connection.close()
 
-    async with _while(pause):
+    async with _while(delay):
         yield
 
 

@@ -94,7 +94,7 @@ ALERTS = (
     Alert(
         name="CacheDown",
         expr=f"{_component('redis')} == 0",
-        for_="2m",
+        for_="1m",
         severity="P1",
         summary="Valkey is not responding: feeds are slow, rate limits and live events are off.",
         procedure="Redis Health",
