@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 import msgspec
 import pytest
 
-from chitlaq.core.errors import NotYet, UnknownResult
+from chitlaq.core.errors import UnknownResult
 from chitlaq.ops.checks import runner
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
@@ -129,7 +129,7 @@ async def firing(stack: Stack, *severities: str) -> set[str]:
         body = await system.alertmanager.get(
             "/api/v2/alerts?active=true&inhibited=false&silenced=false"
         )
-    except (UnknownResult, NotYet) as error:
+    except UnknownResult as error:
         raise AssertionError(str(error)) from None
     finally:
         await system.close()

@@ -29,5 +29,5 @@ class NotApplicable(Exception):  # noqa: N818 - a result, not a fault
     """This machine has nothing to judge: the verdict is SKIPPED; the message says what provides it."""
 
 
-class NotYet(NotApplicable):
-    """A new installation has nothing to judge yet; the message says when it has."""
+class NotYet(UnknownResult):
+    """What was to be judged has not had its time yet: the verdict is SKIPPED; the message says when."""

@@ -10,9 +10,11 @@ import pytest
 
 from chitlaq.core.errors import NotYet, UnknownResult
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secrets import ensure
 from chitlaq.core.installation.settings_loading import load
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.sources.system import SystemView
+from chitlaq.stack.supervisor.control import Status
 from tests.conftest import free_ports
 from tests.ops.checks.run_check import run_check
 
@@ -27,7 +29,8 @@ def home(tmp_path: Path) -> Home:
 
 def aged(home: Home, seconds: float) -> None:
     then = time.time() - seconds
-    os.utime(home.secrets / "edge-key", (then, then))
+    for file in home.secrets.iterdir():
+        os.utime(file, (then, then))
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,23 @@ async def test_prometheus_without_samples_has_just_begun_or_is_blind(home: Home)
         await system._require_time("prometheus", has_answered=True)
     finally:
         await system.close()
+
+
+async def test_observer_that_is_being_fetched_is_no_fault_yet(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For every check that reads one; when the time is over, it is UNKNOWN."""
+    (port,) = free_ports(1)
+    ensure(home)
+    missing = Status("prometheus", 0, "missing", None, 0, 0, None, "not fetched", is_needed=False)
+    monkeypatch.setattr("chitlaq.stack.supervisor.control.ask", lambda *_: [missing])
+    for name in ("services.targets", "api.throughput"):
+        aged(home, 0)
+        found = await run_check(home, name, CHITLAQ_PORTS_PROMETHEUS=str(port))
+        assert (found.verdict, "for the first time" in found.summary) == (Verdict.SKIPPED, True)
+        aged(home, 1000)
+        found = await run_check(home, name, CHITLAQ_PORTS_PROMETHEUS=str(port))
+        assert found.verdict is Verdict.UNKNOWN
 
 
 async def test_machine_that_was_booted_for_the_installation_has_lost_nothing(

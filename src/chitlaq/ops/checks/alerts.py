@@ -35,6 +35,8 @@ from chitlaq.ops.checks.sources.system import SystemView
 async def targets(system: SystemView) -> CheckOutcome:
     try:
         found = await system.prometheus.query("up")
+    except NotYet:
+        raise
     except UnknownResult as error:
         raise UnknownResult(str(error), *await system.why_nothing_runs()) from None
     down = sorted(s.metric.get("job", "?") for s in found if s.number != 1)
@@ -90,6 +92,8 @@ async def active_alerts(system: SystemView) -> CheckOutcome:
         found = msgspec.json.decode(
             await system.alertmanager.get("/api/v2/alerts?active=true"), type=list[_ActiveAlert]
         )
+    except NotYet:
+        raise
     except UnknownResult as error:
         raise UnknownResult(str(error), *await system.why_nothing_runs()) from None
     except msgspec.DecodeError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from chitlaq.core.errors import NotYet, UnknownResult
+from chitlaq.core.errors import UnknownResult
 from chitlaq.core.formatting import count, duration, share
 from chitlaq.core.installation.settings import Threshold
 from chitlaq.ops.checks.model import (
@@ -222,7 +222,7 @@ refusals = _share(
 async def query_latency(system: SystemView) -> CheckOutcome:
     try:
         overall = await system.prometheus.number(_query_p95())
-    except (UnknownResult, NotYet):
+    except UnknownResult:
         queries = "sum(rate(postgresql_query_duration_seconds_count[5m]))"
         if await system.prometheus.number(queries) == 0:
             return outcome("no queries within five minutes")
@@ -359,7 +359,7 @@ async def month(system: SystemView) -> CheckOutcome:
         before = await system.prometheus.number(
             _p95(TIMED, "30d").replace("[30d]", "[30d] offset 30d")
         )
-    except (UnknownResult, NotYet):
+    except UnknownResult:
         return outcome(f"{said}; no data for the month before", values)
     is_slower = now > 1.5 * before
     values["p95_before"] = Value(before, "seconds")

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from chitlaq.core import ids
-from chitlaq.core.errors import NotApplicable, UnknownResult
+from chitlaq.core.errors import NotApplicable, NotYet, UnknownResult
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.checks.causes import Causes, verdicts
 from chitlaq.ops.checks.model import (
@@ -198,7 +198,7 @@ def _remedy(check: Check, verdict: Verdict) -> str:
 def _found(looking: asyncio.Future[CheckOutcome]) -> CheckOutcome:
     try:
         return looking.result()
-    except NotApplicable as error:
+    except (NotApplicable, NotYet) as error:
         return CheckOutcome(Verdict.SKIPPED, str(error))
     except UnknownResult as error:
         because = (error.judged_by,) if error.judged_by else ()

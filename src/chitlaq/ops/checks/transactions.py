@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import asyncpg
 
-from chitlaq.core.errors import NotYet, UnknownResult
+from chitlaq.core.errors import UnknownResult
 from chitlaq.core.formatting import count, duration, share
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, check, outcome
 from chitlaq.ops.checks.sources.datastores import psql
@@ -56,7 +56,7 @@ async def locks(system: SystemView) -> CheckOutcome:
     longest = max((row["seconds"] for row in rows), default=0.0)
     if rows:
         # Who waits gives up after some seconds, and the next one comes.
-        with suppress(UnknownResult, NotYet):
+        with suppress(UnknownResult):
             longest = max(longest, await system.prometheus.number(WAITED))
     roots: dict[str, list[asyncpg.Record]] = {}
     for row in rows:

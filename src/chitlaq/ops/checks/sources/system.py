@@ -136,12 +136,15 @@ class SystemView:
             return
         if has_answered:
             raise NotYet(f"{name} has just begun to observe this new installation")
-        with suppress(UnknownResult):
-            for one in await self.statuses():
-                if one.service == name and one.state in {"waiting", "starting", "missing"}:
-                    raise NotYet(
-                        f"{name} is fetched and started for the first time, which takes some minutes"
-                    )
+        try:
+            statuses = await self.statuses()
+        except UnknownResult:
+            return
+        for one in statuses:
+            if one.service == name and one.state in {"waiting", "starting", "missing"}:
+                raise NotYet(
+                    f"{name} is fetched and started for the first time, which takes some minutes"
+                )
 
     async def run(self, program: str, *words: str, package: str) -> str:
         """Return the standard output of a program.
