@@ -23,6 +23,7 @@ from chitlaq.cli import (
     exec,  # noqa: A004 - the runbook's name for it
     heartbeat,
     incidents,
+    install,
     jobs,
     keys,
     metrics,
@@ -93,6 +94,7 @@ for _module in (
     chat,
     config,
     doctor,
+    install,
     bench,
     serve,
 ):

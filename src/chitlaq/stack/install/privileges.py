@@ -33,8 +33,9 @@ STAYS_ROOT = (
     ("config", "grafana"),
     ("config", "logrotate"),
     ("backup", "key"),
+    ("install", "systemd"),
 )
-"""Commands for the machine outside the home: its packages, Grafana's files, a key to put away."""
+"""Commands for the machine outside the home: its packages, Grafana's files, a key to put away, a unit."""
 FLAGS = frozenset({"--yes", "-y", "--"})
 """Options that may stand within these commands and take no value."""
 
@@ -105,12 +106,7 @@ def leave_root(words: Sequence[str]) -> None:
     keeps_low_ports = True
     if starts and not _is_running(home):
         settings = settings_loading.load(home)
-        ports = [
-            settings.value_of(f"ports.{port.setting}")
-            for port in inventory.PORTS
-            if settings.embeds(port.component.name)
-        ]
-        keeps_low_ports = min(ports) < _first_unprivileged_port()
+        keeps_low_ports = needs_low_ports(settings)
         owner = owner or users.service_user()
         assert owner is not None
         _give(home, settings, owner)
@@ -122,6 +118,16 @@ def leave_root(words: Sequence[str]) -> None:
     script = AGAIN if starts else KEEP_RIGHTS + AGAIN
     arguments = [python, "-P", "-c", script, *given]
     os.execve(python, arguments, environment_of(owner, home, os.environ) | environment)  # noqa: S606
+
+
+def needs_low_ports(settings: Settings) -> bool:
+    """Whether one of our servers listens on a port for which this machine asks for a right."""
+    ports = [
+        settings.value_of(f"ports.{port.setting}")
+        for port in inventory.PORTS
+        if settings.embeds(port.component.name)
+    ]
+    return bool(min(ports) < _first_unprivileged_port())
 
 
 def stays_root(words: Sequence[str]) -> bool:

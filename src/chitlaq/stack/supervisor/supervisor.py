@@ -37,6 +37,7 @@ from chitlaq.stack.supervisor.fork_server import ForkServer
 from chitlaq.stack.supervisor.instance import Instance, program_of
 from chitlaq.stack.supervisor.lifecycle import POLL_SECONDS, Lifecycle
 from chitlaq.stack.supervisor.process import Process, adopt_orphans, is_waited_for
+from chitlaq.stack.supervisor.service_manager import ServiceManager
 
 TEND_SECONDS = 5.0
 FETCH_SECONDS = 86_400.0
@@ -57,6 +58,7 @@ class Supervisor:
     def __init__(self, home: Home, settings: Settings) -> None:
         self._home = home
         self._settings = settings
+        self._manager = ServiceManager()
         self._environment = dict(os.environ, CHITLAQ_HOME=str(home.root), PYTHONUNBUFFERED="1")
         declared = process_specs.declare(home, settings)
         self._logs = ComponentLogs(
@@ -103,10 +105,12 @@ class Supervisor:
             self._serve, str(self._home.control_socket), limit=control.MAX_LINE
         )
         self._home.control_socket.chmod(0o600)
+        telling = asyncio.create_task(self._manager.follow(self._statuses))
         tending = asyncio.create_task(self._tend())
         self._note("supervisor started")
         await self._ended.wait()
         tending.cancel()
+        telling.cancel()
         self._home.control_socket.unlink(missing_ok=True)
         server.close()
         self._note("supervisor stopped")
@@ -490,6 +494,7 @@ class Supervisor:
 
     def _begin_stop(self) -> None:
         if self._stopping is None:
+            self._manager.tell("STOPPING=1")
             self._stopping = asyncio.ensure_future(self._stop())
 
     async def _stop(self) -> dict[int, str]:
