@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from tests.browser.conftest import Visit, visiting
 from tests.browser.members import open_ready, sign_in
 from tests.conftest import Member, Stack, eventually
+from tests.services.websocket.notifications import push_service
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -20,6 +22,21 @@ IS_KEPT = """async path => {
         if (await (await caches.open(name)).match(path)) return true;
     }
     return false;
+}"""
+PUSHES = """
+    const subscription = {
+        unsubscribe: async () => { own = null; },
+        toJSON: () => (SUBSCRIPTION),
+    };
+    let own = null;
+    PushManager.prototype.getSubscription = async () => own;
+    PushManager.prototype.subscribe = async () => (own = subscription);
+"""
+"""Chromium has no push service here; all but the subscription itself is real."""
+TOLD = """async () => {
+    const {getNotifications} = ServiceWorkerRegistration.prototype;
+    const found = await getNotifications.call(await navigator.serviceWorker.ready);
+    return found.map(one => `${one.title}: ${one.body}`);
 }"""
 CACHES = "async () => (await caches.keys()).length"
 
@@ -71,3 +88,38 @@ async def test_what_was_read_last_is_there_without_a_connection_until_its_member
         await page.wait_for_url(stack.issuer + "/")
         assert await page.evaluate(CACHES) == 0
         visit.complaints[:] = [one for one in visit.complaints if "ERR_INTERNET" not in one]
+
+
+async def test_device_is_pushed_to_once_its_member_wants_it_and_shows_nothing_of_what(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    ada = await join()
+    device = push_service.Browser("https://push.example.org", "device").subscription
+    async with visiting(browser, stack.issuer, service_workers="allow") as visit:
+        page, context = visit.page, visit.page.context
+        await sign_in(visit, ada)
+        await context.grant_permissions(["notifications"])
+        await page.add_init_script(PUSHES.replace("SUBSCRIPTION", json.dumps(device)))
+        await open_ready(visit, "/settings/notifications")
+        await page.get_by_role("button", name="Switch on").click()
+        await expect(page.get_by_role("button", name="Switch off")).to_be_visible()
+        assert (await ada.get("/api/notifications/push")).json()["is_subscribed"]
+        await visit.require_accessible()
+        await page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+        session = await context.new_cdp_session(page)
+        registrations: list[str] = []
+        session.on(
+            "ServiceWorker.workerRegistrationUpdated",
+            lambda one: registrations.extend(r["registrationId"] for r in one["registrations"]),
+        )
+        await session.send("ServiceWorker.enable")
+        await eventually(lambda: registrations)
+        pushed = {"origin": stack.issuer, "registrationId": registrations[-1], "data": "01"}
+        await session.send("ServiceWorker.deliverPushMessage", pushed)
+        await eventually(partial(page.evaluate, TOLD))
+        assert await page.evaluate(TOLD) == ["ChitLaq: There is something new for you."]
+        await page.get_by_role("button", name="Switch off").click()
+        await expect(page.get_by_role("button", name="Switch on")).to_be_visible()
+        assert not (await ada.get("/api/notifications/push")).json()["is_subscribed"]

@@ -51,10 +51,13 @@ async function activate() {
   for (const one of await worker.clients.matchAll()) one.postMessage({ version: build.version });
 }
 
+/** Without making a cache where there is none: after signing out, there shall be none. */
+const keptShell = () => caches.match("/shell", { cacheName: own });
+
 /** A page from the server; the shell if there is no answer. @param {any} event */
 async function page(event) {
   const asked = answered(event);
-  const shell = await (await caches.open(own)).match("/shell");
+  const shell = await keptShell();
   if (shell === undefined) return asked;
   event.waitUntil(asked.catch(() => undefined));
   const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
@@ -80,7 +83,7 @@ worker.addEventListener("notificationclick", (/** @type {any} */ event) => {
 });
 
 async function tell() {
-  const shell = await (await caches.open(own)).match("/shell");
+  const shell = await keptShell();
   const language = shell?.headers.get("Content-Language") ?? worker.navigator.language.slice(0, 2);
   await worker.registration.showNotification("ChitLaq", {
     body: build.words[language] ?? build.words.en,

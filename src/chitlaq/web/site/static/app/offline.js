@@ -27,7 +27,7 @@ const name = () => KEPT + (me.value?.username ?? "");
 
 /** What a screen showed last. @param {string} path @returns {Promise<Kept | undefined>} */
 export async function kept(path) {
-  const found = await caches.open(name()).then((cache) => cache.match(path));
+  const found = await caches.match(path, { cacheName: name() });
   return found?.json();
 }
 
