@@ -35,7 +35,7 @@ const ACTS = {
   l: () => press(".like"),
   b: () => press(".bookmark"),
   // The button of components/fresh.js.
-  ".": () => /** @type {HTMLElement | null} */ (document.querySelector(".pill button"))?.click(),
+  ".": () => click(document.querySelector(".pill button")),
   "/": search,
   "?": help,
   "g h": () => go("/home"),
@@ -87,15 +87,18 @@ function step(by) {
 
 /** Press what is in the current item. @param {string} what */
 function press(what) {
-  /** @type {HTMLElement | null | undefined} */
-  const found = current()?.querySelector(what);
-  found?.click();
+  click(current()?.querySelector(what));
+}
+
+/** @param {Element | null | undefined} found */
+function click(found) {
+  if (found instanceof HTMLElement) found.click();
 }
 
 /** Answer the current post, or the one that this page is about. */
 function reply() {
   const post = current();
-  if (post && !post.matches(".main")) post.querySelector(/** @type {any} */ ("a.reply"))?.click();
+  if (post && !post.matches(".main")) click(post.querySelector("a.reply"));
   else field("main .composer textarea");
 }
 
