@@ -59,7 +59,7 @@ async def test_browser_makes_a_passkey_and_signs_in_with_it_alone(
         await page.context.clear_cookies()
         await visit.open("/login?return_to=/settings/sessions")
         await page.get_by_role("button", name="Use a passkey").click()
-        await page.wait_for_url("**/settings/sessions")
+        await page.wait_for_url(f"{stack.issuer}/settings/sessions")
         me = await page.evaluate("async () => (await fetch('/api/users/me')).json()")
         assert me["username"] == member.username
 

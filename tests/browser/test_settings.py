@@ -88,7 +88,7 @@ async def test_member_changes_what_others_see_and_sets_up_an_app_for_codes(
         await page.get_by_role("button", name="Sign in").click()
         await page.get_by_label("Code").fill(code)
         await page.get_by_role("button", name="Sign in").click()
-        await page.wait_for_url("**/settings/sessions")
+        await page.wait_for_url(f"{stack.issuer}/settings/sessions")
         await expect(page.get_by_text("Codes of an app switched on")).to_be_visible()
 
 
