@@ -27,7 +27,9 @@ BEGIN
             SELECT o.media_id FROM feed.post_media o WHERE o.post_id = p.id ORDER BY o.position)));
     END IF;
     IF p.reply_to IS NOT NULL THEN
-        marks := marks || ARRAY(SELECT '@t' || o.author_id FROM feed.posts o WHERE o.id = p.reply_to AND o.author_id IS NOT NULL);
+        marks := marks || ARRAY(
+            SELECT '@t' || o.author_id FROM feed.posts o WHERE o.id = p.reply_to AND o.author_id IS NOT NULL
+        );
     END IF;
     folded := search.folded(said);
     RETURN search.vector(folded, marks || search.text_marks(folded));
@@ -100,8 +102,8 @@ BEGIN
 END
 $$;
 
--- What the index has otherwise than what it is made of: of about so many members, posts and messages each, chosen by chance. Of
--- messages, those that are not indexed yet are not looked at.
+-- What the index has otherwise than what it is made of: of about so many members, posts and messages each, chosen by chance.
+-- Of messages, those that are not indexed yet are not looked at.
 CREATE FUNCTION search.index_faults(looked_at integer) RETURNS TABLE (kind text, id uuid, fault text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
 AS $$
