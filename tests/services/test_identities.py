@@ -323,7 +323,7 @@ FIELDS: dict[str, Any] = {
     "name": "Mine",
     "text": "not mine",
     "client_id": "1",
-    "seq": 0,
+    "seq": 1,
     "choices": [0],
     "reason": "spam",
 }
