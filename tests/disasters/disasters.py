@@ -27,6 +27,7 @@ class Disaster:
         plant: makes it, for as long as the context lasts.
         cause: the check that has to be first; empty if only an alert tells.
         alert: what fires within two minutes.
+        briefly: makes it for a moment, at less cost; the supervisor heals what is frozen for long.
         blind: checks whose names begin so did not see what they look at, and must not be green.
     """
 
@@ -35,6 +36,7 @@ class Disaster:
     cause: str
     alert: str
     blind: str = ""
+    briefly: Plant | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -62,9 +64,9 @@ async def table_locked(stack: Stack) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def killed_in_a_loop(stack: Stack) -> AsyncIterator[None]:
+async def killed_in_a_loop(stack: Stack, name: str) -> AsyncIterator[None]:
     async def kill() -> None:
-        pid = (await asyncio.to_thread(status_of, stack, "feed-service")).pid
+        pid = (await asyncio.to_thread(status_of, stack, name)).pid
         if pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -142,25 +144,32 @@ DISASTERS = {
     for one in (
         Disaster(
             "postgres stopped",
-            lambda stack: stopped(stack, "postgres"),
+            lambda stack: killed_in_a_loop(stack, "postgres"),
             "database.ready",
             "DatabaseDown",
             "database.",
+            lambda stack: stopped(stack, "postgres"),
         ),
         Disaster("table locked", table_locked, "database.locks", "LocksWaiting"),
-        Disaster("feed killed in a loop", killed_in_a_loop, "feed.health", "ServiceDown"),
+        Disaster(
+            "feed killed in a loop",
+            lambda stack: killed_in_a_loop(stack, "feed-service"),
+            "feed.health",
+            "ServiceDown",
+        ),
         Disaster(
             "valkey stopped",
-            lambda stack: stopped(stack, "redis"),
+            lambda stack: killed_in_a_loop(stack, "redis"),
             "redis.ready",
             "CacheDown",
             "redis.",
+            lambda stack: stopped(stack, "redis"),
         ),
         Disaster("feed slow", slow, "", "ProbeSlow"),
         Disaster("campus behind one address", campus, "", "LimitReached"),
         Disaster(
             "archive stopped",
-            lambda stack: stopped(stack, "wal-archive"),
+            lambda stack: killed_in_a_loop(stack, "wal-archive"),
             "backup.archive",
             "LogNotReceived",
         ),
