@@ -70,6 +70,22 @@ def _rank(alert: _ActiveAlert) -> str:
     return alert.labels.get("severity", "P9")
 
 
+_JUDGED_BY = {
+    "DatabaseDown": JUDGED_BY["postgres"],
+    "CacheDown": JUDGED_BY["redis"],
+    "EdgeDown": JUDGED_BY["nginx"],
+    "LogNotReceived": JUDGED_BY["wal-archive"],
+    "LocksWaiting": "database.locks",
+}
+"""The checks that see what an alert is about."""
+
+
+def _judged_by(alert: _ActiveAlert) -> str:
+    if alert.labels.get("alertname") in {"ServiceDown", "ServiceUnable"}:
+        return JUDGED_BY.get(alert.labels.get("service", ""), "")
+    return _JUDGED_BY.get(alert.labels.get("alertname", ""), "")
+
+
 _SEVERE = {"P0": Verdict.CRITICAL, "P1": Verdict.CRITICAL, "P2": Verdict.WARNING}
 
 
@@ -135,6 +151,7 @@ async def active_alerts(system: SystemView) -> CheckOutcome:
         {"active": Value(len(active)), "suppressed": Value(len(alerts) - len(active))},
         Table("alerts", ["severity", "alert", "what", "procedure", "state"], rows),
         least=severe,
+        because=[_judged_by(one) for one in active] if has_watchdog else (),
     )
 
 
