@@ -190,6 +190,10 @@ WITHOUT_SAMPLES = {
     "rate_limited_members": "no limit refused anybody",
     "chat_round_trip_ok": "measured where operations are scheduled; test_exporter.py measures once",
     "chat_round_trip_seconds": "the same",
+    "probe_ok": "the same",
+    "probe_seconds": "the same",
+    "memory_limit_bytes": "no control group limits this machine's services",
+    "memory_limit_available_bytes": "the same",
 }
 """Metrics that a system under light load need not have, and why."""
 

@@ -358,7 +358,7 @@ async def test_first_burst_on_every_route_begins_at_zero(stack: Stack) -> None:
     for status in ("200", "500", "503"):
         assert ("GET", "/health", status) in at_gateway
     for counted, prefix in ((at_gateway, "/api"), (at_services, "")):
-        named = {route for _, route, _ in counted if route.endswith("/followers")}
+        named = {route for _, route, _ in counted if route.endswith("/{username}/followers")}
         assert named == {prefix + template}
 
 

@@ -76,6 +76,11 @@ async def test_uptime_is_ok_after_the_first_hour(
     monkeypatch.setattr(host, "JUST_BOOTED_SECONDS", 0.0)
     assert (await run_check(home, "host.uptime")).verdict == Verdict.OK
     monkeypatch.setattr(host, "JUST_BOOTED_SECONDS", 1e12)
+    assert (await run_check(home, "host.uptime")).verdict == Verdict.OK, "booted for this home"
+    home.secrets.mkdir(exist_ok=True)
+    secret = home.secrets / "operator-token"
+    secret.touch()
+    os.utime(secret, (0, 0))
     assert (await run_check(home, "host.uptime")).verdict == Verdict.WARNING
 
 
