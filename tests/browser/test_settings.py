@@ -61,7 +61,8 @@ async def test_member_changes_what_others_see_and_sets_up_an_app_for_codes(
         assert told["quiet_hours"]["from"] == "22:00"
 
         await stack.sql(
-            "UPDATE auth.sessions SET authenticated_at = now() - interval '1 hour' WHERE account_id = $1",
+            "UPDATE auth.sessions SET authenticated_at = now() - interval '1 hour', address = '129.240.2.3'"
+            " WHERE account_id = $1",
             member.id,
         )
         await open_ready(visit, "/settings/security")
@@ -90,6 +91,7 @@ async def test_member_changes_what_others_see_and_sets_up_an_app_for_codes(
         await page.get_by_role("button", name="Sign in").click()
         await page.wait_for_url(f"{stack.issuer}/settings/sessions")
         await expect(page.get_by_text("Codes of an app switched on")).to_be_visible()
+        await expect(page.get_by_text("Norway").first).to_be_visible()
 
 
 async def test_who_leaves_can_come_back_and_keep_the_account(

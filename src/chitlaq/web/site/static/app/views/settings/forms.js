@@ -123,3 +123,9 @@ const said = sessionStorage.getItem(SAID);
 sessionStorage.removeItem(SAID);
 if (said) say(said);
 for (const button of document.querySelectorAll("form[data-ask] button[disabled]")) button.removeAttribute("disabled");
+
+// Browsers know what countries are called; without scripts their codes stay.
+const regions = new Intl.DisplayNames([document.documentElement.lang], { type: "region", fallback: "code" });
+for (const one of document.querySelectorAll("[data-region]")) {
+  one.textContent = regions.of(/** @type {HTMLElement} */ (one).dataset.region ?? "") ?? "";
+}
