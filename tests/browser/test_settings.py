@@ -47,7 +47,8 @@ async def test_member_changes_what_others_see_and_sets_up_an_app_for_codes(
         await page.get_by_label("Word or words").fill("exam week")
         await page.get_by_role("button", name="Mute").first.click()
         await expect(page.get_by_text("exam week")).to_be_visible()
-        await page.get_by_role("button", name="Remove").click()
+        async with page.expect_navigation():
+            await page.get_by_role("button", name="Remove").click()
         await page.wait_for_selector("html[data-ready]:not(:has(button[data-remove]))")
         await expect(page.get_by_role("status")).to_have_text("Saved.")
 

@@ -328,7 +328,7 @@ def doomed() -> Iterator[Stack]:
     """A separate stack, for root on its own small disk, with configured observers that are down."""
     stack = start_stack(PROMETHEUS_URL="http://127.0.0.1:9", ALERTMANAGER_URL="http://127.0.0.1:9")
     mounting = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=500m,mode=755", "tmpfs", stack.home],
+        ["mount", "-t", "tmpfs", "-o", "size=600m,mode=755", "tmpfs", stack.home],
         capture_output=True,
         check=False,
     )

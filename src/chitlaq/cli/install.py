@@ -31,7 +31,7 @@ def systemd(
     It starts the stack with the machine, knows when it is ready, starts it again when the supervisor is
     dead or hangs, and lets it write nowhere but in its home.
 
-    Examples: chitlaq install systemd · sudo chitlaq install systemd --write
+    Examples: chitlaq install systemd · chitlaq install systemd --write
     """
     from chitlaq.stack.install import systemd as made
 

@@ -171,7 +171,9 @@ async def test_faulty_job_of_a_batch_is_found_and_the_others_are_done_once_when_
         await eventually(only_the_faulty_is_left)
     assert await effects(stack) == Counter(set(range(300)) - {FAULTY})
     (row,) = await rows(stack, SLOW_BATCH)
-    assert (row["state"], row["reason"]) == ("waiting", "AssertionError")
+    # Its worker may have been ended while it tried once more.
+    assert row["state"] in {"waiting", "running"}
+    assert row["reason"] == "AssertionError"
 
 
 async def test_batch_of_which_a_job_was_lost_has_no_effect_but_that_of_the_others(

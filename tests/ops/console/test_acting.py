@@ -162,5 +162,6 @@ def test_what_cannot_be_undone_asks_for_the_name_of_what_it_is_done_to() -> None
         "kill",
         "prune",
         "restore",
+        "rollback",
         "vacuum",
     }

@@ -7,7 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from chitlaq.cli.app import app
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
@@ -86,3 +88,10 @@ def test_unit_is_of_the_owner_of_the_home(tmp_path: Path) -> None:
     found = systemd.of(Home(tmp_path), Settings())
     assert (found.home, found.needs_low_ports) == (tmp_path, False)
     assert found.user
+
+
+def test_command_prints_the_unit_of_its_home(tmp_path: Path) -> None:
+    environment = {"CHITLAQ_HOME": str(tmp_path)}
+    answer = CliRunner().invoke(app, ["install", "systemd"], env=environment)
+    assert answer.exit_code == 0, answer.output
+    assert answer.output == systemd.unit(systemd.of(Home(tmp_path), Settings()))

@@ -418,11 +418,7 @@ RETURNING p.conversation_id, p.account_id, s.username, p.read_seq,
 -- In how many conversations of a member something is unread, but for muted and archived ones, and how many ask them.
 SELECT count(*) FILTER (
            WHERE p.state = 'joined' AND p.archived_at IS NULL AND (p.muted_until IS NULL OR p.muted_until <= now())
-             AND EXISTS (SELECT FROM websocket.messages m
-                         WHERE m.conversation_id = c.id AND m.seq > greatest(p.read_seq, c.last_seq - 200)
-                           AND m.sender_id IS DISTINCT FROM $1 AND m.deleted_at IS NULL AND m.event IS NULL
-                           AND NOT EXISTS (SELECT FROM feed.block_pairs b
-                                           WHERE b.blocker_id = $1 AND b.blocked_id = m.sender_id))) AS conversations,
+             AND websocket.unread(c.id, $1, p.read_seq, c.last_seq) > 0) AS conversations,
        count(*) FILTER (WHERE p.state <> 'joined') AS requests
 FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
 WHERE p.account_id = $1
