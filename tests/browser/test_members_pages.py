@@ -206,7 +206,7 @@ async def compare(read: Visit, used: Visit, member: Member, *paths: str) -> None
         await used.page.evaluate(FOLLOW, path)
         await used.page.wait_for_url(f"**{path}")
         with suppress(AssertionError):
-            await eventually(partial(_is_shown, used, ours), 5)
+            await eventually(partial(_is_shown, used, ours), 30)
         assert ours == _without_moments(await used.page.evaluate(TREE)), path
 
 
