@@ -29,7 +29,7 @@ from chitlaq.backups.context import BackupContext
 from chitlaq.backups.errors import InconclusiveError
 from chitlaq.backups.postgres import base_backup
 from chitlaq.backups.proof import drill
-from chitlaq.backups.restore import plan, restore
+from chitlaq.backups.restore import pending, plan, restore
 from chitlaq.backups.wal import archive
 from chitlaq.cli.backup.session import INCONCLUSIVE
 from chitlaq.core.errors import OperatorError
@@ -487,6 +487,8 @@ async def test_restore_killed_during_the_swap_is_finished(
     for call, part in SWAP:
         await asyncio.to_thread(killed_at, backed_up_stack, call, part, "restore", *resume, "--yes")
         resume = ("--resume",)
+    interrupted = pending.load(context)
+    assert interrupted is not None
     assert "--resume" in backed_up_stack.command("up", "--detach").stderr
     answer = backed_up_stack.command("backup", "restore", "--yes")
     assert answer.returncode == 1
@@ -496,7 +498,7 @@ async def test_restore_killed_during_the_swap_is_finished(
     said = await asyncio.to_thread(run, backed_up_stack, "restore", "--resume", "--yes")
     assert ": 0 rows" not in said
     assert not (backed_up_stack.home / "postgres" / "restored").exists()
-    assert (context.home.root / planned.aside).exists()
+    assert (context.home.root / interrupted.aside).exists()
     await asyncio.to_thread(up, backed_up_stack)
     assert await notes(backed_up_stack) == expected
     await asyncio.to_thread(run, backed_up_stack, "run", "full")

@@ -7,11 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from chitlaq.core.installation.home import Home
 
-NOW = datetime.now(UTC)
-
 
 def line(minutes_ago: int = 5, **fields: object) -> str:
-    stamp = (NOW - timedelta(minutes=minutes_ago)).isoformat()
+    stamp = (datetime.now(UTC) - timedelta(minutes=minutes_ago)).isoformat()
     return json.dumps({"timestamp": stamp, "level": "info", "event": "request", **fields})
 
 
@@ -20,7 +18,7 @@ def access(
 ) -> str:
     return json.dumps(
         {
-            "time": (NOW - timedelta(hours=hours_ago)).isoformat(),
+            "time": (datetime.now(UTC) - timedelta(hours=hours_ago)).isoformat(),
             "user_agent": agent,
             "remote_addr": address,
             "status": status,

@@ -20,7 +20,6 @@ from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs
 from tests.ops.checks.run_check import run_check
 
-NOW = datetime.now().astimezone()
 OK, WARNING, CRITICAL = Verdict.OK, Verdict.WARNING, Verdict.CRITICAL
 UNKNOWN, SKIPPED = Verdict.UNKNOWN, Verdict.SKIPPED
 NOBODY = 65534
@@ -52,6 +51,7 @@ class Journal:
     folder: Path
     receiver: tuple[str, ...]
     environment: dict[str, str]
+    now: datetime
 
     def keep(
         self, *entries: tuple[int, str, str, float], name: str = "system", mode: int = 0o644
@@ -59,7 +59,7 @@ class Journal:
         """Store (priority, who, what, minutes ago), in that order; others may read it or not."""
         export = ""
         for priority, who, what, minutes_ago in entries:
-            at = NOW - timedelta(minutes=minutes_ago)
+            at = self.now - timedelta(minutes=minutes_ago)
             export += (
                 f"__REALTIME_TIMESTAMP={at.timestamp() * 1e6:.0f}\n"
                 f"__MONOTONIC_TIMESTAMP={(10_000 - minutes_ago) * 6e7:.0f}\n_BOOT_ID={1:032x}\n"
@@ -104,7 +104,7 @@ def journal(
     beside = f"{receiver.environment.get('LD_LIBRARY_PATH', '')}:/lib/systemd"
     environment = {**receiver.environment, "LD_LIBRARY_PATH": beside}
     try:
-        yield Journal(folder, (str(receiver.path),), environment)
+        yield Journal(folder, (str(receiver.path),), environment, datetime.now().astimezone())
     finally:
         shutil.rmtree(folder)
 
@@ -139,7 +139,7 @@ async def test_journal_is_grouped_and_warnings_are_read_too(home: Home, journal:
     errors, warnings = (one for one in found.evidence if isinstance(one, Table))
 
     def at(minutes_ago: int) -> str:
-        return f"{NOW - timedelta(minutes=minutes_ago):%m-%d %H:%M}"
+        return f"{journal.now - timedelta(minutes=minutes_ago):%m-%d %H:%M}"
 
     assert [list(row) for row in errors.rows] == [
         ["2", at(180), at(60), "", "kernel: I/O error, dev sda, sector <n>"]
@@ -243,15 +243,20 @@ async def test_logins_over_ssh_are_read_from_the_journal(
 
 
 def rfc3339(hours_ago: float) -> str:
-    return (NOW - timedelta(hours=hours_ago)).isoformat()
+    return (datetime.now().astimezone() - timedelta(hours=hours_ago)).isoformat()
 
 
 def rfc3339_elsewhere(hours_ago: float) -> str:
-    return (NOW - timedelta(hours=hours_ago)).astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return (
+        (datetime.now().astimezone() - timedelta(hours=hours_ago))
+        .astimezone(UTC)
+        .isoformat()
+        .replace("+00:00", "Z")
+    )
 
 
 def classic(hours_ago: float) -> str:
-    at = NOW - timedelta(hours=hours_ago)
+    at = datetime.now().astimezone() - timedelta(hours=hours_ago)
     return f"{at:%b} {at.day:>2} {at:%H:%M:%S}"
 
 
