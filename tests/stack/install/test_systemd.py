@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from typer.testing import CliRunner
 from chitlaq.cli.app import app
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import Settings
+from chitlaq.core.installation.settings import Backups, Media, Settings, StatusPage
 from chitlaq.stack.install import systemd
 from chitlaq.stack.install.systemd import Installation
 from tests.debian_programs import unpacked
@@ -42,6 +45,32 @@ def test_unit_is_valid_for_any_home(tmp_path: Path, name: str) -> None:
     answer = analyze(tmp_path, systemd.unit(Installation(home, "daemon", False)), "verify")
     # What else it says is of this machine's other units.
     assert systemd.UNIT not in answer.stderr, answer.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_folders_of_the_settings_outside_the_home_are_writable(tmp_path: Path, name: str) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / name
+    settings = Settings(
+        media=Media(url=str(elsewhere / "media")),
+        backups=Backups(folder=str(elsewhere), copy_to="s3://bucket/copies"),
+        statuspage=StatusPage(copy_to=str(home / "status")),
+    )
+    wanted = systemd.of(Home(home), settings)
+    assert wanted.folders == (elsewhere, elsewhere / "media")
+    text = systemd.unit(wanted)
+    assert text.count("ReadWritePaths=") == 3
+    answer = analyze(tmp_path, text, "verify")
+    assert systemd.UNIT not in answer.stderr, answer.stderr
+
+
+def test_homes_are_open_to_a_unit_that_has_a_folder_there() -> None:
+    def protected(*folders: Path) -> bool:
+        return "ProtectHome=yes" in systemd.unit(
+            Installation(Path("/srv/chitlaq"), "chitlaq", False, folders)
+        )
+
+    assert not protected(Path("/home/operator/backups"))
+    assert protected(Path("/mnt/backups")) == protected()
 
 
 def test_mistake_in_the_unit_would_be_seen(tmp_path: Path) -> None:
@@ -82,6 +111,52 @@ def test_unit_that_its_user_could_not_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="daemon cannot"):
         systemd.write(Installation(closed, "daemon", False), tmp_path)
     assert not list(tmp_path.glob("*.service"))
+
+
+def test_folder_of_the_settings_that_is_missing_is_said(tmp_path: Path) -> None:
+    home, folder = tmp_path / "home", tmp_path / "not there"
+    home.mkdir()
+    home.chmod(0o777)
+    with pytest.raises(OperatorError, match=re.escape(f"cannot write in {folder}")):
+        systemd.write(Installation(home, "daemon", False, (folder,)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("user", "folder", "said"),
+    [("daemon", "missing", "no such folder"), ("no-such-user", ".", "no user no-such-user")],
+)
+def test_what_keeps_the_unit_from_being_written_is_said(
+    tmp_path: Path, user: str, folder: str, said: str
+) -> None:
+    with pytest.raises(OperatorError, match=said):
+        systemd.write(Installation(tmp_path / "home", user, False), tmp_path / folder)
+    assert not (tmp_path / "home").exists()
+
+
+def test_command_of_another_than_root_says_who_may(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root becomes another user")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    daemon = pwd.getpwnam("daemon")
+    child = os.fork()
+    if child == 0:
+        os.setgid(daemon.pw_gid)
+        os.setuid(daemon.pw_uid)
+        try:
+            systemd.write(Installation(tmp_path / "home", "daemon", False), closed)
+        except OperatorError as error:
+            os._exit(0 if "only root may" in str(error) else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_home_of_nobody_is_said(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives folders away")
+    os.chown(tmp_path, 54_321, 54_321)
+    with pytest.raises(OperatorError, match="user id 54321"):
+        systemd.of(Home(tmp_path), Settings())
 
 
 def test_unit_is_of_the_owner_of_the_home(tmp_path: Path) -> None:

@@ -45,6 +45,16 @@ def logrotate(value: object) -> str:
     return _in('"', str(value), {'"': '\\"'})
 
 
+def systemd(value: object) -> str:
+    """A word of a unit of systemd (systemd.syntax(7)); a specifier begins with a percent sign."""
+    return _in('"', str(value), {"\\": "\\\\", '"': '\\"', "%": "%%"})
+
+
+def systemd_command(value: object) -> str:
+    """A word of a command line in a unit of systemd, where a dollar sign begins a variable."""
+    return systemd(value).replace("$", "$$")
+
+
 def ini(value: object) -> str:
     """The value of an option that Python's `configparser` reads."""
     return str(value).replace("%", "%%")

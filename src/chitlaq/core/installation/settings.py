@@ -403,6 +403,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return None
         return Path(self.media.url).expanduser() if self.media.url else home.media
 
+    def folders_elsewhere(self, home: Home) -> list[Path]:
+        """The folders outside the home in which the stack writes."""
+        places = (self.media.url, self.backups.copy_to, self.statuspage.copy_to)
+        named = [Path(place).expanduser() for place in places if place and "://" not in place]
+        every = dict.fromkeys([self.backup_folder(home), *named])
+        return [folder for folder in every if not folder.is_relative_to(home.root)]
+
     def value_of(self, dotted: str) -> Any:
         """The value of a setting by its dotted name."""
         return attrgetter(dotted)(self)
