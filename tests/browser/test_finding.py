@@ -77,7 +77,8 @@ async def test_search_finds_with_scripts_and_without(
     ada, bob = await join(), await join()
     word = f"w{bob.username}"
     await bob.patch("/api/users/me", {"display_name": f"Bob {word}"})
-    post = await bob.write(f"Meet me, <b>{word}</b>! #t{word}")
+    poll = {"options": [f"Yes, {word}", "No"], "expires_in_seconds": 600}
+    post = await bob.write(f"Meet me, <b>{word}</b>! #t{word}", poll=poll)
     for place in range(20):
         await bob.write(f"{word} {place}")
     messages = f"/search?q={word}&type=messages"
@@ -94,6 +95,7 @@ async def test_search_finds_with_scripts_and_without(
         await expect(hits).to_have_count(20)
         await page.get_by_role("link", name="Show more").click()
         await expect(hits).to_have_count(1)
+        await expect(page.get_by_text(f"Poll: Yes, {word}")).to_be_visible()
         await page.get_by_role("link", name="Türkçe").click()
         await expect(page.get_by_label("Kişi, gönderi")).to_have_value(word)
         await expect(hits).to_have_count(1)
@@ -127,6 +129,7 @@ async def test_search_finds_with_scripts_and_without(
         hits = page.locator("a.snippet")
         await page.get_by_role("link", name="Show more").click()
         await expect(hits).to_have_count(21)
+        await expect(page.get_by_text(f"Poll: Yes, {word}")).to_be_visible()
         await hits.filter(has_text="Meet me").click()
         await page.wait_for_url(f"**/p/{post['id']}")
         await page.go_back()

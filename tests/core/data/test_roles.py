@@ -92,11 +92,13 @@ BORROWED = {
     "chitlaq_feed": [*PARTS, "websocket.set_message_audience"],
     "chitlaq_search": [
         *PARTS,
+        "feed.parts_of_posts",
         "feed.posts_found",
         "feed.tags_beginning",
         "websocket.conversations_named",
         "websocket.index_messages",
         "websocket.messages_found",
+        "websocket.parts_of_messages",
     ],
     "chitlaq_ops": [
         "feed.counter_faults",

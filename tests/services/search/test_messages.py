@@ -168,6 +168,35 @@ async def test_pictures_are_found_by_what_describes_them_now(stack: Stack, join:
     assert await places(ben, word) == set()
 
 
+async def test_match_beside_the_text_is_shown(stack: Stack, join: Join) -> None:
+    ada, ben = await join(), await join()
+    word = f"lighthouse{ada.username}"
+    pictures = [await uploaded(ada, encoded(picture()), alt=f"Ada's <{word}>") for _ in range(2)]
+    other = await uploaded(ada, encoded(picture()), alt="A dog")
+    media = [other["id"], pictures[0]["id"]]
+    await ada.write("Look", media_ids=media)
+    poll = {"options": [f"The {word}", "The sea"], "expires_in_seconds": 600}
+    await ada.write(f"Where to, {word}?", poll=poll)
+    group = await conversation(ada, ben, kind="group", name="pictures")
+    await say(ada, group["id"], "", media_ids=[pictures[1]["id"]])
+    described = [["Ada's <", False], [word, True], [">", False]]
+    asked = [["The ", False], [word, True]]
+
+    async def parts(path: str, text: str) -> list[list[Any]]:
+        answer = await ben.get(f"/api/search/{path}", params={"q": text, "sort": "time"})
+        return [
+            [
+                (one["kind"], [[part["text"], part["is_match"]] for part in one["snippet"]])
+                for one in item["matching_parts"]
+            ]
+            for item in answer.json()["items"]
+        ]
+
+    assert await parts("posts", word) == [[("poll_option", asked)], [("picture", described)]]
+    assert await parts("messages", word) == [[("picture", described)]]
+    assert await parts("posts", f"from:{ada.username} has:picture") == [[]], "nothing to emphasize"
+
+
 async def _is_empty(found: Awaitable[set[tuple[str, int]]]) -> bool:
     return not await found
 

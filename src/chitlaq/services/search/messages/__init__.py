@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.services.search.texts import FoundAuthor, SnippetPart
+from chitlaq.services.search.texts import FoundAuthor, MatchingPart, SnippetPart
 
 
 # Defined here because the API description names a page of these after this module.
@@ -28,6 +28,7 @@ class FoundMessage(msgspec.Struct, frozen=True):
     other: FoundAuthor | None
     sender: FoundAuthor | None
     snippet: Sequence[SnippetPart]
+    matching_parts: Sequence[MatchingPart]
     has_media: bool
     sent_at: datetime
     edited_at: datetime | None

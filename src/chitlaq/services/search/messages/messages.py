@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from asyncpg import Record
 
 from chitlaq.services.search.messages import FoundMessage
-from chitlaq.services.search.texts import FoundAuthor, SnippetPart, language
+from chitlaq.services.search.texts import FoundAuthor, MatchingPart, SnippetPart, language
 from chitlaq.services.search.texts.finding import Kind
 
 
-def _made(row: Record, snippet: Sequence[SnippetPart]) -> FoundMessage:
+def _made(
+    row: Record, snippet: Sequence[SnippetPart], parts: Sequence[MatchingPart]
+) -> FoundMessage:
     return FoundMessage(
         row["conversation_id"],
         row["seq"],
@@ -21,6 +23,7 @@ def _made(row: Record, snippet: Sequence[SnippetPart]) -> FoundMessage:
         _person(row, "other_"),
         _person(row, ""),
         snippet,
+        parts,
         row["has_media"],
         row["sent_at"],
         row["edited_at"],
@@ -34,4 +37,4 @@ def _person(row: Record, which: str) -> FoundAuthor | None:
     return FoundAuthor(username, name, avatar) if username is not None else None
 
 
-MESSAGES = Kind("messages", language.OPERATORS - {"to"}, _made)
+MESSAGES = Kind("messages", language.OPERATORS - {"to"}, ("conversation_id", "seq"), _made)

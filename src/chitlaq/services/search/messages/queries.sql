@@ -5,6 +5,10 @@ SELECT m.* FROM websocket.messages_found(
     $7, $8, $9, $10, $11, $12, $13, $14
 ) m;
 
+-- name: messages_parts (prepared)
+-- What these messages ($2 and $3: conversations and numbers) say besides their texts.
+SELECT o.id, o.kind, o.text FROM websocket.parts_of_messages($1, $2, $3) o;
+
 -- name: messages_counted (prepared)
 -- How many messages that the member $1 may read have each of these, up to $3.
 SELECT coalesce((SELECT m.found FROM websocket.messages_found(

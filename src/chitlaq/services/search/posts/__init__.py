@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.services.search.texts import FoundAuthor, SnippetPart
+from chitlaq.services.search.texts import FoundAuthor, MatchingPart, SnippetPart
 
 
 # Defined here because the API description names a page of these after this module.
@@ -19,6 +19,7 @@ class FoundPost(msgspec.Struct, frozen=True):
     id: UUID
     author: FoundAuthor
     snippet: Sequence[SnippetPart]
+    matching_parts: Sequence[MatchingPart]
     content_warning: str | None
     visibility: Literal["public", "university", "followers", "mentioned", "self"]
     reply_to: UUID | None

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from asyncpg import Record
 
 from chitlaq.services.search.posts import FoundPost
-from chitlaq.services.search.texts import FoundAuthor, SnippetPart, language
+from chitlaq.services.search.texts import FoundAuthor, MatchingPart, SnippetPart, language
 from chitlaq.services.search.texts.finding import Kind
 
 
-def _made(row: Record, snippet: Sequence[SnippetPart]) -> FoundPost:
+def _made(row: Record, snippet: Sequence[SnippetPart], parts: Sequence[MatchingPart]) -> FoundPost:
     return FoundPost(
         row["id"],
         FoundAuthor(row["username"], row["display_name"], row["avatar_url"]),
         snippet,
+        parts,
         row["content_warning"],
         row["visibility"],
         row["reply_to"],
@@ -29,4 +30,4 @@ def _made(row: Record, snippet: Sequence[SnippetPart]) -> FoundPost:
     )
 
 
-POSTS = Kind("posts", language.OPERATORS - {"in"}, _made)
+POSTS = Kind("posts", language.OPERATORS - {"in"}, ("id",), _made)

@@ -5,6 +5,10 @@ SELECT p.* FROM feed.posts_found(
     $7, $8, $9, $10, $11, $12, $13, $14
 ) p;
 
+-- name: posts_parts (prepared)
+-- What these posts $2 say besides their texts.
+SELECT o.id, o.kind, o.text FROM feed.parts_of_posts($1, $2) o;
+
 -- name: posts_counted (prepared)
 -- How many posts that the viewer $1 may read have each of these, up to $3.
 SELECT coalesce((SELECT p.found FROM feed.posts_found(

@@ -20,6 +20,13 @@ class SnippetPart(msgspec.Struct, frozen=True):
     is_match: bool
 
 
+class MatchingPart(msgspec.Struct, frozen=True):
+    """What matches beside the text: the description of a picture, or an option of a poll."""
+
+    kind: Literal["picture", "poll_option"]
+    snippet: Sequence[SnippetPart]
+
+
 Reason = Literal[
     "no_words", "no_value", "unknown_value", "misplaced", "too_many", "elsewhere", "not_found"
 ]

@@ -14,6 +14,7 @@ from chitlaq.core.http.paging import Paging
 from chitlaq.services.search.texts import (
     FoundTextPage,
     Ignored,
+    MatchingPart,
     SnippetPart,
     compiling,
     language,
@@ -43,14 +44,16 @@ class Kind(Generic[T]):
     """A kind of texts.
 
     Args:
-        name: the named queries ``NAME_found`` and ``NAME_counted`` ask for them.
+        name: the named queries ``NAME_found``, ``NAME_counted`` and ``NAME_parts`` ask for them.
         operators: that mean something for them.
-        made: makes an item of a row and its snippet.
+        key: the columns by which ``NAME_parts`` knows them.
+        made: makes an item of a row, its snippet, and what matches beside its text.
     """
 
     name: str
     operators: Collection[str]
-    made: Callable[[Record, Sequence[SnippetPart]], T]
+    key: Sequence[str]
+    made: Callable[[Record, Sequence[SnippetPart], Sequence[MatchingPart]], T]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +184,9 @@ class Search(Generic[T]):
 
     async def _made(self, rows: Sequence[Record], reading: Reading) -> list[T]:
         lexemes = reading.lexemes()
+        parts = await self._parts(rows) if lexemes else []
         forms = await self.lexicon.of(
-            one.word for row in rows for one in words.located(row["text"])
+            one.word for row in (*rows, *parts) for one in words.located(row["text"])
         )
 
         def matches(word: str) -> bool:
@@ -191,7 +195,23 @@ class Search(Generic[T]):
                 word in lexemes or found.beginning in lexemes or not lexemes.isdisjoint(found.stems)
             )
 
-        return [self.kind.made(row, snippets.snippet(row["text"], matches)) for row in rows]
+        matching: dict[UUID, list[MatchingPart]] = {}
+        for part in parts:
+            snippet = snippets.snippet(part["text"], matches)
+            if any(one.is_match for one in snippet):
+                matching.setdefault(part["id"], []).append(MatchingPart(part["kind"], snippet))
+        return [
+            self.kind.made(row, snippets.snippet(row["text"], matches), matching.get(row["id"], ()))
+            for row in rows
+        ]
+
+    async def _parts(self, rows: Sequence[Record]) -> Sequence[Record]:
+        """Return what these say besides their texts, asked for only of those that have pictures or polls."""
+        asked = [row for row in rows if row["has_media"] or row.get("has_poll")]
+        if not asked:
+            return ()
+        keys = ([row[column] for row in asked] for column in self.kind.key)
+        return await self.database.rows(f"{self.kind.name}_parts", self.viewer, *keys)
 
     def _ignored(self, reading: Reading) -> Sequence[Ignored]:
         left_out = [self.typed.groups[number][0].text for number in sorted(reading.left_out)]

@@ -77,6 +77,11 @@ function snippet(parts) {
   return parts.map((part) => (part.is_match ? html`<mark>${part.text}</mark>` : part.text));
 }
 
+/** @param {any} one What matches besides its text: descriptions of pictures, options of polls. */
+function parts(one) {
+  return one.matching_parts?.map((/** @type {any} */ part) => html`<p class="excerpt" dir="auto">${t(`search.part.${part.kind}`)}${": "}${snippet(part.snippet)}</p>`);
+}
+
 /** @param {any} one */
 function tag(one) {
   const posts = one.is_count_exact ? count("search.tagged", one.posts) : t("search.tagged-more", { n: number(one.posts) });
@@ -85,7 +90,7 @@ function tag(one) {
 
 /** @param {any} one */
 function post(one) {
-  const said = html`<a class="snippet" href=${addressOf(one)} dir="auto">${snippet(one.snippet)}</a>`;
+  const said = html`<a class="snippet" href=${addressOf(one)} dir="auto">${snippet(one.snippet)}</a>${parts(one)}`;
   return html`<article class="post"><a class="face" href=${`/@${one.author.username}`} tabindex="-1" aria-hidden="true">${avatar(one.author)}</a><div class="body"><header class="head">${author(one, "")}</header>${one.content_warning
     ? html`<details class="warning"><summary dir="auto">${one.content_warning}</summary>${said}</details>`
     : said}</div></article>`;
@@ -94,5 +99,5 @@ function post(one) {
 /** @param {any} one */
 function message(one) {
   const name = one.other ? one.other.display_name : one.name || t("search.conversation");
-  return html`<a class="told-one" href=${`/chat/${one.conversation_id}?at=${one.seq}`}><span class="face">${one.other ? avatar(one.other) : html`<span class="sign">${icon("users")}</span>`}</span><div class="body"><p class="sentence"><bdi class="name">${name}</bdi></p><p class="excerpt" dir="auto">${one.sender && html`<bdi>${one.sender.display_name}</bdi>${": "}`}${snippet(one.snippet)}</p></div><span class="time"><${Time} at=${one.sent_at} /></span></a>`;
+  return html`<a class="told-one" href=${`/chat/${one.conversation_id}?at=${one.seq}`}><span class="face">${one.other ? avatar(one.other) : html`<span class="sign">${icon("users")}</span>`}</span><div class="body"><p class="sentence"><bdi class="name">${name}</bdi></p><p class="excerpt" dir="auto">${one.sender && html`<bdi>${one.sender.display_name}</bdi>${": "}`}${snippet(one.snippet)}</p>${parts(one)}</div><span class="time"><${Time} at=${one.sent_at} /></span></a>`;
 }
