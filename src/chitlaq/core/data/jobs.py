@@ -4,7 +4,8 @@ A job is a row of ``jobs.jobs``, written in the caller's transaction. A process 
 ``FOR UPDATE SKIP LOCKED`` and holds each by a lease that it renews; when it is killed, the lease
 ends and another process takes the job. A lease rather than a row lock: no transaction stays open
 while a job runs, and an attempt counts even when it kills its process. PostgreSQL is polled once a
-second; the process that enqueued a job may run it at once, so nothing has to listen for new ones.
+second; the process that enqueued a job may run it at once, and who runs a kind that ``is_prompt`` is
+woken when another process enqueues one (`wake_ups`).
 Jobs of a kind with many small ones are taken in batches, which share a transaction.
 Figures: docs/decisions/0005-jobs.md.
 """
@@ -27,9 +28,12 @@ from chitlaq.core.data import valkey
 from chitlaq.core.data.batching import Batcher
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
 from chitlaq.core.data.valkey import Script, Valkey
+from chitlaq.core.data.wake_ups import WakeUps
 from chitlaq.core.telemetry import logs, metrics
 
 POLL_SECONDS = 1.0
+# Whoever is woken again and again looks this often: jobs that come meanwhile share a batch.
+WOKEN_SECONDS = 0.25
 RENEW_SECONDS = 1.5
 # Jobs of one kind that one process runs at once, unless the kind's limit is lower.
 AT_ONCE = 8
@@ -65,6 +69,7 @@ class JobKind(Generic[P]):
         first_pause_seconds: before the second attempt; doubles with each one after that.
         longest_pause_seconds: the upper bound of the doubling.
         batch: how many a `BatchHandler` gets at once; a process handles one batch after the other.
+        is_prompt: whoever writes one wakes a process that runs it; else it is found by the next poll.
     """
 
     name: str
@@ -76,6 +81,7 @@ class JobKind(Generic[P]):
     first_pause_seconds: float = 1.0
     longest_pause_seconds: float = 3600.0
     batch: int = 1
+    is_prompt: bool = False
 
     def pause_seconds(self, attempts: int, chance: float) -> float:
         """Return the pause after this many attempts, with jitter of ±25 % by ``chance`` (0 to 1)."""
@@ -176,6 +182,8 @@ async def enqueue(
     await session.execute(
         "enqueue_job", job_id, kind.name, kind.version, encoded, request_id, delay_seconds
     )
+    if kind.is_prompt and not delay_seconds:
+        session.job_kinds |= {kind.name}
     return job_id
 
 
@@ -186,6 +194,7 @@ class Runner:
         database: where the jobs are.
         handlers: one for each kind that the process runs.
         client: the Valkey that the handlers use, if they do; its outages do not count.
+        wake_ups: where to hear of new jobs of kinds that are prompt.
     """
 
     def __init__(
@@ -193,9 +202,12 @@ class Runner:
         database: Database,
         *handlers: Handler[Any] | BatchHandler[Any],
         client: Valkey | None = None,
+        wake_ups: WakeUps | None = None,
     ) -> None:
         self._database = database
         self._client = client
+        self._wake_ups = wake_ups
+        self._woken = asyncio.Event()
         self._handlers = {handler.kind.name: handler for handler in handlers}
         self._under_way: dict[asyncio.Task[None], tuple[JobKind[Any], Sequence[Job]]] = {}
         self._finishing = Batcher(self._finish)
@@ -207,7 +219,7 @@ class Runner:
     async def running(self) -> AsyncIterator[None]:
         """Claim jobs until the block ends; then finish the running ones."""
         async with tasks.running(self._renew_forever):
-            async with tasks.running(self._poll_forever):
+            async with tasks.running(self._poll_forever, self._listen_forever):
                 yield
             await self._drain()
 
@@ -223,15 +235,26 @@ class Runner:
         task = self._start(kind, [job], self._run(kind, job, payload))
         await asyncio.wait({task}, timeout=patience_seconds)
 
+    async def _listen_forever(self) -> None:
+        kinds = [name for name, handler in self._handlers.items() if handler.kind.is_prompt]
+        if self._wake_ups is not None and kinds:
+            await self._wake_ups.listen_forever(kinds, self._woken)
+
     async def _poll_forever(self) -> None:
         while True:
+            # Before looking: what is committed from here on wakes again.
+            self._woken.clear()
+            looked_at = perf_counter()
             try:
                 is_more = await self._claim_due()
             except PostgresUnavailableError as error:
                 log.warning("jobs wait for the database", error=str(error))
                 is_more = False
             if not is_more:
-                await asyncio.sleep(POLL_SECONDS)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._woken.wait()
+                        await asyncio.sleep(WOKEN_SECONDS - (perf_counter() - looked_at))
             elif self._under_way:
                 await asyncio.wait(
                     self._under_way, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED

@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import NamedTuple
 
+# A job that is due at once, of a kind that the statement names.
+_NEW_JOB = re.compile(
+    r"INSERT INTO jobs\.jobs \(kind, payload, request_id\)\s+(?:SELECT|VALUES \()\s*'(?P<kind>\w+)'"
+)
 _NAME_LINE = re.compile(r"^-- name: (?P<name>\w+)(?P<prepared> \(prepared\))?$", re.MULTILINE)
 
 
@@ -19,6 +23,11 @@ class NamedQuery(NamedTuple):
     name: str
     sql: str
     is_prepared: bool
+
+    @property
+    def job_kinds(self) -> frozenset[str]:
+        """The kinds of jobs that it writes and that are due at once."""
+        return frozenset(found["kind"] for found in _NEW_JOB.finditer(self.sql))
 
 
 def load(*packages: str, file_name: str = "queries.sql") -> Iterator[NamedQuery]:

@@ -88,7 +88,7 @@ Notify: TypeAlias = (
 )
 
 NOTIFY: JobKind[Notify] = JobKind(
-    "notify", cast("type[Notify]", Notify), longest_pause_seconds=60.0, batch=BATCH
+    "notify", cast("type[Notify]", Notify), longest_pause_seconds=60.0, batch=BATCH, is_prompt=True
 )
 
 

@@ -109,11 +109,15 @@ def dsn(settings: Settings, home: Home, role: str, database: str | None = None) 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A named statement. ``is_prepared`` ones keep one text, so that they are planned once."""
+    """A named statement. ``is_prepared`` ones keep one text, so that they are planned once.
+
+    ``job_kinds`` are those of the jobs that it writes and that are due at once.
+    """
 
     label: str
     sql: str
     is_prepared: bool
+    job_kinds: frozenset[str]
     duration: Histogram
 
 
@@ -124,22 +128,25 @@ def load_queries(package: str, service: str, *more: str) -> Mapping[str, Query]:
         ValueError: two queries share a name.
     """
     queries: dict[str, Query] = {}
-    for name, sql, is_prepared in named_queries.load(package, *more):
+    for query in named_queries.load(package, *more):
+        name, sql, is_prepared = query
         label = f"{service}.{name}"
         duration = metrics.POSTGRESQL_QUERY_DURATION.labels(service, name)
         text = f"/* {label} */ {sql}" if is_prepared else sql
-        queries[name] = Query(label, text, is_prepared, duration)
+        queries[name] = Query(label, text, is_prepared, query.job_kinds, duration)
     return queries
 
 
 class Session:
     """One connection with the service's named queries; inside `Database.transaction` one transaction."""
 
-    __slots__ = ("_connection", "_queries")
+    __slots__ = ("_connection", "_queries", "job_kinds")
 
     def __init__(self, connection: PoolConnectionProxy[Any], queries: Mapping[str, Query]) -> None:
         self._connection = connection
         self._queries = queries
+        self.job_kinds: frozenset[str] = frozenset()
+        """The kinds of jobs that were written here and that are due at once."""
 
     async def rows(self, name: str, *args: object) -> list[asyncpg.Record]:
         return await self._timed(name, self._connection.fetch, args)
@@ -170,7 +177,10 @@ class Session:
         started = perf_counter()
         try:
             with tracing.query(query.label):
-                return await _translated(self._done(method, sql, args))
+                answer = await _translated(self._done(method, sql, args))
+            if query.job_kinds and answer != "INSERT 0 0":
+                self.job_kinds |= query.job_kinds
+            return answer
         finally:
             seconds = perf_counter() - started
             query.duration.observe(seconds)
@@ -204,6 +214,8 @@ class Database:
         self._pinging: asyncio.Task[str] | None = None
         self.waiting = 0
         """Requests that currently wait for a connection."""
+        self.wake: Callable[[frozenset[str]], None] = lambda _: None
+        """Told the kinds of jobs that were committed and are due at once; set by who opens it."""
 
     async def _acquire(self) -> tuple[asyncpg.Pool[Any], PoolConnectionProxy[Any]]:
         self.waiting += 1
@@ -247,10 +259,13 @@ class Database:
             PostgresUnavailableError: PostgreSQL is unreachable, or all connections stay in use.
         """
         pool, connection = await self._acquire()
+        session = Session(connection, self._queries)
         try:
-            yield Session(connection, self._queries)
+            yield session
         finally:
             await pool.release(connection)
+        if session.job_kinds:
+            self.wake(session.job_kinds)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:

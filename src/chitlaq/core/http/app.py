@@ -24,6 +24,7 @@ from chitlaq import __version__
 from chitlaq.core import languages, tasks
 from chitlaq.core.data import postgres, valkey
 from chitlaq.core.data.heartbeat import Heartbeat
+from chitlaq.core.data.wake_ups import WakeUps
 from chitlaq.core.http import (
     bodies,
     client_address,
@@ -119,6 +120,8 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
     )
     heartbeat = Heartbeat(database, service.name, service.written)
     client = valkey.connect(settings, home)
+    wake_ups = WakeUps(client)
+    database.wake = wake_ups.say
     account_limit = limits.Limiter(
         client, service.name, "account", settings.limits.account_requests_per_minute
     )
@@ -131,11 +134,12 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
     verifier = identity.Verifier(database, settings.base_url)
     try:
         yield Context(
-            service.name, settings, home, database, heartbeat, client, verifier, account_limit,
-            address_limit,
+            service.name, settings, home, database, heartbeat, client, wake_ups, verifier,
+            account_limit, address_limit,
         )  # fmt: skip
     finally:
         heartbeat.close()
+        wake_ups.close()
         await client.close()
         await database.close()
 

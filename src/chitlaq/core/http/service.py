@@ -13,6 +13,7 @@ from litestar.datastructures.state import ImmutableState
 from chitlaq.core.data.heartbeat import Heartbeat
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.data.valkey import Valkey
+from chitlaq.core.data.wake_ups import WakeUps
 from chitlaq.core.http.identity import Verifier
 from chitlaq.core.http.limits import Limiter
 from chitlaq.core.http.paging import Paging
@@ -31,6 +32,7 @@ class Context:
     database: Database
     heartbeat: Heartbeat
     valkey: Valkey
+    wake_ups: WakeUps
     verifier: Verifier
     account_limit: Limiter
     address_limit: Limiter

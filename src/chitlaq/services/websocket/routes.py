@@ -83,6 +83,7 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
         *parts,
         renewals.handler(changes),
         channels.pushes.handler,
+        wake_ups=context.wake_ups,
     )
     changes.look = partial(causes.look, runner)
     async with (

@@ -9,6 +9,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 
+from chitlaq.core.data.jobs import POLL_SECONDS
 from chitlaq.services.websocket.notifications.live import MAX_REPLAYED
 from tests.conftest import Member, Stack, eventually
 from tests.services.websocket.chat.talking import connected, quiet, received, until
@@ -47,6 +48,21 @@ async def test_every_device_hears_what_is_new_has_grown_shrunk_and_gone(
         removed = await received(phone, "notification_removed")
         assert removed["id"] == frame["notification"]["id"]
         assert (removed["unseen"], removed["unread"]) == (0, 0)
+
+
+async def test_what_happens_is_told_long_before_the_next_poll(stack: Stack, join: Join) -> None:
+    """Each like follows the frame of the one before: a poll would come a whole period later."""
+    ada, ben = await join(), await join()
+    posts = [await ada.write("Hello") for _ in range(6)]
+    loop, waited = asyncio.get_running_loop(), []
+    async with connected(stack, ada) as device:
+        for post in posts:
+            began = loop.time()
+            await ben.put(f"/api/posts/{post['id']}/like")
+            await received(device, "notification")
+            waited.append(loop.time() - began)
+    # The quickest, since others use this machine, too. The first may have met a poll.
+    assert min(waited[1:]) < POLL_SECONDS * 0.6
 
 
 async def test_what_is_read_on_one_device_is_read_on_the_others(stack: Stack, join: Join) -> None:
