@@ -47,10 +47,12 @@ def run(
     input: str = "",  # noqa: A002 — as subprocess.run calls it
     timeout: float = 120,
     killed_at: tuple[str, str] | None = None,
+    is_handed_over: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, and return its code and what it wrote.
 
     Args:
+        is_handed_over: root has nothing left to do for a start: the home and our code are its owner's.
         killed_at: a system call such as ``os.rename`` and a part of a path: the command kills itself,
             and not its children, when it is about to call that.
 
@@ -69,7 +71,7 @@ def run(
             capture_output=True,
             text=True,
         )
-    leaves_root_itself = words[:1] and words[0] in privileges.STARTS_SERVERS
+    leaves_root_itself = words[:1] and words[0] in privileges.STARTS_SERVERS and not is_handed_over
     is_root = leaves_root_itself or privileges.stays_root(words)
     owner = None if is_root else owner_of_home(environment)
     _, environment = python_of(owner, environment)

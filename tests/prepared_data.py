@@ -27,22 +27,31 @@ OTHERS = ("DATABASE_URL", "CHITLAQ_PROGRAMS_POSTGRES")
 """With these, the data is another server's."""
 
 
-def give(environment: Mapping[str, str], run: Path) -> None:
+def give(environment: Mapping[str, str], run: Path) -> bool:
     """Give the home of a stack that was never started the data that its first start would make.
 
     Args:
         environment: of the stack.
         run: the folder of the run, which its workers share.
+
+    Returns:
+        Whether it was given all that root does for a first start: the whole home is the service user's.
     """
     home = Home(Path(environment["CHITLAQ_HOME"]))
     if home.secrets.exists() or any(name in environment for name in OTHERS):
-        return
+        return False
     prepared = Home(run / "prepared")
     with _locked(run / "prepared.lock"):
         if not prepared.postgres_data.exists():
             _make(prepared, environment)
+    is_empty = not any(home.root.iterdir())
     for folder in (prepared.postgres_data, prepared.secrets):
         subprocess.run(["cp", "-a", folder, home.root], check=True)
+    backups = Path(environment["CHITLAQ_BACKUPS_FOLDER"])
+    if (user := users.service_user()) is None or not is_empty or backups.parent != home.root:
+        return False
+    os.chown(home.root, user.pw_uid, user.pw_gid)
+    return True
 
 
 @contextmanager
