@@ -204,3 +204,28 @@ def alertmanager(
     else:
         token = str(home.alertmanager / "ops-token")
         typer.echo(routing.alertmanager_config(observers.webhook(settings), token), nl=False)
+
+
+@config.command()
+def containers() -> None:
+    """Write what the containers of deploy/compose.yaml read: secrets, data folder, servers' configuration.
+
+    Example: chitlaq config containers
+    """
+    from chitlaq import inventory
+    from chitlaq.core.host import files
+    from chitlaq.core.http import routes
+    from chitlaq.core.installation import secrets
+    from chitlaq.monitoring import containers as observed
+    from chitlaq.services.gateway import nginx as generator
+    from chitlaq.stack import containers as servers
+
+    home, settings = installation.configured()
+    kept = secrets.ensure(home)
+    servers.prepare(home, settings)
+    declared = {row.name: routes.for_members(load(row)) for row in inventory.SERVICES}
+    text = generator.render(home, settings, declared, None, [], _tls(home, settings))
+    generator.write(home, text, declared, kept.edge_key)
+    observed.write(home, settings)
+    files.ensure(servers.marker(home), "")
+    typer.echo(f"wrote what containers read, below {home.root}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -89,11 +90,16 @@ def ps(as_json: output.AsJson = False) -> None:
     Example: chitlaq ps --json
     """
     from chitlaq.core.installation.home import Home
+    from chitlaq.stack import containers
     from chitlaq.stack.supervisor import control
 
     home = Home.from_environment()
     try:
-        statuses = control.ask(home, control.Ps())
+        if containers.are_used(home):
+            _, settings = installation.current()
+            statuses = asyncio.run(containers.statuses(home, settings))
+        else:
+            statuses = control.ask(home, control.Ps())
     except control.NotRunningError:
         if not as_json:
             raise

@@ -30,6 +30,7 @@ from chitlaq.ops.checks.model import (
 from chitlaq.ops.checks.sources.judged_by import JUDGED_BY, SERVING
 from chitlaq.ops.checks.sources.system import SystemView
 from chitlaq.ops.database.database import moment
+from chitlaq.stack import containers
 
 HOURS = 24
 SYSTEMD = "/run/systemd/system"
@@ -51,6 +52,8 @@ COMPONENTS = {
 async def _component(system: SystemView, service: str) -> ComponentLog:
     since = datetime.now(UTC) - timedelta(hours=HOURS)
     slow = system.settings.logs.slow_seconds
+    if containers.are_used(system.home):
+        raise UnknownResult(f"the container engine has the log: `docker compose logs {service}`")
     if not (system.home.logs / f"{service}.log").exists():
         raise UnknownResult(
             f"there is no log of {service} in {system.home.logs}", JUDGED_BY[service]

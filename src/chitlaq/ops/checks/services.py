@@ -24,6 +24,7 @@ from chitlaq.ops.checks.model import (
 )
 from chitlaq.ops.checks.sources.judged_by import JUDGED_BY
 from chitlaq.ops.checks.sources.system import NotRunning, SystemView
+from chitlaq.stack import containers
 from chitlaq.stack.supervisor import control, resource_usage
 
 RESTARTED_SECONDS = 3600
@@ -48,7 +49,7 @@ class _Health(msgspec.Struct):
     "services.processes",
     "Processes",
     section=Section.SERVICES,
-    looks_at="the supervisor",
+    looks_at="the supervisor; in containers, each component's own answer",
     commands=("chitlaq ps",),
     remedy="Read its last log lines (`chitlaq logs SERVICE --tail 50`), then run `chitlaq restart SERVICE`.",
 )
@@ -103,6 +104,8 @@ async def processes(system: SystemView) -> CheckOutcome:
 )
 async def resources(system: SystemView) -> CheckOutcome:
     statuses = await system.statuses()
+    if containers.are_used(system.home):
+        raise UnknownResult("the container engine measures them: `docker stats --no-stream`")
     rows = await system.blocking(lambda: resource_usage.measure(statuses))
     if not rows:
         raise UnknownResult("no process is running")

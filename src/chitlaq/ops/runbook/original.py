@@ -338,6 +338,19 @@ def replacement(command: str) -> Replacement:
     raise LookupError(f"nothing replaces the line {command!r} of the original runbook")
 
 
+def in_containers(name: str) -> list[str]:
+    """Return the document's lines for `docker compose` that a check or an action answers, in its order.
+
+    As they are written there, but for a column that PostgreSQL has renamed.
+    """
+    lines = dict.fromkeys(command for section in sections() for command in section.commands)
+    return [
+        re.sub(r"\bmean_time\b", "mean_exec_time", line)
+        for line in lines
+        if line.startswith(("docker compose ", "docker stats ")) and name in replacement(line).by
+    ]
+
+
 def _parsed(text: str) -> Iterator[OriginalSection]:
     level, title, commands, is_shell = 0, "", [], False
     for line in text.splitlines():

@@ -30,6 +30,7 @@ from chitlaq.ops.checks.sources import judged_by
 from chitlaq.ops.checks.sources.datastores import PostgresView, ValkeyView
 from chitlaq.ops.checks.sources.prometheus import AlertmanagerView, PrometheusView
 from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.stack import containers
 from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import Status
 
@@ -195,12 +196,16 @@ class SystemView:
             raise UnknownResult(str(error)) from None
 
     async def statuses(self) -> list[Status]:
-        """Return the supervisor's status of each process.
+        """Return the supervisor's status of each process; in containers, whether each component answers.
 
         Raises:
             NotRunning: there is no supervisor.
             UnknownResult: it does not answer.
         """
+        if containers.are_used(self.home):
+            return await self.once(
+                "statuses", lambda: containers.statuses(self.home, self.settings)
+            )
 
         async def ask() -> list[Status]:
             return await self.blocking(lambda: control.ask(self.home, control.Ps()))

@@ -1,0 +1,107 @@
+"""The stack in containers: what its servers find when they start, and whether each component answers.
+
+A container engine keeps the components running, not the supervisor. They share the home's folders, as
+volumes, and meet at the same sockets (docs/containers.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+
+from chitlaq import inventory
+from chitlaq.core.host import files, http_client
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secrets import POSTGRES_ROLES, Secrets
+from chitlaq.core.installation.settings import Settings
+from chitlaq.stack.servers import barman, nginx, observers, postgres
+from chitlaq.stack.supervisor import probes
+from chitlaq.stack.supervisor.control import Status
+from chitlaq.stack.supervisor.probes import Answer, Probe
+
+
+def marker(home: Home) -> Path:
+    """The file that says that containers run this home's components."""
+    return home.run / "containers"
+
+
+def are_used(home: Home) -> bool:
+    """Whether containers run this home's components."""
+    return marker(home).exists()
+
+
+def prepare(home: Home, settings: Settings) -> None:
+    """Make PostgreSQL's data folder if there is none, and write what the servers' containers read.
+
+    Raises:
+        OperatorError: the data folder is gone although there are backups of it; or it cannot be made.
+    """
+    postgres.prepare(home, settings)
+    roles = Secrets(home.secrets)
+    lines = [f"*:*:*:{role}:{roles.postgres_password(role)}\n" for role in POSTGRES_ROLES]
+    files.ensure(passwords(home), "".join(lines), mode=0o600)
+    nginx.prepare(home)
+    if barman.is_wanted(settings):
+        barman.prepare(home, settings)
+    for name in ("node-exporter", "alertmanager", "prometheus"):
+        observers.give_key(home, name)
+    (home.node_exporter / "texts").mkdir(parents=True, exist_ok=True)
+
+
+def passwords(home: Home) -> Path:
+    """Where psql in PostgreSQL's container finds the roles' passwords."""
+    return home.postgres_socket / "passwords"
+
+
+async def statuses(home: Home, settings: Settings) -> list[Status]:
+    """Ask each component whether it answers, in display order.
+
+    Restarts, process IDs and times of starts are the engine's to tell, with `docker compose ps`.
+    """
+    asked = _probes(home, settings)
+    answers = await asyncio.gather(*(probe(0) for probe in asked.values()))
+    return [
+        Status(
+            service=name,
+            worker=0,
+            state="healthy" if answer else "unresponsive",
+            pid=None,
+            restarts=0,
+            uptime=0,
+            port=_port(settings, name),
+            reason="" if answer else f"does not answer: `docker compose logs {name}`",
+            is_needed=inventory.COMPONENTS[name].is_needed,
+        )
+        for name, answer in zip(asked, answers, strict=True)
+    ]
+
+
+def _port(settings: Settings, name: str) -> int | None:
+    return settings.port_of(name) if inventory.COMPONENTS[name].port else None
+
+
+def _probes(home: Home, settings: Settings) -> Mapping[str, Probe]:
+    found = {
+        "postgres": probes.postgres(home.postgres_socket, settings.port_of("postgres")),
+        "redis": probes.redis(home.redis_socket),
+        **{row.name: _service(home.service_socket(row.name, 0)) for row in inventory.SERVICES},
+        "nginx": probes.edge(home.nginx_probe),
+    }
+    pages = {"node-exporter": "/", "alertmanager": "/-/ready", "prometheus": "/-/ready"}
+    found |= {name: probes.observer(home, settings, name, path) for name, path in pages.items()}
+    found["monitoring-proxy"] = probes.nginx([settings.port_of("prometheus")])
+    return {name: found[name] for name in inventory.COMPONENTS if name in found}
+
+
+def _service(socket: Path) -> Probe:
+    """Ready if it says so: which process answers, is the engine's matter."""
+
+    async def probe(_pid: int) -> Answer:
+        answer = await http_client.get(
+            "http://localhost/ready", socket=socket, timeout_seconds=probes.PROBE_SECONDS
+        )
+        return Answer(answer.status == HTTPStatus.OK)
+
+    return probes.bounded(probe)
