@@ -19,7 +19,7 @@ import pytest
 
 from chitlaq import inventory
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.installation import settings_loading
+from chitlaq.core.installation import settings_faults, settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import Secret, SecretUrl
 from chitlaq.core.installation.settings import Settings
@@ -36,7 +36,7 @@ def planted() -> dict[str, str]:
     found = {}
     for dotted, field in settings_loading.fields():
         if field.type is SecretUrl:
-            scheme = settings_loading.URL_FIELDS[dotted][0]
+            scheme = settings_faults.URL_FIELDS[dotted][0]
             found[settings_loading.variable_of(dotted)] = f"{scheme}://u:{MARK}-{dotted}@h:1/x"
         elif field.type in (Secret, tuple[Secret, ...]):
             before = "https://h/" if dotted.endswith("_url") else ""
@@ -113,7 +113,7 @@ PROCESS = """
 import sys, logging, asyncio
 from pathlib import Path
 from chitlaq.core.http import server
-from chitlaq.core.installation import settings_loading
+from chitlaq.core.installation import settings_faults, settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.core.telemetry import logs
 home = Home.from_environment(); settings = settings_loading.load(home)

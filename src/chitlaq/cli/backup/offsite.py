@@ -10,7 +10,7 @@ import typer
 from chitlaq.cli import history_db, output
 from chitlaq.cli.backup.session import current, exit_for, print_outcome, session
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.installation.settings_loading import has_credentials
+from chitlaq.core.installation.settings_faults import has_credentials
 
 
 def key(file: Annotated[Path, typer.Argument(help="Where to write the private key.")]) -> None:

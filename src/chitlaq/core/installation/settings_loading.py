@@ -8,58 +8,44 @@ well-known name keep it: ``DATABASE_URL``, ``REDIS_URL``, ``PROMETHEUS_URL``,
 from __future__ import annotations
 
 import difflib
-import ipaddress
-import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
-from chitlaq import inventory
-from chitlaq.core import addresses
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.installation import toml_files
+from chitlaq.core.installation import settings_faults, toml_files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import Secret, SecretUrl, from_text
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
 
-_HTTP = ("http", "https")
-# Settings whose variables keep their well-known names, with the schemes that each may have.
-URL_FIELDS: Mapping[str, Sequence[str]] = {
-    "database_url": ("postgresql", "postgres"),
-    "redis_url": (
-        *("redis", "rediss", "valkey", "valkeys", "unix"),
-        *("redis-cluster", "rediss-cluster", "valkey-cluster", "valkeys-cluster"),
-    ),
-    "prometheus_url": _HTTP,
-    "alertmanager_url": _HTTP,
-    "otel_exporter_otlp_endpoint": _HTTP,
-}
-# Settings that list addresses and networks.
-NETWORK_FIELDS = ("trusted_proxies", "limits.unlimited_addresses")
 
-
-def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
+def load(
+    home: Home, environment: Mapping[str, str] | None = None, file: Path | None = None
+) -> Settings:
     """Return the settings of this installation.
 
     Args:
         home: the installation; its ``chitlaq.toml`` is read when it exists.
         environment: variables to read; those of the process by default.
+        file: another file to read instead, which has to be there.
 
     Raises:
         OperatorError: an unknown or invalid setting; names where it was set.
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for dotted, value in from_file(home.settings_file):
-        _place(values, sources, dotted, value, f"{home.settings_file}")
+    if file is not None and not file.is_file():
+        raise OperatorError(f"There is no file {file}.")
+    file = file or home.settings_file
+    for dotted, value in from_file(file):
+        _place(values, sources, dotted, value, str(file))
     for variable, dotted, value in _from_environment(environment or os.environ):
         _place(values, sources, dotted, value, f"the environment ({variable})")
     try:
@@ -67,167 +53,16 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$.")
         dotted = path.rstrip("`").split("[")[0]
-        source = sources.get(dotted, str(home.settings_file))
+        source = sources.get(dotted, str(file))
         raise OperatorError(
             f"The setting {dotted or '?'} from {source} is invalid: {text}. "
             "`chitlaq config show` lists all settings with their values."
         ) from None
-    _check_numbers(settings, sources)
-    _check_ports(settings, sources, home)
-    _check_networks(settings, sources)
-    for dotted, schemes in URL_FIELDS.items():
-        url = getattr(settings, dotted).reveal()
-        if url and not _is_url(url, schemes):
-            # Without the URL, which may hold a password.
-            raise OperatorError(
-                f"The setting {dotted} from {sources[dotted]} is invalid: expected a URL with"
-                f" {' or '.join(f'{scheme}://' for scheme in schemes)}, its password percent-encoded."
-            )
-    heartbeat = settings.operations.heartbeat_url.reveal()
-    if heartbeat and not _is_url(heartbeat, _HTTP):
-        raise OperatorError(
-            f"The setting operations.heartbeat_url from {sources['operations.heartbeat_url']} is invalid:"
-            " expected a URL with http:// or https://."
-        )
-    _refuse_credentials(settings, sources)
-    _require_addresses(settings, sources)
-    _check_media(settings, sources)
+    for fault in settings_faults.found(settings, sources):
+        places = (fault.setting, *fault.others)
+        source = next((sources[one] for one in places if one in sources), str(file))
+        raise OperatorError(fault.said_of(source))
     return settings
-
-
-def _check_numbers(settings: Settings, sources: Mapping[str, str]) -> None:
-    """Refuse NaN, with which every comparison is false, and infinity: no check could ever warn.
-
-    Raises:
-        OperatorError: a setting is, or has, such a number.
-    """
-    for dotted in sources:
-        value = settings.value_of(dotted)
-        for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, float) and not math.isfinite(number):
-                raise OperatorError(
-                    f"The setting {dotted} from {sources[dotted]} is invalid: {number} is not a finite"
-                    " number."
-                )
-
-
-def _check_networks(settings: Settings, sources: Mapping[str, str]) -> None:
-    """Refuse what is no address and no network: nginx would not start with it.
-
-    Raises:
-        OperatorError: names the setting and the word.
-    """
-    for dotted in NETWORK_FIELDS:
-        for text in settings.value_of(dotted):
-            if not _is_network(text):
-                raise OperatorError(
-                    f"The setting {dotted} from {sources[dotted]} is invalid: {text!r} is no address"
-                    " (10.0.0.1) and no network (10.0.0.0/8, 2001:db8::/32)."
-                )
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return "%" not in text
-
-
-def _check_ports(settings: Settings, sources: Mapping[str, str], home: Home) -> None:
-    """Refuse one port for two components that this stack runs: the second could not listen.
-
-    Raises:
-        OperatorError: names both, and where they are set.
-    """
-    taken: dict[int, str] = {}
-    for port in inventory.PORTS:
-        dotted = f"ports.{port.setting}"
-        number = settings.value_of(dotted)
-        if not settings.embeds(port.component.name):
-            continue
-        if (other := taken.setdefault(number, dotted)) != dotted:
-            source = sources.get(dotted) or sources.get(other) or home.settings_file
-            raise OperatorError(
-                f"The settings {other} and {dotted} are both {number} ({source}): give each component a"
-                " port of its own."
-            )
-
-
-def _require_addresses(settings: Settings, sources: Mapping[str, str]) -> None:
-    """Refuse addresses that mails are written from or to, unless they can be.
-
-    Raises:
-        OperatorError: names the setting.
-    """
-    for dotted, value in (
-        ("smtp.sender", settings.smtp.sender),
-        *(("operations.report_to", address) for address in settings.operations.report_to),
-        *([("statuspage.contact", contact)] if (contact := settings.statuspage.contact) else []),
-    ):
-        try:
-            if dotted == "smtp.sender":
-                addresses.split_name(value)
-            else:
-                addresses.checked(value)
-        except ValueError as error:
-            raise OperatorError(
-                f"The setting {dotted} from {sources[dotted]} is invalid: {value!r} {error}."
-            ) from None
-
-
-def _check_media(settings: Settings, sources: Mapping[str, str]) -> None:
-    """Refuse a place for pictures that is neither a bucket nor the full path of a folder.
-
-    Raises:
-        OperatorError: says what it may be.
-    """
-    url = settings.media.url
-    is_folder = re.fullmatch(r"[/~][^\x00-\x1f\"'\\$;{}]*", url)
-    if url and not url.startswith("s3://") and not is_folder:
-        raise OperatorError(
-            f"The setting media.url from {sources['media.url']} is invalid: write /a/folder or"
-            " s3://bucket/prefix."
-        )
-
-
-def _refuse_credentials(settings: Settings, sources: Mapping[str, str]) -> None:
-    """Refuse credentials in a setting that messages, pages and records show as it is.
-
-    Raises:
-        OperatorError: names the setting.
-    """
-    for dotted in sources:
-        value = settings.value_of(dotted)
-        for text in value if isinstance(value, tuple) else (value,):
-            if isinstance(text, str) and has_credentials(text):
-                raise OperatorError(
-                    f"The setting {dotted} from {sources[dotted]} is invalid: its URL has a user or a"
-                    " password, and messages show it. Remove them; S3 keys are settings of their own."
-                )
-
-
-def has_credentials(text: str) -> bool:
-    """Whether a text is a URL with a user or a password, or with what may be one."""
-    try:
-        return "://" in text and (urlsplit(text).username is not None or bool(_passwords(text)))
-    except ValueError:
-        return True
-
-
-def _is_url(text: str, schemes: Sequence[str]) -> bool:
-    try:
-        parts = urlsplit(text)
-        is_http = parts.scheme in _HTTP
-        # An unencoded / in a password ends the host there, and leaves the @ to the path.
-        return (
-            parts.scheme in schemes
-            and parts.port != 0
-            and "@" not in parts.path
-            and (not is_http or bool(parts.hostname))
-        )
-    except ValueError:
-        return False
 
 
 @cache
@@ -250,7 +85,7 @@ def fields(
 
 def variable_of(dotted: str) -> str:
     """The environment variable of a setting: ``ports.edge`` is ``CHITLAQ_PORTS_EDGE``."""
-    if dotted in URL_FIELDS:
+    if dotted in settings_faults.URL_FIELDS:
         return dotted.upper()
     return "CHITLAQ_" + dotted.replace(".", "_").upper()
 
@@ -265,19 +100,8 @@ def secrets_in(values: Iterable[tuple[str, Any]]) -> list[str]:
             if dotted in _SECRET_FIELDS:
                 found.append(text)
             if "://" in text:
-                found += _passwords(text)
+                found += settings_faults.passwords(text)
     return found
-
-
-def _passwords(url: str) -> list[str]:
-    """Return the passwords in a URL, as written and decoded."""
-    try:
-        parts = urlsplit(url)
-        given = [parts.password] if parts.password else []
-        given += [value for name, value in parse_qsl(parts.query) if "password" in name.lower()]
-    except ValueError:
-        return [url]
-    return [*given, *map(unquote, given)]
 
 
 def from_file(path: Path) -> Iterator[tuple[str, Any]]:
@@ -297,18 +121,21 @@ def from_file(path: Path) -> Iterator[tuple[str, Any]]:
     except ValueError as error:
         raise OperatorError(f"{path} is not valid TOML: {error}.") from None
     known = dict(fields())
+    for dotted, item in flattened(document):
+        if dotted not in known:
+            near = difflib.get_close_matches(dotted, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise OperatorError(f"{path} has an unknown setting {dotted}.{hint}")
+        yield dotted, item
+
+
+def flattened(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield every setting of a document as (dotted name, value), known or not."""
     for key, value in document.items():
-        flat = (
-            {f"{key}.{name}": item for name, item in value.items()}
-            if isinstance(value, dict)
-            else {key: value}
-        )
-        for dotted, item in flat.items():
-            if dotted not in known:
-                near = difflib.get_close_matches(dotted, known, n=1)
-                hint = f" Did you mean {near[0]}?" if near else ""
-                raise OperatorError(f"{path} has an unknown setting {dotted}.{hint}")
-            yield dotted, item
+        if isinstance(value, dict):
+            yield from ((f"{key}.{name}", item) for name, item in value.items())
+        else:
+            yield key, value
 
 
 # Variables of the CHITLAQ_ prefix that are not settings.
