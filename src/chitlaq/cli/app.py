@@ -30,6 +30,7 @@ from chitlaq.cli import (
     oncall,
     operators,
     ops,
+    reload,
     search,
     serve,
     sso,
@@ -70,6 +71,7 @@ def _options(
 
 for _module in (
     stack,
+    reload,
     ops,
     search,
     backup,

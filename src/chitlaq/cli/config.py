@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chitlaq.cli import installation, output
+from chitlaq.cli import installation, output, reload, terminal
 from chitlaq.cli.serve import load
+from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
     from chitlaq.core.installation.home import Home
@@ -67,6 +68,88 @@ def show(as_json: output.AsJson = False) -> None:
             [row["setting"], row["value"], "" if row["is_default"] else "changed", row["variable"]]
             for row in rows
         ],
+    )
+
+
+@config.command()
+def check(
+    file: Annotated[
+        Path | None, typer.Argument(help="A file of settings; default: the home's chitlaq.toml.")
+    ] = None,
+) -> None:
+    """Say everything that is wrong with a file of settings, with line and remedy; it changes nothing.
+
+    Example: chitlaq config check /tmp/chitlaq.toml
+    """
+    from chitlaq.core.installation import settings_loading, settings_review, toml_files
+    from chitlaq.core.installation.home import Home
+
+    home = Home.from_environment()
+    path = file or home.settings_file
+    try:
+        problems = settings_review.reviewed(toml_files.text_of(path))
+    except (OSError, ValueError) as error:
+        raise OperatorError(f"{path} cannot be read: {error}.") from None
+    for one in problems:
+        place = f"{path}:{one.line}" if one.line else f"{path}"
+        subject = f"{one.setting}: " if one.setting else ""
+        terminal.write_styled(f"{place}: {subject}{one.what}: {one.remedy}.\n")
+    if problems:
+        raise typer.Exit(1)
+    # With the variables of the environment, which win over the file and may not go together with it.
+    settings_loading.load(home, file=path)
+    typer.echo(f"{path} is valid.")
+
+
+@config.command()
+def diff(
+    file: Annotated[
+        Path | None, typer.Argument(help="A file of settings; default: the home's chitlaq.toml.")
+    ] = None,
+    as_json: output.AsJson = False,
+) -> None:
+    """Compare the settings of a file with the running stack's and the defaults; secrets are hidden.
+
+    The environment counts, as it does for the stack. Of what is not running yet, it says what it takes.
+
+    Examples: chitlaq config diff · chitlaq config diff /tmp/chitlaq.toml
+    """
+    from chitlaq.core.installation import settings_loading
+    from chitlaq.core.installation.home import Home
+    from chitlaq.stack.supervisor import control
+
+    home = Home.from_environment()
+    file = file and file.absolute()
+    settings = settings_loading.load(home, file=file)
+    is_running = True
+    try:
+        changes = control.reload(home, control.Reload(file=str(file or "")))
+    except control.NotRunningError:
+        is_running, changes = False, []
+    pending = {one.setting: one for one in changes}
+    rows = []
+    for dotted, field in settings_loading.fields():
+        value, change = settings.value_of(dotted), pending.get(dotted)
+        if change is None and value == field.default:
+            continue
+        shown = settings_loading.shown(value)
+        rows.append(
+            {
+                "setting": dotted,
+                "running": change.before if change else shown if is_running else None,
+                "file": change.after if change else shown,
+                "default": settings_loading.shown(field.default),
+                "takes": reload.taking(change) if change else "",
+            }
+        )
+    if as_json:
+        output.print_json(rows)
+        return
+    if not is_running:
+        typer.echo("ChitLaq is not running here.", err=True)
+    output.print_table(
+        ["setting", "running", "file", "default", "to apply it"],
+        [list(row.values()) for row in rows],
     )
 
 

@@ -81,6 +81,10 @@ class LogFile:
                 earlier.chmod(earlier.stat().st_mode & MODE)
         self._file = opened(path)
 
+    def limit(self, max_bytes: int, keep_files: int) -> None:
+        """Rotate at this size, and keep this many, from now on."""
+        self._max_bytes, self._keep_files = max_bytes, keep_files
+
     def write(self, data: bytes) -> None:
         """Append a process's output; an incomplete line waits for its end."""
         lines, newline, self._rest = (self._rest + data).rpartition(b"\n")

@@ -41,6 +41,12 @@ class ComponentLogs:
         self._reopen_access_log = reopen_access_log
         self._day = rotation.last_day(self._access_log) or rotation.local_day()
 
+    def limit(self, limits: Logs) -> None:
+        """Rotate by these settings from now on."""
+        self._limits = limits
+        for log in self._every():
+            log.limit(limits.max_bytes, limits.keep_files)
+
     def note(self, text: str) -> None:
         """Log an event of the supervisor itself."""
         line = {

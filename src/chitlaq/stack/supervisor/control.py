@@ -14,6 +14,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import from_text
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.supervisor import leftovers
+from chitlaq.stack.supervisor.reloading import Change
 
 MAX_LINE = 65_536
 # While a command runs, the supervisor says every second what it waits for.
@@ -113,7 +114,19 @@ class InEffect(msgspec.Struct, tag="in_effect", frozen=True):
     """Ask for the settings that the stack runs with."""
 
 
-Command = Ps | Attach | Restart | Rotate | Stop | Pause | Continue | InEffect
+class Reload(msgspec.Struct, tag="reload", frozen=True):
+    """Have the components take the settings that have changed; answered with these, once it is done.
+
+    Args:
+        is_dry: only say what has changed.
+        file: compare with this one instead of the home's; it is never applied.
+    """
+
+    is_dry: bool = True
+    file: str = ""
+
+
+Command = Ps | Attach | Restart | Reload | Rotate | Stop | Pause | Continue | InEffect
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -126,6 +139,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
     waiting: str = ""
     settings: Settings | None = None
+    changes: list[Change] = []
 
 
 _commands: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
@@ -257,6 +271,22 @@ def settings_in_effect(home: Home) -> Settings:
         connection.close()
     assert settings is not None
     return settings
+
+
+def reload(
+    home: Home, command: Reload, on_wait: Callable[[str], None] = lambda _text: None
+) -> list[Change]:
+    """Return what the running stack has not applied yet, or what it has just applied.
+
+    Raises:
+        NotRunningError: no supervisor runs here.
+        OperatorError: the settings are invalid, cannot be applied now, or a component did not take them.
+    """
+    connection = Connection(home)
+    try:
+        return connection.answer(command, on_wait).changes
+    finally:
+        connection.close()
 
 
 def stop(home: Home, on_wait: Callable[[str], None] = lambda _text: None) -> bool:

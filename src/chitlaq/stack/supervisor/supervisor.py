@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -30,7 +31,7 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.stack.servers import process_specs
 from chitlaq.stack.servers.process_specs import ProcessSpec
-from chitlaq.stack.supervisor import control, leftovers
+from chitlaq.stack.supervisor import control, leftovers, reloading
 from chitlaq.stack.supervisor.component_logs import ComponentLogs
 from chitlaq.stack.supervisor.control import Status
 from chitlaq.stack.supervisor.fork_server import ForkServer
@@ -66,6 +67,7 @@ class Supervisor:
         )
         self._note = self._logs.note
         self._instances = {c.name: Instance(c, self._logs.of[c.service]) for c in declared}
+        self._applied = {reloading.SUPERVISOR: settings} | {c.service: settings for c in declared}
         self._fork_server = ForkServer(
             process_specs.chitlaq("fork-server"),
             self._environment,
@@ -90,6 +92,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
         self._fork_server.open()
         for name, instance in self._instances.items():
             self._keepers[name] = asyncio.create_task(self._lifecycle.keep(instance))
@@ -188,6 +191,8 @@ class Supervisor:
         try:
             if isinstance(command, control.Restart):
                 await self._restart(command.service)
+            elif isinstance(command, control.Reload):
+                return control.Answer(changes=await self._reload(command)), False
             elif isinstance(command, control.Rotate):
                 await self._logs.rotate(moved=command.moved)
             elif isinstance(command, control.Pause):
@@ -213,6 +218,44 @@ class Supervisor:
 
     def _statuses(self) -> list[Status]:
         return [instance.status() for instance in self._instances.values()]
+
+    async def _reload(self, command: control.Reload) -> list[reloading.Change]:
+        """Have every component take the settings that have changed, as far as no request is lost by it.
+
+        Returns:
+            What was not applied everywhere before.
+
+        Raises:
+            OperatorError: the settings are invalid.
+            OSError: a change needs a start of everything, or a component did not take it.
+        """
+        file = Path(command.file) if command.file else None
+        wanted = await asyncio.to_thread(settings_loading.load, self._home, self._environment, file)
+        found = reloading.changes(self._applied, wanted)
+        if command.is_dry:
+            return found
+        if refusal := reloading.refusal(found):
+            raise OSError(refusal)
+        for service in reloading.taken_now(found):
+            await self._restart(service)
+        return found
+
+    def _begin_reload(self) -> None:
+        """Reload because of a signal, whose outcome nobody waits for: the log has it."""
+
+        async def run() -> None:
+            try:
+                found = await self._reload(control.Reload(is_dry=False))
+            except (OSError, OperatorError) as error:
+                self._note(f"not reloaded: {error}")
+                return
+            taken, left = reloading.taken_now(found), reloading.by_hand(found)
+            waits = f"; `chitlaq restart` is left for {', '.join(left)}" if left else ""
+            self._note(f"reloaded {', '.join(taken) or 'nothing'}{waits}")
+
+        running = asyncio.create_task(run())
+        self._commands.add(running)
+        running.add_done_callback(self._commands.discard)
 
     async def _restart(self, service: str) -> None:
         """Restart one component's processes in turn, without losing a request.
@@ -253,6 +296,7 @@ class Supervisor:
                     await self._tell_edge()
             for name in sorted(before - mine.keys()):
                 await self._remove(running[name])
+            self._applied[service] = self._settings
 
     async def _pause(self, reason: str) -> None:
         """Stop what works with the database, and keep it stopped. Can be repeated.
@@ -355,6 +399,7 @@ class Supervisor:
         except OperatorError as error:
             self._note(f"{error} The settings in effect stay.")
         logs.hide(settings_loading.secrets_of(self._home, self._settings))
+        self._logs.limit(self._settings.logs)
         return process_specs.declare(self._home, self._settings)
 
     async def _apply(self, instance: Instance, spec: ProcessSpec) -> None:

@@ -1,0 +1,132 @@
+"""All mistakes of a file of settings are named at once, each with its line and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from chitlaq.cli.app import app
+from chitlaq.core.installation import settings_loading
+from chitlaq.core.installation.secret_values import HIDDEN, Secret
+from chitlaq.core.installation.settings_review import reviewed
+
+MISTAKES = """\
+hots = "0.0.0.0"
+body_bytes = 5
+[limits]
+body_bites = 7
+address_connections = "many"
+[ports]
+auth = 3003
+edge = 99999
+[tls]
+certificate = "/etc/own.pem"
+[checks]
+load_per_core = [nan, 1]
+[media]
+url = "pictures"
+[smtp]
+sender = "nobody"
+[operations]
+heartbeat_url = "ftp://example.edu/hunter2"
+"""
+FOUND = {
+    1: ("hots", "host"),
+    2: ("body_bytes", "limits.body_bytes"),
+    4: ("limits.body_bites", "limits.body_bytes"),
+    5: ("limits.address_connections", "4000"),
+    7: ("ports.auth", "port of its own"),
+    8: ("ports.edge", "8080"),
+    10: ("tls.certificate", "both"),
+    12: ("checks.load_per_core", "write one"),
+    14: ("media.url", "s3://"),
+    16: ("smtp.sender", "name@example.edu"),
+    18: ("operations.heartbeat_url", "percent-encode"),
+}
+
+
+def test_every_mistake_has_its_line_and_its_remedy() -> None:
+    found = {one.line: one for one in reviewed(MISTAKES)}
+    assert {line: one.setting for line, one in found.items()} == {
+        line: setting for line, (setting, _) in FOUND.items()
+    }
+    for line, (_, remedy) in FOUND.items():
+        assert remedy in found[line].remedy
+
+
+@pytest.mark.parametrize(
+    ("dotted", "field"),
+    settings_loading.fields(),
+    ids=[one for one, _ in settings_loading.fields()],
+)
+def test_wrong_type_of_any_setting_is_found_on_its_line(dotted: str, field: object) -> None:
+    section, _, name = dotted.rpartition(".")
+    table = f"[{section}]\n" if section else ""
+    (found,) = reviewed(f"# a comment\n{table}{name} = [[{{}}]]\n")
+    assert (found.line, found.setting) == (3 if section else 2, dotted)
+    assert found.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a = \n", 1),
+        ("demo = true\n\n[limits\nx = 1\n", 3),
+        ("demo = '''\n\n", 3),
+        ("a = 1\na = 2", 2),
+    ],
+)
+def test_what_is_no_toml_is_found_on_its_line(text: str, line: int) -> None:
+    (found,) = reviewed(text)
+    assert found.line == line, found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["limits = { body_bites = 7 }\n", "limits.body_bites = 7\n", '["limits"]\n"body_bites" = 7\n'],
+)
+def test_mistake_is_found_however_the_file_is_written(text: str) -> None:
+    (found,) = reviewed(text)
+    assert found.setting == "limits.body_bites"
+    assert found.line == text.count("\n")
+
+
+def test_defaults_are_valid() -> None:
+    lines = []
+    for dotted, field in settings_loading.fields():
+        section, _, name = dotted.rpartition(".")
+        value = "" if isinstance(field.default, Secret) else field.default
+        prefix = f"{section}." if section else ""
+        lines.append(f"{prefix}{name} = {msgspec.json.encode(value).decode()}")
+    assert reviewed("\n".join(lines)) == []
+
+
+def test_command_names_all_and_fails(tmp_path: Path) -> None:
+    file = tmp_path / "new.toml"
+    file.write_text(MISTAKES)
+    environment = {"CHITLAQ_HOME": str(tmp_path)}
+    answer = CliRunner().invoke(app, ["config", "check", str(file)], env=environment)
+    assert answer.exit_code == 1
+    assert len(answer.output.splitlines()) == len(FOUND)
+    assert f"{file}:4: limits.body_bites: there is no such setting" in answer.output
+    assert "hunter2" not in answer.output
+    file.write_text("[limits]\nbody_bytes = 7\n")
+    answer = CliRunner().invoke(app, ["config", "check", str(file)], env=environment)
+    assert (answer.exit_code, answer.output) == (0, f"{file} is valid.\n")
+
+
+def test_difference_without_a_stack_is_from_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "new.toml"
+    file.write_text('[limits]\nbody_bytes = 7\n[smtp]\npassword = "hunter2"\n')
+    answer = CliRunner().invoke(
+        app, ["config", "diff", str(file), "--json"], env={"CHITLAQ_HOME": str(tmp_path)}
+    )
+    assert answer.exit_code == 0, answer.output
+    rows = {row["setting"]: row for row in msgspec.json.decode(answer.stdout)}
+    assert rows["limits.body_bytes"]["file"] == "7"
+    assert rows["limits.body_bytes"]["default"] == "1048576"
+    assert rows["smtp.password"]["file"] == HIDDEN
+    assert "hunter2" not in answer.output
