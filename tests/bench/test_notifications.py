@@ -14,10 +14,10 @@ from chitlaq.bench import notifications, notifications_report
 async def test_benchmark_measures_likes_lists_and_an_announcement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(notifications, "ROUNDS", 1)
     monkeypatch.setattr(notifications, "SIGNED_IN", 4)
     said: list[str] = []
-    report = await notifications.run(60, said.append, seconds=0.3)
+    # A process's CPU time comes in ticks of 10 ms: a round has many, and the median of three is compared.
+    report = await notifications.run(60, said.append, seconds=1.0)
     assert report.liked.per_second > 0
     assert report.likes_ratio > 0
     # Only with notifications, the websocket service works for a like.

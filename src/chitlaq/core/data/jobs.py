@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -125,10 +125,24 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[P]):
-    """Jobs of a kind that are handled at once. Of a batch that fails, each is a batch of its own then."""
+    """Jobs of a kind that are handled at once. Of a batch that fails, each is a batch of its own then.
+
+    A handler may complete it in `parts`, one after the other: what is completed stays so.
+    """
 
     jobs: Sequence[Job]
     payloads: Sequence[P]
+
+    def parts(self, work_of: Callable[[P], int], most: int) -> Iterator[Batch[P]]:
+        """Yield batches of as much work as ``most``, or of a single job that is more."""
+        start = work = 0
+        for at, payload in enumerate(self.payloads):
+            more = work_of(payload)
+            if at > start and work + more > most:
+                yield Batch(self.jobs[start:at], self.payloads[start:at])
+                start, work = at, 0
+            work += more
+        yield Batch(self.jobs[start:], self.payloads[start:])
 
     @asynccontextmanager
     async def completing(self) -> AsyncIterator[Session]:
@@ -337,7 +351,9 @@ class Runner:
                     self._pause(kind)
                     log.warning("jobs postponed", kind=kind.name, jobs=len(new), error=_said(error))
                     await self._release([job for job, _ in claimed])
-                    metrics.JOBS.labels(kind.name, "postponed").inc(len(new))
+                    done = sum(job.is_done for job, _ in new)
+                    metrics.JOBS.labels(kind.name, "done").inc(done)
+                    metrics.JOBS.labels(kind.name, "postponed").inc(len(new) - done)
                     return
                 log.warning(
                     "jobs failed together", kind=kind.name, jobs=len(new), error=_said(error)

@@ -34,9 +34,13 @@ class Reaction(msgspec.Struct, frozen=True, tag="reaction"):
 
 
 class PostChanged(msgspec.Struct, frozen=True, tag="post"):
-    """A post was written or edited, does not quote any more, or is deleted."""
+    """A post was written or edited, does not quote any more, or is deleted.
+
+    ``after`` is the last one for whom that was looked at.
+    """
 
     post_id: UUID
+    after: UUID | None = None
 
 
 class PairChanged(msgspec.Struct, frozen=True, tag="pair"):

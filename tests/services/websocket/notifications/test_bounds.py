@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from chitlaq.services.websocket.notifications.causes import PART
 from tests.conftest import Stack, eventually
 from tests.services.feed.crowd import Crowd, Someone
 
@@ -67,6 +68,44 @@ async def test_likes_of_many_are_one_notification_in_few_transactions(
         post["id"],
     )
     assert written[0]["transactions"] <= likes / 500 + 10
+
+
+@pytest.mark.parametrize("change", ["edited", "deleted"])
+async def test_what_was_told_to_many_is_looked_at_in_parts(
+    stack: Stack, listed: Listed, change: str
+) -> None:
+    """Of a poll of many, a change of its post is no transaction of all; nobody is left out."""
+    many = 2 * PART + 100
+    async with Crowd(stack) as crowd:
+        author, *others = await crowd.join(many + 1)
+        post = (await author.ask("POST", "/posts", {"text": "Which one?"})).json()["id"]
+        # Nobody voted, so all of it goes when the post is looked at again.
+        await stack.sql(
+            "WITH told AS (INSERT INTO websocket.notified_accounts (account_id, unseen, unread)"
+            " SELECT unnest($2::uuid[]), 1, 1 RETURNING account_id"
+            "), begun AS (INSERT INTO websocket.notifications"
+            " (recipient_id, kind, subject_id, position, count)"
+            " SELECT account_id, 'poll_ended', $1, now(), 1 FROM told RETURNING id, recipient_id"
+            ") INSERT INTO websocket.notification_causes"
+            " (subject_id, kind, actor_id, recipient_id, notification_id, at)"
+            " SELECT $1, 'poll_ended', $3, recipient_id, id, now() FROM begun",
+            UUID(post),
+            [one.id for one in others],
+            author.id,
+        )
+        if change == "edited":
+            await author.ask("PATCH", f"/posts/{post}", {"text": "Which one, then?"})
+        else:
+            await author.ask("DELETE", f"/posts/{post}")
+        await eventually(lambda: _has_causes(stack, UUID(post), 0))
+        page = await listed(others[-1])
+        assert (page["items"], page["unread"]) == ([], 0)
+    written = await stack.sql(
+        "SELECT max(n) AS most, sum(n) AS all FROM (SELECT count(*) AS n"
+        " FROM websocket.shrunk_notifications WHERE recipient_id = ANY ($1::uuid[]) GROUP BY xmin::text) w",
+        [one.id for one in others],
+    )
+    assert (written[0]["most"], written[0]["all"]) == (PART, many)
 
 
 async def test_post_that_mentions_fifty_is_one_job_and_is_told_to_each_once(

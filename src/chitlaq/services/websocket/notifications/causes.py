@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -22,7 +23,9 @@ from chitlaq.services.websocket.notifications.kinds import ABOUT_CONVERSATIONS, 
 from chitlaq.services.websocket.notifications.telling import GONE, Cause, State, Telling
 
 PART = 1000
-"""How much of what was told of a member, or of those in a poll, a job looks at; another goes on."""
+"""About how many causes are looked at in one transaction. Of a job of more, another goes on."""
+OF_A_POST = 100
+"""What a post is counted as, which may mention 50, and does not mention others any more."""
 PATIENCE_SECONDS = 0.25
 
 
@@ -30,6 +33,10 @@ def handler(telling: Telling) -> BatchHandler[Notify]:
     """Return what looks where jobs say. Batches do so one after the other, also those of other processes."""
 
     async def work(batch: Batch[Notify]) -> None:
+        for part in batch.parts(_causes_of, PART):
+            await look_at(part)
+
+    async def look_at(batch: Batch[Notify]) -> None:
         async with telling.committing(batch.completing()) as session:
             await session.execute("lock_causes")
             deleted = await _deleted(session, batch.payloads)
@@ -37,10 +44,9 @@ def handler(telling: Telling) -> BatchHandler[Notify]:
             of_accounts = _of_accounts(batch.payloads)
             recipients = {cause.recipient_id for cause in (*looked_at, *of_accounts)}
             if deleted:
-                rows = await session.rows("recipients_of_subjects", deleted)
-                recipients.update(row["recipient_id"] for row in rows)
+                recipients |= await _told_of_deleted(session, deleted)
             there = await telling.lock(session, recipients)
-            changes = list(await telling.untell(session, deleted))
+            changes = list(await telling.untell(session, deleted, there))
             causes = [cause for cause in looked_at if cause.recipient_id in there]
             states = await _states(session, causes)
             states |= {
@@ -50,6 +56,19 @@ def handler(telling: Telling) -> BatchHandler[Notify]:
         await telling.after_commit(changes)
 
     return BatchHandler(NOTIFY, work)
+
+
+def _causes_of(payload: Notify) -> int:
+    """Return about how many causes a job looks at."""
+    match payload:
+        case MemberChanged() | PollEnded() | ConversationChanged(member_ids=None):
+            return PART
+        case ConversationChanged(member_ids=[*members]):
+            return len(members)
+        case PostChanged():
+            return OF_A_POST
+        case _:
+            return 1
 
 
 def _of_accounts(payloads: Sequence[Notify]) -> dict[Cause, State]:
@@ -66,6 +85,17 @@ async def _deleted(session: Session, payloads: Sequence[Notify]) -> list[UUID]:
     return [row["id"] for row in await session.rows("deleted_posts", posts)] if posts else []
 
 
+async def _told_of_deleted(session: Session, deleted: Sequence[UUID]) -> set[UUID]:
+    """Return some of those who were told of posts that are deleted; of those of whom there are more, other
+    jobs go on."""
+    rows = await session.rows("recipients_of_subjects", deleted, PART)
+    if len(rows) == PART:
+        for post_id in deleted:
+            if post_id >= rows[-1]["subject_id"]:
+                await enqueue(session, NOTIFY, PostChanged(post_id))
+    return {row["recipient_id"] for row in rows}
+
+
 async def _looked_at(
     session: Session, payloads: Sequence[Notify], deleted: Sequence[UUID]
 ) -> set[Cause]:
@@ -74,15 +104,15 @@ async def _looked_at(
     What was told of deleted posts is none of them: all of it goes.
     """
     causes: set[Cause] = set()
-    posts: list[UUID] = []
+    posts: dict[tuple[UUID, UUID | None], None] = {}
     pairs: list[tuple[UUID, UUID]] = []
     conversations: list[tuple[UUID, UUID | None]] = []
     for payload in payloads:
         match payload:
             case Reaction(kind, post_id, author_id, member_id):
                 causes.add(Cause(author_id, kind, post_id, member_id))
-            case PostChanged(post_id):
-                posts.append(post_id)
+            case PostChanged(post_id, after):
+                posts[post_id, after] = None
             case PairChanged(one, other):
                 pairs.append((one, other))
                 causes.update(_follows(one, other), _follows(other, one))
@@ -94,7 +124,7 @@ async def _looked_at(
                 members = [None] if member_ids is None else member_ids
                 conversations += [(conversation_id, member) for member in members]
     if posts:
-        causes.update(Cause(*row) for row in await session.rows("addressed", posts))
+        causes.update(await _addressed(session, list(posts)))
     if pairs:
         ones, others = ([pair[at] for pair in pairs] for at in (0, 1))
         causes.update(Cause(*row) for row in await session.rows("told_of_pairs", ones, others))
@@ -111,6 +141,20 @@ def _follows(actor: UUID, recipient: UUID) -> set[Cause]:
         Cause(recipient, kind, recipient, actor)
         for kind in ("follow", "follow_request", "follow_accepted")
     }
+
+
+async def _addressed(
+    session: Session, posts: Sequence[tuple[UUID, UUID | None]]
+) -> Sequence[Cause]:
+    columns = [list(each) for each in zip(*posts, strict=True)]
+    found: defaultdict[tuple[UUID, UUID | None], list[Cause]] = defaultdict(list)
+    for *cause, after in await session.rows("addressed", *columns, PART):
+        one = Cause(*cause)
+        found[one.subject_id, after].append(one)
+    for (post_id, _), causes in found.items():
+        if len(causes) >= PART:
+            await enqueue(session, NOTIFY, PostChanged(post_id, causes[-1].recipient_id))
+    return [cause for causes in found.values() for cause in causes]
 
 
 async def _told_of(session: Session, changed: MemberChanged) -> list[Cause]:

@@ -21,11 +21,24 @@ SELECT number, at, is_muted, false AS is_filtered FROM feed.causes($1, $2, $3, $
 SELECT pg_advisory_xact_lock(hashtextextended('notification causes', 0));
 
 -- name: addressed
--- Whom these posts answer, quote or mention, and whom it was told that they do.
-SELECT member_id AS recipient_id, kind, post_id AS subject_id, author_id AS actor_id FROM feed.addressed($1)
-UNION
-SELECT recipient_id, kind, subject_id, actor_id FROM websocket.notification_causes
-WHERE subject_id = ANY ($1::uuid[]) AND kind IN ('mention', 'reply', 'quote', 'poll_ended');
+-- Whom these posts ($1) answer, quote or mention, and whom it was told that they do, or of their poll: for each post by
+-- recipient, after one ($2; null: from the first), in parts ($3) that end with all of a recipient.
+-- Index: notification_causes' primary key.
+SELECT u.recipient_id, u.kind, u.subject_id, u.actor_id, p.after
+FROM unnest($1::uuid[], $2::uuid[]) AS p (id, after)
+CROSS JOIN LATERAL (
+    SELECT * FROM (
+        SELECT member_id AS recipient_id, kind, post_id AS subject_id, author_id AS actor_id
+        FROM feed.addressed(ARRAY[p.id])
+        UNION
+        SELECT recipient_id, kind, subject_id, actor_id FROM websocket.notification_causes
+        WHERE subject_id = p.id AND kind IN ('mention', 'reply', 'quote', 'poll_ended')
+    ) AS a
+    WHERE p.after IS NULL OR a.recipient_id > p.after
+    ORDER BY a.recipient_id
+    FETCH FIRST $3 ROWS WITH TIES
+) AS u
+ORDER BY u.recipient_id;
 
 -- name: deleted_posts
 -- Of these posts, the ones that are deleted.
@@ -51,13 +64,14 @@ SELECT member_id AS recipient_id, 'poll_ended' AS kind, $1::uuid AS subject_id, 
 FROM feed.poll_audience($1, $2, $3);
 
 -- name: recipients_of_subjects
--- Who was told anything of these subjects. Index: notifications_by_subject.
-SELECT DISTINCT recipient_id FROM websocket.notifications WHERE subject_id = ANY ($1::uuid[]);
+-- Some ($2) of those who were told anything of these subjects ($1), by subject. Index: notifications_by_subject.
+SELECT DISTINCT subject_id, recipient_id FROM websocket.notifications WHERE subject_id = ANY ($1::uuid[])
+ORDER BY subject_id, recipient_id LIMIT $2;
 
 -- name: untell
--- Delete all groups of these subjects, whose recipients are locked.
+-- Delete the groups of these subjects ($1) and recipients ($2), who are locked.
 WITH ended AS (
-    DELETE FROM websocket.notifications WHERE subject_id = ANY ($1::uuid[])
+    DELETE FROM websocket.notifications WHERE subject_id = ANY ($1::uuid[]) AND recipient_id = ANY ($2::uuid[])
     RETURNING id, recipient_id, is_filtered, position
 ), counted AS (
     UPDATE websocket.notified_accounts n SET unseen = n.unseen - c.unseen, unread = n.unread - c.unread

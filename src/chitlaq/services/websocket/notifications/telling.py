@@ -122,9 +122,13 @@ class Telling:
             await self._push(session, told)
         return changes
 
-    async def untell(self, session: Session, subjects: Sequence[UUID]) -> Sequence[Change]:
-        """Delete all that was told of these subjects, which are no more. Its recipients are locked."""
-        return _changes(await session.rows("untell", subjects) if subjects else ())
+    async def untell(
+        self, session: Session, subjects: Sequence[UUID], recipients: set[UUID]
+    ) -> Sequence[Change]:
+        """Delete what these recipients, who are locked, were told of subjects that are no more."""
+        if not subjects:
+            return ()
+        return _changes(await session.rows("untell", subjects, list(recipients)))
 
     async def after_commit(self, changes: Sequence[Change]) -> None:
         """Let the listeners know what was committed; what one of them raises stops nothing."""
