@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from chitlaq.core.errors import MissingProgramError
+from chitlaq.stack.install import unpacked_programs
 from tests.browser import axe
 from tests.conftest import Stack
-from tests.debian_programs import fetched
 from tests.lone_service import lone_service
 
 if TYPE_CHECKING:
@@ -26,10 +26,24 @@ FLAGS = (
 SCREENS = Path(__file__).parents[2] / ".screens"
 """Where screenshots are kept, to be looked at."""
 LIMIT_MS = 20_000
+TOO_WIDE = """() => {
+    const {scrollWidth, clientWidth} = document.documentElement;
+    if (scrollWidth <= clientWidth) return [];
+    const wide = [...document.querySelectorAll("body *")]
+        .filter(one => one.getBoundingClientRect().right > clientWidth);
+    const first = wide.at(-1)?.outerHTML.slice(0, 150);
+    return [`${scrollWidth - clientWidth} px wider than ${clientWidth}: ${first}`];
+}"""
 
-Width = Literal[360, 1400]
+Width = Literal[320, 360, 1400]
+"""In CSS pixels; 320 is what 400 % leaves of 1280."""
 Theme = Literal["light", "dark"]
-HEIGHTS = {360: 740, 1400: 900}
+HEIGHTS = {320: 256, 360: 740, 1400: 900}
+NOTE_VIOLATIONS = """
+    addEventListener("securitypolicyviolation", ({effectiveDirective, blockedURI, sample}) => {
+        console.error(`POLICY: ${effectiveDirective} ${blockedURI} ${sample}`);
+    });
+"""
 
 
 @dataclass
@@ -39,6 +53,8 @@ class Visit:
     page: Page
     origin: str
     complaints: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    """What the policy of our own pages forbade them: nothing clears this."""
 
     async def open(self, path: str) -> None:
         answer = await self.page.goto(self.origin + path)
@@ -62,14 +78,24 @@ class Visit:
         SCREENS.mkdir(exist_ok=True)
         await self.page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
 
+    async def speak(self, language: str) -> None:
+        """Have what is opened from now on in another language."""
+        cookie: Any = {"name": "lang", "value": language, "url": self.origin}
+        await self.page.context.add_cookies([cookie])
+
     async def require_accessible(self, *rules: str) -> None:
         """Let axe judge the page as it is, and see that nothing is wider than the screen."""
-        faults = await axe.faults(self.page, *rules)
-        assert not faults, f"{self.page.url}\n" + "\n".join(faults)
-        wide = await self.page.evaluate(
-            "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert wide <= 0, f"{self.page.url} is {wide} px wider than the screen"
+        faults = await self.faults(*rules)
+        assert not faults, "\n".join(faults)
+
+    async def faults(self, *rules: str) -> list[str]:
+        """Return what axe finds in the page as it is, and whether something is wider than the screen."""
+        found = await axe.faults(self.page, *rules)
+        return [f"{self.page.url} {one}" for one in found] + await self.too_wide()
+
+    async def too_wide(self) -> list[str]:
+        """Return what would have to be scrolled sideways."""
+        return [f"{self.page.url} {one}" for one in await self.page.evaluate(TOO_WIDE)]
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +104,7 @@ async def browser() -> AsyncIterator[Browser]:
 
     expect.set_options(timeout=LIMIT_MS)
     try:
-        program = fetched("chromium", "chromium", "usr/lib/chromium/chromium", "fonts-dejavu-core")
+        program = unpacked_programs.chromium()
     except MissingProgramError as error:
         pytest.fail(f"The browser's tests need Chromium: {error}")
     async with async_playwright() as playwright:
@@ -100,17 +126,22 @@ async def visiting(
         viewport={"width": width, "height": HEIGHTS[width]}, color_scheme=theme, **options
     )
     context.set_default_timeout(LIMIT_MS)
+    await context.add_init_script(NOTE_VIOLATIONS)
     visit = Visit(await context.new_page(), origin)
-    visit.page.on("console", lambda said: _note(visit, said.type, said.text))
-    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    # Of every page of the context, also those that a test opens itself.
+    context.on("console", lambda said: _note(visit, said.type, said.text))
+    context.on("weberror", lambda error: visit.complaints.append(str(error.error)))
     try:
         yield visit
+        assert not visit.violations
         assert not visit.complaints
     finally:
         await context.close()
 
 
 def _note(visit: Visit, kind: str, text: str) -> None:
+    if text.startswith("POLICY: "):
+        visit.violations.append(text)
     # A status of 4xx is an error to the browser's console, too.
     is_expected = "the server responded with a status of 4" in text or "Worker registration" in text
     if kind in {"error", "warning"} and not is_expected:

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chitlaq.stack.install import unpacked_programs
 from tests.browser.conftest import FLAGS, LIMIT_MS, Visit, visiting
 from tests.browser.members import open_ready, sign_in
 from tests.conftest import Member, Stack, eventually
-from tests.debian_programs import fetched
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Route
@@ -23,7 +23,7 @@ async def opened(profile: Path, origin: str) -> AsyncIterator[Visit]:
     """A browser of its own, which keeps what it has when it is closed."""
     from playwright.async_api import async_playwright
 
-    program = fetched("chromium", "chromium", "usr/lib/chromium/chromium", "fonts-dejavu-core")
+    program = unpacked_programs.chromium()
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
             str(profile),
