@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 
 from tests.browser.conftest import visiting
 from tests.browser.members import open_ready, sign_in
-from tests.conftest import PASSWORD, Member, Stack
+from tests.conftest import PASSWORD, Member, Stack, eventually
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser
+    from playwright.async_api import Browser, Locator
 
 Join = Callable[[], Awaitable[Member]]
 
 LIST = "[...document.querySelectorAll('.keys div')].map(one => one.innerText)"
+IS_IN_SIGHT = """one => {
+    const {x, y, width, height} = one.getBoundingClientRect();
+    const there = document.elementFromPoint(x + width / 2, y + height / 2);
+    return one.contains(there) || Boolean(there?.closest("label")?.contains(one));
+}"""
 KEYS_ARE_READY = "() => document.querySelector('#state > .state') !== null"
 
 
@@ -87,3 +92,85 @@ async def test_session_that_is_ended_elsewhere_ends_the_page_and_numbers_follow_
         await again.get_by_label("Password").fill(PASSWORD)
         await again.get_by_role("button", name="Sign in").click()
         await expect(page.locator("main")).to_be_visible()
+
+
+async def reach(target: Locator) -> None:
+    """Press Tab until an element has the focus, and see that it is in sight: under no bar."""
+    for _ in range(80):
+        if await target.evaluate("one => one === document.activeElement"):
+            assert await target.evaluate(IS_IN_SIGHT), await target.evaluate("one => one.outerHTML")
+            return
+        await target.page.keyboard.press("Tab")
+    raise AssertionError(f"{target} cannot be reached with the keyboard")
+
+
+async def press(target: Locator) -> None:
+    await reach(target)
+    await target.page.keyboard.press("Enter")
+
+
+async def enter(target: Locator, text: str) -> None:
+    await reach(target)
+    await target.page.keyboard.type(text)
+
+
+async def test_first_day_needs_no_mouse(
+    browser: Browser, stack: Stack, join: Join, name: Callable[[], str]
+) -> None:
+    from playwright.async_api import expect
+
+    ada, eve = await join(), name()
+    async with visiting(browser, stack.issuer, 1400, "light") as visit:
+        page, keys = visit.page, visit.page.keyboard
+        await visit.open("/")
+        await press(page.get_by_role("link", name="Join").first)
+        await page.wait_for_url("**/join")
+        await enter(page.get_by_label("University address"), f"{eve}@example.edu")
+        await enter(page.get_by_label("Your name"), "Eve Adams")
+        await enter(page.get_by_label("Username"), eve)
+        await enter(page.get_by_label("Password"), PASSWORD)
+        await keys.press("Enter")
+        await press(page.get_by_role("link", name="Open the mailbox"))
+        await page.wait_for_url("**/dev/mail")
+        mail = page.get_by_role("article").filter(has_text=f"{eve}@example.edu")
+        await page.goto(str(await mail.get_by_role("link").get_attribute("href")))
+        await enter(page.get_by_label("The password that you"), PASSWORD)
+        await keys.press("Enter")
+        await press(page.get_by_role("link", name="Sign in"))
+        await page.wait_for_url("**/login**")
+        await enter(page.get_by_label("Username or address"), eve)
+        await enter(page.get_by_label("Password"), PASSWORD)
+        await keys.press("Enter")
+        await page.wait_for_url("**/home")
+        await page.wait_for_function(KEYS_ARE_READY)
+
+        # Both links that skip lead where they say.
+        for words, place in (("Skip to the content", "main"), ("Skip to the navigation", "nav")):
+            await page.reload()
+            await page.wait_for_function(KEYS_ARE_READY)
+            await press(page.get_by_role("link", name=words))
+            await expect(page.locator(f"{place}:focus")).to_be_attached()
+
+        await enter(page.get_by_label("What is on your mind?"), "Nothing but keys")
+        await keys.press("Control+Enter")
+        await expect(page.get_by_role("article")).to_contain_text("Nothing but keys")
+        await page.locator("textarea:focus").blur()
+        await keys.press("/")
+        await page.wait_for_url("**/search")
+        await keys.type(ada.username)
+        await keys.press("Enter")
+        await press(page.locator("main a.told-one", has_text=ada.username).first)
+        await page.wait_for_url(f"**/@{ada.username}")
+        await press(page.get_by_role("button", name="Follow", exact=True))
+        await expect(page.get_by_role("button", name="Following")).to_be_visible()
+        await press(page.get_by_role("button", name="Message"))
+        await page.wait_for_url("**/chat/*")
+        await enter(page.get_by_label("Write a message"), "Hello Ada")
+        await keys.press("Control+Enter")
+        await expect(page.get_by_role("log")).to_contain_text("Hello Ada")
+
+        async def has_arrived() -> bool:
+            asked = (await ada.get("/api/conversations?folder=requests")).json()["items"]
+            return [one["last"]["text"] for one in asked] == ["Hello Ada"]
+
+        await eventually(has_arrived)
