@@ -227,11 +227,14 @@ LOOKS: list[tuple[str, Theme, Width]] = [
 SHORT: list[tuple[str, Theme, Width]] = [("en", "light", 360), ("tr", "dark", 1400)]
 
 
-@pytest.mark.parametrize("is_long", [False, pytest.param(True, marks=pytest.mark.long)])
+IN_EVERY_LOOK = [pytest.mark.long, pytest.mark.timeout(3600)]
+
+
+@pytest.mark.parametrize("is_long", [False, pytest.param(True, marks=IN_EVERY_LOOK)])
 async def test_members_pages_are_accessible_in_every_language_and_colour(
     browser: Browser, stack: Stack, ada: Member, join: Join, is_long: bool
 ) -> None:
-    """In the short form each page in one of two looks, in turn."""
+    """In the short form each page in one of two looks, in turn; and all of them at 400 % of 1280 px."""
     thread = f"/@{ada.username}/p/{await first_post(ada)}"
     chat = await conversation(ada, join, "See https://example.edu/ or ask @ada")
     paths = ["/home", thread, "/settings/appearance", f"/@{ada.username}"]
@@ -241,23 +244,31 @@ async def test_members_pages_are_accessible_in_every_language_and_colour(
     if is_long:
         paths += ["/explore", "/compose", "/tags/post", "/search", "/follow-requests", "/settings"]
         paths += [f"/settings/{one}" for one in settings.SECTIONS]
+    public = ("/", "/join", "/login", "/explore", "/dev/mail") if is_long else ("/", "/login")
+    faults: list[str] = []
     async with visiting(browser, stack.issuer) as visit:
         await sign_in(visit, ada)
         for place, path in enumerate(paths):
             for language, theme, width in LOOKS if is_long else [SHORT[place % 2]]:
                 await visit.look(theme, width)
-                await visit.page.context.add_cookies(
-                    [{"name": "lang", "value": language, "url": stack.issuer}]
-                )
+                await visit.speak(language)
                 await open_ready(visit, path)
-                await visit.require_accessible()
+                faults += await visit.faults()
                 await visit.keep(f"members-{place}-{language}-{theme}-{width}")
+            await visit.look("light", 320)
+            faults += await visit.too_wide()
+            await visit.keep(f"members-{place}-{language}-zoomed")
     async with visiting(browser, stack.issuer, 360, "light") as visit:
-        for path in (
-            ("/", "/join", "/login", "/explore", "/dev/mail") if is_long else ("/", "/login")
-        ):
-            await visit.open(path)
-            await visit.require_accessible()
+        for place, path in enumerate(public):
+            for language, theme, width in LOOKS if is_long else SHORT[:1]:
+                await visit.look(theme, width)
+                await visit.speak(language)
+                await visit.open(path)
+                faults += await visit.faults()
+                await visit.keep(f"public-{place}-{language}-{theme}-{width}")
+            await visit.look("light", 320)
+            faults += await visit.too_wide()
+    assert not faults, "\n".join(faults)
 
 
 async def test_first_screen_is_small_and_needs_few_requests(
