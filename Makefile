@@ -64,6 +64,7 @@ bench: $(VENV)/.dev  ## measure: a table of ratios, in about a minute
 	@$(BIN)/chitlaq bench --chat
 	@$(BIN)/chitlaq bench --accounts
 	@$(BIN)/chitlaq bench --feed
+	@$(BIN)/chitlaq bench --web
 
 bench-backups: $(VENV)/.dev  ## measure backups of a million posts; takes a quarter of an hour
 	@$(BIN)/chitlaq bench --backups

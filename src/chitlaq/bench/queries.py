@@ -37,7 +37,7 @@ class QueryRate(msgspec.Struct, frozen=True):
 
 async def some_members(installation: Installation, count: int) -> list[tuple[UUID, str]]:
     """Return ids and usernames of members spread over the network, the same each time."""
-    async with postgres.connection(_dsn(installation)) as connection:
+    async with postgres.connection(dsn(installation)) as connection:
         rows = await connection.fetch(
             "SELECT id, username FROM feed.members ORDER BY md5(username) LIMIT $1", count
         )
@@ -56,7 +56,7 @@ async def measure(
     queries = postgres.load_queries(TIMELINES, "feed-service")
     hydrate, rebuild = queries["home_posts"].sql, queries["home_timeline"].sql
     pages: list[tuple[UUID, list[str]]] = []
-    async with postgres.connection(_dsn(installation)) as connection:
+    async with postgres.connection(dsn(installation)) as connection:
         for member in members:
             rows = await connection.fetch(rebuild, member, None, PAGE + 1)
             pages.append((member, [str(row["id"]) for row in rows]))
@@ -142,5 +142,5 @@ def _filled(sql: str, *literals: str) -> str:
     return re.sub(r"\$(\d)", lambda place: literals[int(place[1]) - 1], sql)
 
 
-def _dsn(installation: Installation) -> str:
+def dsn(installation: Installation) -> str:
     return postgres.dsn(installation.settings, installation.home, postgres.OWNER)

@@ -60,6 +60,10 @@ def bench(
     search: Annotated[
         bool, typer.Option("--search", help="Measure search on many members and posts.")
     ] = False,
+    web: Annotated[
+        bool,
+        typer.Option("--web", help="Measure pages in Chromium, as on a cheap phone."),
+    ] = False,
     typesense: Annotated[
         str | None,
         typer.Option(
@@ -89,7 +93,7 @@ def bench(
 
     Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups · chitlaq bench --chat
     · chitlaq bench --accounts · chitlaq bench --feed · chitlaq bench --notifications --members 50000
-    · chitlaq bench --search --members 1000000
+    · chitlaq bench --search --members 1000000 · chitlaq bench --web
     """
     if here:
         _here(history_db.operator(operator), seconds, as_json=as_json, production=production)
@@ -105,6 +109,8 @@ def bench(
         _notifications(members, as_json=as_json)
     elif search:
         _search(members, typesense, as_json=as_json)
+    elif web:
+        _web(as_json=as_json)
     else:
         _whole(as_json=as_json)
 
@@ -177,6 +183,16 @@ def _search(members: int, typesense: str | None, *, as_json: bool) -> None:
         output.print_json(result)
     else:
         output.console_for_output().print(search_report.rendered(result))
+
+
+def _web(*, as_json: bool) -> None:
+    from chitlaq.bench import web, web_report
+
+    result = asyncio.run(web.run(_say))
+    if as_json:
+        output.print_json(result)
+    else:
+        output.console_for_output().print(web_report.rendered(result))
 
 
 def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> None:
