@@ -51,6 +51,33 @@ def small_disk(megabytes: int, within: Path = Path("/tmp")) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
+@contextmanager
+def real_disk(megabytes: int, within: Path = Path("/tmp")) -> Iterator[Path]:
+    """Mount a file of this size as a disk, which observers report as one; skip where that is forbidden."""
+    place = Path(tempfile.mkdtemp(prefix="disk-", dir=within))
+    place.chmod(0o755)
+    image, folder = place / "image", place / "disk"
+    folder.mkdir()
+    try:
+        with image.open("wb") as file:
+            file.truncate(megabytes << 20)
+        for command in (
+            ["mkfs.ext4", "-q", "-m", "0", str(image)],
+            ["mount", "-o", "loop", str(image), str(folder)],
+        ):
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+            except FileNotFoundError as missing:
+                pytest.skip(str(missing))
+            if done.returncode:
+                pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+        yield folder
+    finally:
+        if os.path.ismount(folder):
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def fill(folder: Path) -> Path:
     """Take all the space that is left; deleting the returned file frees it."""
     filler = folder / "filler"

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 import asyncpg
 import httpx
 
-from tests.conftest import Stack
+from chitlaq.ops.checks.model import Verdict
+from chitlaq.ops.checks.registry import CHECKS
+from chitlaq.ops.checks.runner import judge
+from tests.conftest import Stack, eventually
 from tests.disks import fill
-from tests.ops.checks.conftest import frozen, status_of
+from tests.ops.checks.conftest import frozen, status_of, system_of
 
 Plant = Callable[[Stack], AbstractAsyncContextManager[None]]
 
@@ -77,19 +80,42 @@ async def killed_in_a_loop(stack: Stack, name: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def slow(stack: Stack) -> AsyncIterator[None]:
-    """Each answer of feed-service that reads posts takes more than a second."""
-
-    async def delay() -> None:
-        connection = await asyncpg.connect(stack.dsn())
-        try:
-            async with connection.transaction():
-                await connection.execute("LOCK TABLE feed.posts IN ACCESS EXCLUSIVE MODE")
-                await asyncio.sleep(2.5)
-        finally:
-            await connection.close()
-
-    async with _while(delay):
+    """Each query that reads posts takes more than a second."""
+    connection = await asyncpg.connect(stack.dsn())
+    try:
+        await connection.execute(
+            "ALTER TABLE feed.posts ENABLE ROW LEVEL SECURITY;"
+            " CREATE POLICY slow ON feed.posts USING ((SELECT pg_sleep(1.2)) IS NOT NULL)"
+        )
         yield
+    finally:
+        await connection.execute(
+            "DROP POLICY slow ON feed.posts; ALTER TABLE feed.posts DISABLE ROW LEVEL SECURITY"
+        )
+        await connection.close()
+
+
+@asynccontextmanager
+async def backup_damaged(stack: Stack) -> AsyncIterator[None]:
+    """The newest dump is cut short; its operator puts it back and has it verified."""
+
+    async def is_proved() -> bool:
+        system = system_of(stack)
+        try:
+            return (await judge(CHECKS["backup.database"], system)).verdict is Verdict.OK
+        finally:
+            await system.close()
+
+    await eventually(is_proved, seconds=300)
+    dump = max((stack.home / "backups").glob("chitlaq_*.sql"))
+    whole = dump.read_bytes()
+    dump.write_bytes(whole[: len(whole) // 2])
+    try:
+        yield
+    finally:
+        dump.write_bytes(whole)
+        verified = await asyncio.to_thread(stack.command, "backup", "verify")
+        assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 @asynccontextmanager
@@ -165,8 +191,9 @@ DISASTERS = {
             "redis.",
             lambda stack: stopped(stack, "redis"),
         ),
-        Disaster("feed slow", slow, "", "ProbeSlow"),
+        Disaster("feed slow", slow, "feed.home", "ProbeSlow"),
         Disaster("campus behind one address", campus, "", "LimitReached"),
+        Disaster("backup damaged", backup_damaged, "backup.database", "BackupBad"),
         Disaster(
             "archive stopped",
             lambda stack: killed_in_a_loop(stack, "wal-archive"),

@@ -68,7 +68,7 @@ ALERTS = (
     Alert(
         name="BackupBad",
         expr="backup_bad > 0",
-        for_="5m",
+        for_="1m",
         severity="P1",
         summary="Damaged {{ $labels.kind }} backups, or backups that differ from what was backed"
         " up: {{ $value }}.",
@@ -181,7 +181,7 @@ ALERTS = (
     Alert(
         name="LogNotReceived",
         expr="backup_log_receiving == 0",
-        for_="5m",
+        for_="1m",
         severity="P1",
         summary="Nothing receives the database's WAL: what is written now would be lost with its"
         " disk.",

@@ -77,7 +77,7 @@ ALERTS = (
     Alert(
         name="DiskAlmostFull",
         expr=_less_left_than(0.05),
-        for_="2m",
+        for_="1m",
         severity="P0",
         summary="{{ $labels.mountpoint }} has {{ $value | humanizePercentage }} free: writes will"
         " fail soon.",
