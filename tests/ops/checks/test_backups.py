@@ -156,15 +156,16 @@ async def test_damaged_record_is_critical_for_its_own_kind_only(home: Home) -> N
     assert record.id in found.summary
 
 
-async def test_configuration_without_secrets_is_a_warning(home: Home) -> None:
+async def test_configuration_without_secrets_is_for_the_operator_to_decide(home: Home) -> None:
     keep(home, "configuration", 1)
     assert (await say(home, "backup.configuration")).verdict == WARNING
     keep(home, "configuration", 0.5, verified=good(0.5))
     found = await say(home, "backup.configuration")
-    assert found.verdict == WARNING
-    assert "without secrets" in found.summary
-    found = await say(home, "backup.configuration", CHITLAQ_BACKUPS_RECIPIENTS=RECIPIENT)
     assert found.verdict == OK
+    assert "without secrets" in found.summary
+    assert "chitlaq backup key" in (await say(home, "installation.decisions")).summary
+    found = await say(home, "backup.configuration", CHITLAQ_BACKUPS_RECIPIENTS=RECIPIENT)
+    assert (found.verdict, "without secrets" in found.summary) == (OK, False)
 
 
 async def test_copies_are_judged_if_configured(home: Home, tmp_path: Path) -> None:

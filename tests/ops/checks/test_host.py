@@ -500,11 +500,12 @@ async def test_required_hosts_are_tried(home: Home) -> None:
 
 
 CLOCKS = {
-    # (offset in seconds, whether the clock is synchronised)
+    # (offset in seconds, whether the clock is synchronised; None if it was until now)
     "kept": (0.001, 1, Verdict.OK),
     "behind": (-0.1, 1, Verdict.WARNING),
     "wrong": (2.0, 1, Verdict.CRITICAL),
-    "loose": (0.0, 0, Verdict.WARNING),
+    "loose": (0.0, 0, Verdict.SKIPPED),
+    "lost": (0.0, None, Verdict.WARNING),
 }
 
 
@@ -516,7 +517,8 @@ async def test_clock_is_judged_by_its_offset_and_synchronisation(tmp_path: Path)
         lines = ["# TYPE node_timex_offset_seconds gauge"]
         lines += [f"node_timex_offset_seconds {offset} {at:.3f}" for at in times]
         lines += ["# TYPE node_timex_sync_status gauge"]
-        lines += [f"node_timex_sync_status {sync} {at:.3f}" for at in times]
+        kept = {at: int(at < now) if sync is None else sync for at in times}
+        lines += [f"node_timex_sync_status {is_kept} {at:.3f}" for at, is_kept in kept.items()]
         pasts[name] = "\n".join([*lines, "# EOF"]) + "\n"
     async with serving(pasts) as addresses:
         found = {

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from uuid import uuid4
 
-from chitlaq.ops.checks.model import Verdict
+import pytest
+
+from chitlaq.ops.checks import media
+from chitlaq.ops.checks.model import Table, Verdict
+from chitlaq.ops.checks.runner import Result
 from tests.conftest import Member, Stack
 from tests.disks import fill, small_disk
 from tests.ops.checks.conftest import RunOnStack
@@ -52,3 +57,43 @@ async def test_bucket_that_does_not_answer_is_critical(run_on_stack: RunOnStack)
         CHITLAQ_MEDIA_S3_SECRET_ACCESS_KEY="b",
     )
     assert found.verdict is Verdict.CRITICAL
+
+
+def _rows(found: Result) -> list[list[str]]:
+    (table,) = found.evidence
+    assert isinstance(table, Table)
+    return [list(row) for row in table.rows]
+
+
+async def test_file_that_the_store_lacks_is_named(
+    stack: Stack,
+    run_on_stack: RunOnStack,
+    join: Callable[[], Awaitable[Member]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Other tests have pictures, too.
+    monkeypatch.setattr(media, "SAMPLED", 100_000)
+    monkeypatch.setattr(media, "SHOWN", 1000)
+    ada = await join()
+    name = uuid4().hex
+    await stack.sql(
+        "INSERT INTO feed.media (owner_id, purpose, state, name, alt, width, height, is_animated, bytes,"
+        " sha256) VALUES ($1, 'post', 'processing', $2, '', 1, 1, false, 4, sha256(''))",
+        ada.id,
+        name,
+    )
+    original = stack.home / "media" / "originals" / name
+    original.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        found = await run_on_stack("media.files")
+        assert found.verdict is Verdict.CRITICAL
+        assert [f"originals/{name}", "missing", "4 B"] in _rows(found)
+        original.write_bytes(b"abc")
+        found = await run_on_stack("media.files")
+        assert [f"originals/{name}", "3 B", "4 B"] in _rows(found)
+        original.write_bytes(b"abcd")
+        found = await run_on_stack("media.files")
+        assert not any(name in row[0] for row in _rows(found))
+    finally:
+        await stack.sql("UPDATE feed.media SET deleted_at = now() WHERE owner_id = $1", ada.id)
+        original.unlink(missing_ok=True)

@@ -76,6 +76,10 @@ async def test_who_is_on_call_is_named_and_what_is_missing(
     )
     home.oncall_file.unlink()
     result = await run_check(home, "oncall.now")
+    assert result.verdict == Verdict.SKIPPED
+    assert "a decision of the operator" in result.summary
+    home.oncall_file.touch()
+    result = await run_check(home, "oncall.now")
     assert result.verdict == Verdict.WARNING
     assert "Neither oncall.toml nor operations.report_to names anybody" in result.summary
     result = await run_check(home, "oncall.now", CHITLAQ_OPERATIONS_REPORT_TO="ops@example.edu")

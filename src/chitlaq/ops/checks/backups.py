@@ -19,6 +19,7 @@ from chitlaq.backups.context import BackupContext
 from chitlaq.core.errors import NotApplicable, NotYet, UnknownResult
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.installation.secrets import BACKUP
+from chitlaq.ops.checks import decisions
 from chitlaq.ops.checks.model import (
     CheckOutcome,
     Section,
@@ -273,16 +274,10 @@ async def configuration(system: SystemView) -> CheckOutcome:
         return outcome(
             f"{said}; not verified yet", values, _table(kind_status), least=Verdict.WARNING
         )
-    if not system.settings.backups.recipients:
-        return outcome(
-            f"{said}; without secrets, because there is no key to encrypt them with",
-            values,
-            _table(kind_status),
-            least=Verdict.WARNING,
-        )
-    return _changed(
-        kind_status, outcome(f"{said}: {newest.verified.detail}", values, _table(kind_status))
-    )
+    said += f": {newest.verified.detail}"
+    if await decisions.backup_key(system):
+        said += f"; without secrets, because no key encrypts them ({decisions.WHERE})"
+    return _changed(kind_status, outcome(said, values, _table(kind_status)))
 
 
 @check(

@@ -12,9 +12,10 @@ from functools import partial
 
 import psutil
 
-from chitlaq.core.errors import UnknownResult
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.core.host import limits
+from chitlaq.ops.checks import decisions
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.system import SystemView
 
@@ -191,10 +192,12 @@ def _largest_processes() -> list[list[str]]:
 async def clock(system: SystemView) -> CheckOutcome:
     offset = await system.prometheus.number("node_timex_offset_seconds")
     is_kept = await system.prometheus.number("node_timex_sync_status") == 1
+    if not is_kept and await decisions.time_service(system):
+        raise NotApplicable(f"nothing that this machine knows keeps its clock: {decisions.WHERE}")
     return outcome(
         f"{duration(abs(offset))} off the reference clock"
         if is_kept
-        else "the clock is not synchronised, so it may be off by any amount",
+        else "the clock is not synchronised any more, so it may be off by any amount",
         {"offset": Value(abs(offset), "seconds", *system.thresholds.clock_offset_seconds)},
         least=Verdict.OK if is_kept else Verdict.WARNING,
     )

@@ -11,16 +11,20 @@ from uuid import uuid4
 import obstore
 from obstore.exceptions import BaseError
 
-from chitlaq.core.data.object_store import first_line, open_store
-from chitlaq.core.errors import OperatorError
+from chitlaq.core.data.object_store import ObjectStore, first_line, open_store
+from chitlaq.core.errors import NotApplicable, OperatorError, UnknownResult
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.host import files
 from chitlaq.core.installation.settings import Media
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
+from chitlaq.ops.checks.sources.datastores import psql
 from chitlaq.ops.checks.sources.system import SystemView
 
 PROBE = "probe"
 PATIENCE = timedelta(seconds=3)
+SAMPLED = 200
+"""Pictures whose files are looked for each day."""
+SHOWN = 20
 
 
 @check(
@@ -70,6 +74,76 @@ async def store(system: SystemView) -> CheckOutcome:
     )
 
 
+@check(
+    "media.files",
+    "Files of pictures",
+    section=Section.BACKUPS,
+    looks_at=f"the files of {SAMPLED} pictures, chosen by chance: whether the store has them, of the size"
+    " that the database says",
+    commands=(psql("SELECT * FROM feed.sampled_media(200);"), "chitlaq ops check media.store"),
+    remedy="Put back what is missing from `media` or `media-removed` of the backups, or from a version"
+    " that the bucket keeps; then find out what deletes there besides feed-service.",
+    timeout_seconds=20.0,
+    stands_on=("media.store",),
+)
+async def stored_files(system: SystemView) -> CheckOutcome:
+    rows = await system.postgres.rows("sampled_media", SAMPLED)
+    if not rows:
+        raise NotApplicable("there is no picture yet")
+    expected = {row["object"]: row["bytes"] for row in rows}
+    sizes = await system.blocking(partial(_sizes, system, list(expected)))
+    wrong = {name: sizes[name] for name, wanted in expected.items() if sizes[name] != wanted}
+    if wrong:
+        # A picture may have been deleted or rendered meanwhile.
+        names = [row["name"] for row in rows if row["object"] in wrong]
+        still = {row["object"] for row in await system.postgres.rows("expected_media", names)}
+        wrong = {name: found for name, found in wrong.items() if name in still}
+    first = f": {next(iter(wrong))}" if wrong else ""
+    return outcome(
+        f"{count(len(wrong), 'file')} missing or of another size, of {len(expected)} looked for{first}",
+        {"wrong": Value(len(wrong), "", 1, 1), "looked for": Value(len(expected))},
+        Table(
+            "missing or of another size",
+            ["file", "is", "should be"],
+            [
+                [name, "missing" if found is None else size(found), size(expected[name])]
+                for name, found in list(wrong.items())[:SHOWN]
+            ],
+        ),
+    )
+
+
+def _sizes(system: SystemView, names: list[str]) -> dict[str, int | None]:
+    """The sizes of objects; None for those that the store does not have.
+
+    Raises:
+        UnknownResult: the store cannot be asked.
+    """
+    folder = system.settings.media_folder(system.home)
+    try:
+        store = _opened(system.settings.media) if folder is None else None
+        return {
+            name: _file_size(folder / name) if folder is not None else _object_size(store, name)
+            for name in names
+        }
+    except (BaseError, OSError, OperatorError) as error:
+        raise UnknownResult(f"the pictures' store cannot be asked: {first_line(error)}") from None
+
+
+def _file_size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _object_size(store: ObjectStore, name: str) -> int | None:
+    try:
+        return int(obstore.head(store, name)["size"])
+    except FileNotFoundError:
+        return None
+
+
 def _folder_fault(folder: Path) -> str:
     """Why nothing can be written to a folder; empty if it can, or nothing has been yet."""
     if not folder.exists():
@@ -83,14 +157,18 @@ def _folder_fault(folder: Path) -> str:
     return ""
 
 
+def _opened(settings: Media) -> ObjectStore:
+    return open_store(
+        settings,
+        settings.url,
+        retry_config={"max_retries": 0, "retry_timeout": PATIENCE},
+        client_options={"connect_timeout": PATIENCE, "timeout": PATIENCE},
+    )
+
+
 def _bucket_fault(settings: Media) -> str:
     try:
-        store = open_store(
-            settings,
-            settings.url,
-            retry_config={"max_retries": 0, "retry_timeout": PATIENCE},
-            client_options={"connect_timeout": PATIENCE, "timeout": PATIENCE},
-        )
+        store = _opened(settings)
         written = uuid4().bytes
         obstore.put(store, PROBE, written)
         if obstore.get(store, PROBE).bytes().to_bytes() != written:

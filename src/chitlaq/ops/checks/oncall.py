@@ -12,6 +12,7 @@ import msgspec
 
 from chitlaq.core.errors import NotApplicable
 from chitlaq.core.formatting import count, duration
+from chitlaq.ops.checks import decisions
 from chitlaq.ops.checks.model import (
     CheckOutcome,
     Lines,
@@ -60,6 +61,8 @@ async def now(system: SystemView) -> CheckOutcome:
     table = Table(
         "levels", ["level", "who"], [[level, ", ".join(who)] for level, who in told.items()]
     )
+    if await decisions.on_call(system):
+        raise NotApplicable(f"nobody is told of incidents yet: {decisions.WHERE}")
     if not roster.people:
         return outcome(f"nobody. {found.why_nobody}", {"told": Value(0)}, least=Verdict.WARNING)
     if not current.is_configured(roster):

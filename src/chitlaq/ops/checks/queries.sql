@@ -79,6 +79,14 @@ FROM feed.growth f CROSS JOIN websocket.message_count w;
 -- Members' pictures: how many, how large, and what waits.
 SELECT pictures, bytes, bytes_month, uploaded, failed, oldest FROM feed.media_totals;
 
+-- name: sampled_media
+-- The files that the store must have of $1 pictures, chosen by chance.
+SELECT object, bytes, name FROM feed.sampled_media($1);
+
+-- name: expected_media
+-- The files that the store must still have of pictures with these names. Index: media's unique index.
+SELECT object FROM feed.media_objects WHERE name = ANY ($1::text[]);
+
 -- name: numbering_faults
 -- What is wrong with numbers, markers and participants of conversations since $1.
 SELECT conversation_id, fault, expected, found FROM websocket.numbering_faults($1) LIMIT 1000;

@@ -20,6 +20,7 @@ from chitlaq.ops.checks import (
     containers,
     daily_traffic,
     databases,
+    decisions,
     disks,
     fail2ban,
     feed,
@@ -45,6 +46,7 @@ _MODULES = (
     host, disks, network, services, answers, chat, feed, search, notifications, alerts, incidents,
     containers, databases, transactions, performance, logs, access_log, backups, ssh,
     fail2ban, security, maintenance, media, capacity, daily_traffic, oncall, statuspage,
+    decisions,
 )  # fmt: skip
 
 CHECKS: Mapping[str, Check] = {
