@@ -6,9 +6,12 @@ import secrets
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
+import asyncpg
 import httpx
 import pytest
 
+from chitlaq.core.data import named_queries
+from chitlaq.services.search.members import typed
 from tests.conftest import Member, Stack
 
 Join = Callable[[], Awaitable[Member]]
@@ -155,3 +158,22 @@ async def test_guesses_show_nobody_whom_the_viewer_may_not_find(
             found = [one["username"] for one in answer["members"]]
             assert (own.username in found) == (who in seen), (text, audience)
         assert own.username in await usernames(own, text)
+
+
+async def test_words_that_were_mistyped_are_looked_up_with_one_plan(stack: Stack) -> None:
+    """A plan for each search takes PostgreSQL as long as the look-up."""
+    queries = {one.name: one for one in named_queries.load("chitlaq.services.search.members")}
+    connection = await asyncpg.connect(stack.dsn("chitlaq_search"))
+    try:
+        statement = await connection.prepare(queries["words_like"].sql)
+        for word in ("quellenhofer", "zdravko", "brightwater", "axolotls") * 3:
+            keys = "{" + ",".join(map(str, typed.keys(word))) + "}"
+            await statement.fetch([word], [keys])
+        plans = await connection.fetch(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1",
+            queries["words_like"].sql,
+        )
+    finally:
+        await connection.close()
+    # PostgreSQL makes five for the values at hand before it takes the one for all.
+    assert [tuple(one) for one in plans] == [(7, 5)]

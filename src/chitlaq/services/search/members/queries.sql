@@ -1,19 +1,7 @@
 -- name: words_like (prepared)
 -- For each of the typed words $1: words that begin with it, and those that share a key with it ($2, an array as text, or
 -- null); the most used first.
-SELECT t.number, w.word, w.uses, w.is_beginning
-FROM unnest($1::text[], $2::text[]) WITH ORDINALITY t (typed, keys, number)
-CROSS JOIN LATERAL (
-    (SELECT w.word, w.uses, true AS is_beginning
-     FROM search.words w
-     WHERE w.word >= t.typed AND w.word < t.typed || U&'\+10FFFF'
-     ORDER BY w.word = t.typed DESC, w.uses DESC, w.word LIMIT 24)
-    UNION ALL
-    (SELECT w.word, w.uses, false
-     FROM search.words w
-     WHERE w.keys && t.keys::integer[]
-     ORDER BY w.uses DESC, w.word LIMIT 60)
-) w;
+SELECT w.number, w.word, w.uses, w.is_beginning FROM search.words_like($1, $2) w;
 
 -- name: words_containing
 -- For each of the typed words $1, escaped for LIKE: words that contain it further in. Index: words_by_part (trigrams).
