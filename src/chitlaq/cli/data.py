@@ -41,15 +41,24 @@ def migrate(
             help="First create the roles and the database; seed demo data if it is empty.",
         ),
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what that would do to a running system.")
+    ] = False,
 ) -> None:
     """Migrate the database to this version.
 
-    Example: chitlaq migrate
+    With --check, pending migrations are tried on a scratch database without rows: it says which tables they
+    lock and for about how long, and what the version before would miss. Exit code 1 if members would notice.
+
+    Examples: chitlaq migrate · chitlaq migrate --check
     """
     from chitlaq.core.data import migrations
     from chitlaq.seed import demo
 
     home, settings = installation.current()
+    if check:
+        _check(home, settings)
+        return
     if provision:
         migrations.provision(settings, home)
     applied = migrations.apply(settings, home)
@@ -59,6 +68,36 @@ def migrate(
         typer.echo("nothing to apply: the database is up to date")
     if provision:
         asyncio.run(demo.at_first_start(settings, home, DEMO_MEMBERS))
+
+
+def _check(home: Home, settings: Settings) -> None:
+    """Print what pending migrations would do.
+
+    Raises:
+        OperatorError: one would keep members waiting, or takes away what the version before uses.
+    """
+    from chitlaq.core.data import migration_review
+
+    found = migration_review.pending(settings, home)
+    if not found:
+        typer.echo("nothing to apply: the database is up to date")
+        return
+    output.print_table(
+        ["migration", "locks", "at most about", "takes away"],
+        [
+            [
+                one.name,
+                ", ".join(f"{work.table} ({work.lock})" for work in one.works),
+                f"{one.seconds:.0f} s",
+                "; ".join(one.contracts),
+            ]
+            for one in found
+        ],
+    )
+    faults = [f"{one.name} {one.refusal}" for one in found if one.refusal]
+    faults += [f"{one.name} takes something away" for one in found if one.contracts]
+    if faults:
+        raise OperatorError(f"Stop ChitLaq before this upgrade: {'; '.join(faults)}.")
 
 
 def seed(

@@ -98,14 +98,14 @@ def _apply(url: str, connection: psycopg.Connection) -> Sequence[str]:
         waiting = backend.to_apply(migrations)
         for migration in waiting:
             backend.apply_one(migration)
-            _grant_schemas(connection)
-        _grant_schemas(connection)
+            grant_schemas(connection)
+        grant_schemas(connection)
     finally:
         backend.connection.close()
     return [migration.id for migration in waiting]
 
 
-def _grant_schemas(connection: psycopg.Connection) -> None:
+def grant_schemas(connection: psycopg.Connection) -> None:
     """Give each service its own schema, once: the tables there, and those of later migrations."""
     for row in inventory.SERVICES:
         is_new = connection.execute(
