@@ -1,4 +1,4 @@
-"""Counters of posts while members leave and stay: they hold those whom the lists show."""
+"""Counters while members leave and stay: they hold those whom the lists show."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import asyncpg
 
 from chitlaq.services.feed.departures.recounts import BATCH
 from tests.conftest import Member, Stack, eventually
+from tests.services.feed.crowd import JOINED
 
 Join = Callable[..., Awaitable[Member]]
 
@@ -90,6 +91,63 @@ async def test_who_leaves_is_counted_no_more_and_who_stays_is_again(
     assert await counted() == {(0, 1): 1, (2, 1): POSTS - 2}
     faults = await stack.sql(
         "SELECT * FROM feed.counter_faults(1000000) WHERE id = ANY ($1::uuid[])", posts
+    )
+    assert faults == []
+
+
+async def test_follows_are_counted_while_nobody_of_the_two_leaves(stack: Stack, join: Join) -> None:
+    """Whatever is followed, unfollowed and counted meanwhile, and in which order they leave and stay."""
+    star, leaver, fan, late = await join(), await join(), await join(), await join()
+    for follower, followed in ((leaver, star), (fan, star), (star, leaver), (fan, leaver)):
+        await follower.put(f"/api/users/{followed.username}/follow")
+    await stack.sql(
+        JOINED, [f"crowd_of_{leaver.username}_{number}" for number in range(BATCH + 20)]
+    )
+    await stack.sql(
+        "WITH new AS (INSERT INTO feed.follows (follower_id, followed_id)"
+        " SELECT id, $1 FROM feed.members WHERE username LIKE $2 RETURNING follower_id),"
+        " one AS (UPDATE feed.members SET following_count = 1 WHERE id IN (SELECT follower_id FROM new))"
+        " UPDATE feed.members SET followers_count = followers_count + $3 WHERE id = $1",
+        leaver.id,
+        f"crowd_of_{leaver.username}%",
+        BATCH + 20,
+    )
+
+    async def hide(member: Member, is_hidden: bool) -> None:
+        await stack.sql("SELECT feed.hide_member($1, $2)", member.id, is_hidden)
+        await eventually(lambda: is_done(stack, member))
+
+    async def counts(member: Member) -> tuple[int, int]:
+        profile = (await late.get(f"/api/users/{member.username}")).json()
+        return profile["followers"], profile["following"]
+
+    async def crowd_follows() -> list[int]:
+        rows = await stack.sql(
+            "SELECT DISTINCT following_count FROM feed.members WHERE username LIKE $1",
+            f"crowd_of_{leaver.username}%",
+        )
+        return [row["following_count"] for row in rows]
+
+    assert (await counts(star), await counts(fan)) == ((2, 1), (0, 2))
+    await hide(leaver, True)
+    assert (await counts(star), await counts(fan), await crowd_follows()) == ((1, 0), (0, 1), [0])
+    listed = (await late.get(f"/api/users/{star.username}/followers")).json()["items"]
+    assert [item["username"] for item in listed] == [fan.username]
+    # A request of theirs that ends after they left.
+    await leaver.delete(f"/api/users/{star.username}/follow")
+    await leaver.put(f"/api/users/{fan.username}/follow")
+    assert (await counts(star), await counts(fan)) == ((1, 0), (0, 1))
+    # What is between two who both leave is counted when both stay.
+    await hide(star, True)
+    await hide(leaver, False)
+    assert (await counts(leaver), await counts(fan)) == ((BATCH + 21, 1), (1, 1))
+    await late.put(f"/api/users/{leaver.username}/follow")
+    await hide(star, False)
+    assert (await counts(star), await counts(fan)) == ((1, 1), (1, 2))
+    assert (await counts(leaver), await crowd_follows()) == ((BATCH + 23, 1), [1])
+    faults = await stack.sql(
+        "SELECT * FROM feed.counter_faults(1000000) WHERE id = ANY ($1::uuid[])",
+        [star.id, leaver.id, fan.id, late.id],
     )
     assert faults == []
 

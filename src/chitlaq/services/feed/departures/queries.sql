@@ -137,6 +137,40 @@ changed AS (
 UPDATE feed.posts p SET reposts_count = p.reposts_count + CASE WHEN $2 THEN 1 ELSE -1 END
 FROM changed WHERE p.id = changed.post_id;
 
+-- name: following_to_recount
+-- Some of those whom a member follows, of what is counted and must not be, or may be again. Index: follows' primary key.
+SELECT followed_id AS other_id FROM feed.follows
+WHERE follower_id = $1 AND is_counted = (SELECT hidden_at IS NOT NULL FROM feed.members WHERE id = $1)
+  AND ($2::uuid IS NULL OR followed_id > $2)
+ORDER BY followed_id LIMIT $3;
+
+-- name: followers_to_recount
+-- The same of those who follow a member. Index: follows_by_followed.
+SELECT follower_id AS other_id FROM feed.follows
+WHERE followed_id = $1 AND is_counted = (SELECT hidden_at IS NOT NULL FROM feed.members WHERE id = $1)
+  AND ($2::uuid IS NULL OR follower_id > $2)
+ORDER BY follower_id LIMIT $3;
+
+-- name: recount_follows
+-- Let what is between a member ($1) and these others ($2) be counted if all can see both. The caller has locked them all.
+WITH changed AS (
+    UPDATE feed.follows f SET is_counted = NOT f.is_counted
+    FROM feed.members a, feed.members b
+    WHERE (f.follower_id = $1 AND f.followed_id = ANY ($2::uuid[])
+           OR f.followed_id = $1 AND f.follower_id = ANY ($2::uuid[]))
+      AND a.id = f.follower_id AND b.id = f.followed_id
+      AND f.is_counted <> (a.hidden_at IS NULL AND b.hidden_at IS NULL)
+    RETURNING f.follower_id, f.followed_id, CASE WHEN f.is_counted THEN 1 ELSE -1 END AS change
+)
+UPDATE feed.members m
+SET followers_count = greatest(m.followers_count + n.followers, 0),
+    following_count = greatest(m.following_count + n.following, 0)
+FROM (SELECT e.id, sum(e.followers)::integer AS followers, sum(e.following)::integer AS following
+      FROM changed c CROSS JOIN LATERAL (VALUES (c.follower_id, 0, c.change), (c.followed_id, c.change, 0))
+           AS e (id, followers, following)
+      GROUP BY e.id) n
+WHERE m.id = n.id;
+
 -- name: erase_likes
 -- Take some of a member's likes back, and off the posts' counters; how many. Index: likes_by_member.
 WITH gone AS (
@@ -182,7 +216,7 @@ WITH gone AS (
     USING (SELECT follower_id, followed_id FROM feed.follows WHERE $1 IN (follower_id, followed_id)
            ORDER BY follower_id, followed_id LIMIT $2) AS chosen
     WHERE (f.follower_id, f.followed_id) = (chosen.follower_id, chosen.followed_id)
-    RETURNING f.follower_id, f.followed_id
+    RETURNING f.follower_id, f.followed_id, f.is_counted
 ), counted AS (
     UPDATE feed.members m
     SET followers_count = greatest(m.followers_count - o.was_followed, 0),
@@ -190,7 +224,7 @@ WITH gone AS (
     FROM (SELECT CASE WHEN follower_id = $1 THEN followed_id ELSE follower_id END AS id,
                  count(*) FILTER (WHERE follower_id = $1)::integer AS was_followed,
                  count(*) FILTER (WHERE followed_id = $1)::integer AS has_followed
-          FROM gone GROUP BY 1) o
+          FROM gone WHERE is_counted GROUP BY 1) o
     WHERE m.id = o.id
 )
 SELECT count(*) FROM gone;

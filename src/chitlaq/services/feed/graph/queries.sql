@@ -52,16 +52,17 @@ WITH other AS (
     ON CONFLICT DO NOTHING
     RETURNING requester_id
 ), new AS (
-    INSERT INTO feed.follows (follower_id, followed_id)
-    SELECT $1, $2 FROM other WHERE NOT (is_private OR was_followed OR is_blocking OR is_blocked)
-    RETURNING followed_id
+    INSERT INTO feed.follows (follower_id, followed_id, is_counted)
+    SELECT $1, $2, EXISTS (SELECT FROM feed.members WHERE id = $1 AND hidden_at IS NULL)
+    FROM other WHERE NOT (is_private OR was_followed OR is_blocking OR is_blocked)
+    RETURNING is_counted
 ), answered AS (
     DELETE FROM feed.follow_requests WHERE requester_id = $1 AND requested_id = $2 AND EXISTS (SELECT FROM new)
 ), counted AS (
     UPDATE feed.members m
     SET following_count = following_count + (m.id = $1)::integer,
         followers_count = followers_count + (m.id = $2)::integer
-    WHERE m.id IN ($1, $2) AND EXISTS (SELECT FROM new)
+    WHERE m.id IN ($1, $2) AND (SELECT is_counted FROM new)
 ), told AS (
     INSERT INTO jobs.jobs (kind, payload, request_id)
     SELECT 'notify', jsonb_build_object('type', 'pair', 'one_id', $1::uuid, 'other_id', $2::uuid), $3
@@ -73,7 +74,7 @@ FROM other;
 -- name: unfollow
 -- End a follow.
 WITH gone AS (
-    DELETE FROM feed.follows WHERE follower_id = $1 AND followed_id = $2 RETURNING followed_id
+    DELETE FROM feed.follows WHERE follower_id = $1 AND followed_id = $2 RETURNING followed_id, is_counted
 ), told AS (
     INSERT INTO jobs.jobs (kind, payload, request_id)
     SELECT 'notify', jsonb_build_object('type', 'pair', 'one_id', $1::uuid, 'other_id', $2::uuid), $3 FROM gone
@@ -81,7 +82,7 @@ WITH gone AS (
 UPDATE feed.members m
 SET following_count = greatest(following_count - (m.id = $1)::integer, 0),
     followers_count = greatest(followers_count - (m.id = $2)::integer, 0)
-WHERE m.id IN ($1, $2) AND EXISTS (SELECT FROM gone);
+WHERE m.id IN ($1, $2) AND (SELECT is_counted FROM gone);
 
 -- name: forget_request
 -- End the request of one member ($1) to follow another ($2).
@@ -103,16 +104,20 @@ WITH answered AS (
       AND ($3::boolean OR NOT (SELECT is_private FROM feed.members WHERE id = $1))
     RETURNING requester_id
 ), new AS (
-    INSERT INTO feed.follows (follower_id, followed_id, was_requested) SELECT requester_id, $1, true FROM answered
-    RETURNING follower_id
+    INSERT INTO feed.follows (follower_id, followed_id, was_requested, is_counted)
+    SELECT requester_id, $1, true,
+           NOT EXISTS (SELECT FROM feed.members m WHERE m.id IN (requester_id, $1) AND m.hidden_at IS NOT NULL)
+    FROM answered
+    RETURNING follower_id, is_counted
 ), told AS (
     INSERT INTO jobs.jobs (kind, payload, request_id)
     SELECT 'notify', jsonb_build_object('type', 'pair', 'one_id', $1::uuid, 'other_id', follower_id), $4 FROM new
 ), counted AS (
     UPDATE feed.members m
     SET following_count = following_count + (m.id <> $1)::integer,
-        followers_count = followers_count + CASE WHEN m.id = $1 THEN (SELECT count(*) FROM new)::integer ELSE 0 END
-    WHERE m.id IN (SELECT follower_id FROM new UNION ALL SELECT $1)
+        followers_count = followers_count
+                        + CASE WHEN m.id = $1 THEN (SELECT count(*) FROM new WHERE is_counted)::integer ELSE 0 END
+    WHERE m.id IN (SELECT follower_id FROM new WHERE is_counted UNION ALL SELECT $1)
 )
 SELECT follower_id FROM new;
 
@@ -144,10 +149,8 @@ SELECT id FROM feed.members WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT 
 -- name: repair_counters
 -- Of these members, which the caller has locked, let the counters be what they count; those that were not.
 WITH counted AS (
-    SELECT m.id,
-           (SELECT count(*)::integer FROM feed.follows f WHERE f.followed_id = m.id) AS followers,
-           (SELECT count(*)::integer FROM feed.follows f WHERE f.follower_id = m.id) AS following
-    FROM feed.members m WHERE m.id = ANY ($1::uuid[])
+    SELECT m.id, c.followers, c.following
+    FROM feed.members m CROSS JOIN LATERAL feed.follows_counted_for(m.id) c WHERE m.id = ANY ($1::uuid[])
 )
 UPDATE feed.members m SET followers_count = c.followers, following_count = c.following
 FROM counted c
@@ -182,6 +185,6 @@ RETURNING p.id AS post_id, c.likes, c.reposts, c.replies, c.restricted_replies, 
           old.restricted_replies_count AS restricted_replies_before;
 
 -- name: recount_hidden
--- Look again at what those who leave have liked and reposted: a request of theirs may have ended after they left.
+-- Look again at what those who leave have liked, reposted and followed: a request of theirs may have ended after they left.
 INSERT INTO jobs.jobs (kind, payload, request_id)
 SELECT 'recount_member', jsonb_build_object('member_id', id), $1 FROM feed.members WHERE hidden_at IS NOT NULL;

@@ -6,9 +6,11 @@ SELECT m.id, m.username, m.display_name, coalesce(d.bio, '') AS bio, coalesce(d.
        coalesce(d.department, '') AS department, d.graduation_year, coalesce(d.fields, '[]') AS fields,
        u.name AS university, m.avatar_url, d.banner_url, m.is_private,
        m.followers_count - (SELECT count(*) FROM feed.follows f
-                            WHERE f.followed_id = m.id AND f.follower_id = ANY (strangers.ids))::integer AS followers,
+                            WHERE f.followed_id = m.id AND f.is_counted
+                              AND f.follower_id = ANY (strangers.ids))::integer AS followers,
        m.following_count - (SELECT count(*) FROM feed.follows f
-                            WHERE f.follower_id = m.id AND f.followed_id = ANY (strangers.ids))::integer AS following,
+                            WHERE f.follower_id = m.id AND f.is_counted
+                              AND f.followed_id = ANY (strangers.ids))::integer AS following,
        feed.posts_seen($1, m.id) AS posts, m.created_at,
        relation.is_followed,
        EXISTS (SELECT FROM feed.follows f WHERE f.follower_id = m.id AND f.followed_id = $1) AS follows_you,
