@@ -2,6 +2,14 @@
 -- Whether the last ranking is old. Asked when others are locked out: what they made until then is seen.
 SELECT NOT EXISTS (SELECT FROM feed.rankings WHERE made_at > now() - make_interval(secs => $1));
 
+-- name: keep_to_one_core
+-- Until the transaction ends, let no statement take other cores: those are for members' requests.
+SET LOCAL max_parallel_workers_per_gather = 0;
+
+-- name: id_days_ago
+-- An id of that time. As a parameter of the next statement, it tells PostgreSQL how few posts are newer.
+SELECT uuidv7(make_interval(days => -$1::integer));
+
 -- name: rank_posts
 -- Rank the public posts of $1 days by the attention of others than their authors (docs/feed.md#explore): of accounts
 -- older than $2 days, $3 of them at least; what one of them gives to an author is shared by that author's posts.
@@ -68,14 +76,14 @@ DELETE FROM feed.trending_tags;
 -- name: rank_tags
 -- Rank the tags of public posts, for each university and for all together: those with more authors in the last day than
 -- the seven days before let expect (docs/feed.md#trending), of accounts older than $1 days, $2 of them at least; $3 tags
--- for each. Index: post_tags_by_post.
+-- for each. Older posts than $4 are not looked at. Index: post_tags_by_post.
 WITH tagged AS (
     SELECT t.tag, t.spelling, p.author_id, a.university_id, p.created_at,
            floor(extract(epoch FROM now() - p.created_at) / 86400) AS days_ago
     FROM feed.post_tags t
     JOIN feed.posts p ON p.id = t.post_id
     JOIN feed.members a ON a.id = p.author_id
-    WHERE t.post_id > (SELECT uuidv7(interval '-8 days')) AND p.visibility = 'public' AND p.deleted_at IS NULL
+    WHERE t.post_id > $4 AND p.visibility = 'public' AND p.deleted_at IS NULL
       AND NOT a.is_private AND a.hidden_at IS NULL AND a.created_at < now() - make_interval(days => $1)
 ), counted AS (
     SELECT university_id, tag, count(DISTINCT author_id) FILTER (WHERE days_ago < 1) AS authors,

@@ -22,6 +22,8 @@ MAX_POSTS = 300
 
 MIN_AUTHORS = 3
 MAX_TAGS = 20
+TAG_DAYS = 8
+"""The day that is ranked, and the seven that it is compared with."""
 
 log = logs.get("discovery")
 
@@ -44,9 +46,11 @@ async def rank(database: Database, period_seconds: float) -> None:
             and await session.value("is_ranking_due", period_seconds)
         ):
             return
+        await session.execute("keep_to_one_core")
         await session.execute(
             "rank_posts", DAYS, MIN_ACCOUNT_DAYS, MIN_PEOPLE, MAX_PER_AUTHOR, MAX_POSTS
         )
         await session.execute("forget_rankings", KEPT_SECONDS)
         await session.execute("forget_trending")
-        await session.execute("rank_tags", MIN_ACCOUNT_DAYS, MIN_AUTHORS, MAX_TAGS)
+        since = await session.value("id_days_ago", TAG_DAYS)
+        await session.execute("rank_tags", MIN_ACCOUNT_DAYS, MIN_AUTHORS, MAX_TAGS, since)
