@@ -310,7 +310,7 @@ def _trouble(home: Home, statuses: list[Status]) -> str:
 
 def _stay(home: Home, settings: Settings, started: float) -> None:
     """Stay in the foreground: show the components as they start, and stop them on exit."""
-    from chitlaq.core.host import programs
+    from chitlaq.core.host.death_signal import die_with_parent
     from chitlaq.stack.supervisor import control
 
     def leave(_number: int, _frame: object) -> None:
@@ -318,7 +318,7 @@ def _stay(home: Home, settings: Settings, started: float) -> None:
 
     # A killed make could not stop us; a shell that exits must not.
     if "MAKELEVEL" in os.environ:
-        programs.die_with_parent(signal.SIGTERM)
+        die_with_parent(signal.SIGTERM)
     # Ctrl-C too: a shell without job control lets its background processes ignore it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)

@@ -195,19 +195,22 @@ async def test_process_can_open_nothing(tmp_path: Path) -> None:
     """What a decoder could be led to do: read secrets, write files, call home, start programs."""
     script = (
         "import os, socket, sys\n"
-        "from chitlaq.services.feed.media import confined\n"
-        "confined._confine()\n"
+        "from chitlaq.services.feed.media import confined, orders\n"
+        "before = os.nice(0)\n"
+        "confined._confine(orders.Order('post', niceness=3))\n"
+        "assert os.nice(0) == before + 3\n"
         "def refused(act):\n"
         "    try: act()\n"
         "    except OSError: return True\n"
         "assert refused(lambda: open('/etc/passwd'))\n"
         f"assert refused(lambda: open({str(tmp_path / 'x')!r}, 'w'))\n"
+        f"assert refused(lambda: os.mkdir({str(tmp_path / 'y')!r}))\n"
         "assert refused(socket.socket)\n"
         "assert refused(os.pipe)\n"
         "try: bytearray(2 << 30)\n"
         "except MemoryError: print('confined')\n"
     )
-    result = await programs.arun([sys.executable, "-c", script], timeout_seconds=60, writable=())
+    result = await programs.arun([sys.executable, "-c", script], timeout_seconds=60)
     assert result.stdout.strip() == "confined", result.stderr
     assert set(confined.ACCEPTED) == {"JPEG", "PNG", "WEBP", "GIF", "AVIF"}
 

@@ -9,7 +9,6 @@ so that no grandchild keeps running unseen.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import pwd
 import select
@@ -31,6 +30,7 @@ from typing import IO, TypedDict, Unpack
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import landlock
+from chitlaq.core.host.death_signal import die_with_parent
 
 MAX_BYTES = 16_000_000
 GRACE_SECONDS = 5.0
@@ -41,9 +41,6 @@ AGAIN_SECONDS = 0.05
 _EXECUTE_CHILD = subprocess.Popen._execute_child.__code__  # type: ignore[attr-defined]
 # An ordinary user's PATH leaves them out.
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-PR_SET_PDEATHSIG = 1
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 Command = Sequence[str | Path]
 RunningProgram = subprocess.Popen[bytes]
@@ -270,11 +267,6 @@ def find(program: str) -> Path | None:
     folders = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS))
     found = shutil.which(program, path=folders)
     return Path(found) if found else None
-
-
-def die_with_parent(signal_number: signal.Signals) -> None:
-    """Ask the kernel for a signal when the thread that started us ends; also when it is killed."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
 
 
 def exit_on_signal(number: int, frame: FrameType | None) -> None:

@@ -24,8 +24,8 @@ from typing import NoReturn
 
 import msgspec
 
+from chitlaq.core.host.death_signal import die_with_parent
 from chitlaq.core.host.process_title import set_title
-from chitlaq.core.host.programs import die_with_parent
 from chitlaq.stack.supervisor.process import Process, start
 
 LIBRARIES = (

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import resource
+import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
+from chitlaq.core.host import landlock
+from chitlaq.core.host.death_signal import die_with_parent
 from chitlaq.services.feed.media import blurhash
 from chitlaq.services.feed.media.orders import (
     ANIMATED,
@@ -76,7 +81,7 @@ class RefusedError(Exception):
 def main() -> None:
     """Answer one order."""
     order = msgspec.json.decode(sys.argv[1], type=Order)
-    _confine()
+    _confine(order)
     try:
         answer = _answer(order, sys.stdin.buffer)
     except RefusedError as error:
@@ -86,8 +91,16 @@ def main() -> None:
     print(msgspec.json.encode(answer).decode())
 
 
-def _confine() -> None:
+def _confine(order: Order) -> None:
     """Load the libraries, and then give up everything that reading a picture does not need."""
+    die_with_parent(signal.SIGKILL)
+    if order.cpus:
+        with suppress(OSError):
+            os.sched_setaffinity(0, order.cpus)
+    os.nice(order.niceness)
+    with landlock.ruleset(()) as rules:
+        if rules is not None:
+            landlock.restrict(rules)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

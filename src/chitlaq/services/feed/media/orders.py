@@ -59,10 +59,19 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What to do with the picture on standard input. Without outputs it is only looked at."""
+    """What to do with the picture on standard input. Without outputs it is only looked at.
+
+    Args:
+        purpose: what the picture is for.
+        outputs: the renditions that are wanted.
+        cpus: those that the process keeps to; all without them.
+        niceness: what it adds to its own.
+    """
 
     purpose: Purpose
     outputs: tuple[Output, ...] = ()
+    cpus: tuple[int, ...] = ()
+    niceness: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True):

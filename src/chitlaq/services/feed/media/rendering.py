@@ -90,6 +90,8 @@ async def rendered(
                 Output(size, kind, file.fileno())
                 for (size, kind), file in zip(kinds, outputs, strict=True)
             ),
+            tuple(cpu_affinity.background_cpus() or ()),
+            NICENESS,
         )
         answer = await _ask(
             picture, order, RENDER_SECONDS, keep_open=[file.fileno() for file in outputs]
@@ -124,12 +126,12 @@ async def _ask(
                 if name == "PATH" or name.startswith(("PYTHON", "COVERAGE"))
             },
             stdin=picture.fileno(),
-            cpus=cpu_affinity.background_cpus() if order.outputs else None,
-            niceness=NICENESS if order.outputs else None,
             max_bytes=MOST_ANSWER_BYTES,
             grace_seconds=0,
             keep_open=keep_open or (),
-            writable=(),
+            # It confines itself: with anything to do between fork and exec, the kernel would copy the page
+            # tables of this process, and all requests would wait for 4 ms instead of 0.3.
+            death_signal=None,
         )
     except OperatorError as error:
         raise RenderingError(str(error)) from error
