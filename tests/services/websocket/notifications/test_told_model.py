@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 from uuid import UUID
@@ -21,6 +21,8 @@ from tests.conftest import Stack, eventually
 from tests.services.feed.crowd import Crowd, Someone
 
 STEPS = 60
+PART = 9
+NEVER = 99
 PACKAGE = "chitlaq.services.websocket.notifications"
 Told = tuple[UUID, str, UUID, UUID]
 """Recipient, kind, subject, actor."""
@@ -51,6 +53,12 @@ class Repeated:
         self._database = database
         self.payloads = payloads
         self._dies_after = dies_after
+
+    def parts(self, *_: object) -> Iterator[Repeated]:
+        """As a batch, but smaller: the process dies in the last, and what those before committed stays."""
+        for start in range(0, len(self.payloads), PART):
+            payloads, left = self.payloads[start : start + PART], len(self.payloads) - start
+            yield Repeated(self._database, payloads, self._dies_after if left <= PART else NEVER)
 
     @asynccontextmanager
     async def completing(self) -> AsyncIterator[Session]:
@@ -234,7 +242,10 @@ async def test_what_is_told_is_what_a_plain_model_says(stack: Stack, seed: int) 
         history = History(stack, await crowd.join(4), chance)
         for _ in range(STEPS):
             await history.step()
-            jobs, dies_after = history.some_jobs(), chance.choice([0, 1, 2, 3, 4, 5, 6, 7, 8, 99])
+            jobs, dies_after = (
+                history.some_jobs(),
+                chance.choice([0, 1, 2, 3, 4, 5, 6, 7, 8, NEVER]),
+            )
             with suppress(KilledError):
                 await look(cast("Batch[Notify]", Repeated(database, jobs, dies_after)))
             if chance.random() < 0.1:
