@@ -68,6 +68,10 @@ def test_database_and_cache_have_no_network(name: str) -> None:
     assert SERVICES[name]["network_mode"] == "none"
 
 
+def test_psql_waits_for_nobody() -> None:
+    assert SERVICES["postgres"]["environment"]["PSQL_PAGER"] == ""
+
+
 def test_every_volume_is_declared_and_belongs_to_the_user() -> None:
     places: dict[str, set[str]] = {}
     for service in SERVICES.values():
