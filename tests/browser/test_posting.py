@@ -105,9 +105,23 @@ async def test_post_with_pictures_a_poll_and_a_warning_is_written_voted_edited_a
         await page.go_back()
         await own.get_by_role("button", name="More actions").click()
         await page.get_by_role("menuitem", name="Delete").click()
-        await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-        await expect(page.get_by_text("You deleted this post.")).to_be_visible()
-        assert (await bob.get(f"/api/users/{bob.username}/posts")).json()["items"] == []
+        await expect(page.locator("main").get_by_text("You deleted this post.")).to_be_visible()
+        undo = page.get_by_role("button", name="Undo")
+        await expect(undo).to_be_focused()
+        await visit.require_accessible()
+        await page.keyboard.press("Enter")
+        await expect(own).to_contain_text("See that")
+        await own.get_by_role("button", name="More actions").click()
+        await page.get_by_role("menuitem", name="Delete").click()
+        await expect(undo).to_be_visible()
+        assert len((await bob.get(f"/api/users/{bob.username}/posts")).json()["items"]) == 1
+        await page.goto("about:blank")  # nobody comes back for it
+
+        async def is_deleted() -> bool:
+            items = (await bob.get(f"/api/users/{bob.username}/posts")).json()["items"]
+            return bool(items == [])
+
+        await eventually(is_deleted)
 
 
 ARE_SHOWN = "[...document.querySelectorAll('.media img')].every(one => one.naturalWidth > 0)"

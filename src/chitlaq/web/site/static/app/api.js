@@ -68,13 +68,14 @@ async function refusal(answer) {
   return new Problem(answer.status, body, Number(answer.headers.get("Retry-After")));
 }
 
-/** Ask without a second try. @param {string} path @param {{method: string, body?: unknown, headers?: Record<string, string>, signal?: AbortSignal}} asked */
-export async function send(path, { method, body, headers = {}, signal }) {
+/** Ask without a second try. @param {string} path @param {{method: string, body?: unknown, headers?: Record<string, string>, signal?: AbortSignal, isLast?: boolean}} asked `isLast`: the page goes meanwhile. */
+export async function send(path, { method, body, headers = {}, signal, isLast = false }) {
   const isForm = body instanceof FormData;
   const isJson = body !== undefined && !isForm;
   try {
     const answer = await fetch(path, {
       method,
+      keepalive: isLast,
       headers: {
         "Accept-Language": document.documentElement.lang,
         ...(isJson ? { "Content-Type": "application/json" } : {}),

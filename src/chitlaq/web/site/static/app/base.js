@@ -1,5 +1,6 @@
 /** What everything here stands on: what the server sent with the page, its words, and markup. */
 
+import { useEffect, useState } from "../vendor/hooks.js";
 import htm from "../vendor/htm.js";
 import { h } from "../vendor/preact.js";
 
@@ -40,4 +41,16 @@ export function count(key, n) {
 /** @param {number} n */
 export function number(n) {
   return format.format(n);
+}
+
+/** The seconds until a moment, while they pass. @param {number} at Milliseconds, of this browser's clock. */
+export function useLeft(at) {
+  const [, setTick] = useState(0);
+  const left = Math.max(Math.ceil((at - Date.now()) / 1000), 0);
+  useEffect(() => {
+    if (left === 0) return undefined;
+    const tick = setTimeout(() => setTick((/** @type {number} */ n) => n + 1), 1000);
+    return () => clearTimeout(tick);
+  });
+  return left;
 }

@@ -1,10 +1,10 @@
 /** The members' application: takes over the page that the server rendered. */
 
-import { useEffect, useState } from "../vendor/hooks.js";
+import { useEffect, useMemo, useRef } from "../vendor/hooks.js";
 import { hydrate, render } from "../vendor/preact.js";
 import { effect, signal } from "../vendor/signals.js";
 import { onSessionEnd, renewed } from "./api.js";
-import { count, first, html, number, t } from "./base.js";
+import { count, first, html, number, t, useLeft } from "./base.js";
 import { begin, isBusy, retry, shown } from "./router.js";
 import { MEMBER, OUTBOX, badge, called, chats, me, now, reason, said, unread } from "./store.js";
 
@@ -35,20 +35,36 @@ function Refusal({ problem }) {
 
 /** Tries again: by itself, if it was said how long to wait. @param {{problem: any}} properties */
 function Again({ problem }) {
-  const [left, setLeft] = useState(problem.retryAfter || 0);
-  useEffect(() => setLeft(problem.retryAfter || 0), [problem]);
-  useEffect(() => {
-    if (left === 0) return undefined;
-    const waiting = setTimeout(() => (left > 1 ? setLeft(left - 1) : retry()), 1000);
-    return () => clearTimeout(waiting);
-  }, [problem, left]);
+  const due = useMemo(() => (problem.retryAfter ? Date.now() + problem.retryAfter * 1000 : 0), [problem]);
+  const left = useLeft(due);
   const isWaiting = left > 0;
+  useEffect(() => {
+    if (due && !isWaiting) retry();
+  }, [due, isWaiting]);
   return html`<p class="more"><button type="button" disabled=${isWaiting} onClick=${retry}>${isWaiting ? t("problem.wait", { n: number(left) }) : t("problem.again")}</button></p>`;
 }
 
 /** What lies over the screen: what was said, and dialogs. */
 function Over() {
-  return html`<p class="toast" role="status">${said.value}</p>${dialog.value}`;
+  return html`<div class="toast"><p role="status">${said.value?.text}</p>${said.value && html`<${Doors} ...${said.value} />`}</div>${dialog.value}`;
+}
+
+/** What one can do about what was said, once the server takes it. @param {{door?: import("./store.js").Door, due: number}} properties */
+function Doors({ door, due }) {
+  const left = useLeft(due);
+  const wait = left > 0 && t("problem.wait", { n: number(left) });
+  const button = useRef(/** @type {any} */ (null));
+  const act = () => {
+    said.value = null;
+    door?.act();
+  };
+  // What had the focus may be gone, as what was deleted; then this will be.
+  useEffect(() => {
+    if (document.activeElement === document.body) button.current?.focus();
+    return () => document.activeElement === button.current && /** @type {any} */ (main.querySelector("h1"))?.focus({ preventScroll: true });
+  }, []);
+  if (door) return html`<button ref=${button} type="button" disabled=${Boolean(wait)} onClick=${act}>${wait || door.label}</button>`;
+  return wait && html`<span aria-hidden="true">${wait}</span>`;
 }
 
 /** @type {Promise<boolean> | null} */

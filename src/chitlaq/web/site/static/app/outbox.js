@@ -8,14 +8,18 @@
 
 import { effect, signal } from "../vendor/signals.js";
 import { Problem, ask } from "./api.js";
+import { corrected } from "./edited.js";
 import { isLive } from "./socket.js";
-import { MEMBER, OUTBOX, me, reason } from "./store.js";
+import { MEMBER, OUTBOX, me, reason, say } from "./store.js";
 
 /**
  * @typedef {{key: string, alt: string, id?: string}} Picture
  *   What was kept under `key` with `keepFile`; `id` when it is uploaded.
- * @typedef {{id: string, queue: string, path: string, body: Record<string, any>, pictures?: Picture[], replaces?: string}} Outgoing
- *   `pictures` become the body's `media_ids`; `replaces` is deleted afterwards: the draft that it was.
+ * @typedef {{id: string, queue: string, path: string, body: Record<string, any>, pictures?: Picture[], replaces?: string,
+ *   before?: Record<string, any>[], method?: "DELETE", due?: number}} Outgoing
+ *   `method` is POST otherwise; nothing is sent before `due`, which the server may have asked for;
+ *   `pictures` become the body's `media_ids`; `replaces` is deleted afterwards: the draft that it was; `before` are the
+ *   bodies that were sent under this id without an answer: see `versions`.
  * @typedef {Outgoing & {n: number, member: string, tab: string, at: string, failures: number, why: string}} Item
  *   `why` it was refused: it waits for `retry` or `discard`, while others pass it. Otherwise it is sent by itself.
  */
@@ -30,6 +34,7 @@ const MOST_FAILURES = 5;
 const UNAUTHORIZED = 401;
 /** No connection, a session that is over, limits: waiting helps. */
 const PASSING = new Set([0, UNAUTHORIZED, 408, 425, 429]);
+const GONE = new Set([404, 410]);
 
 /** This page: what was put here says so. */
 export const TAB = crypto.randomUUID();
@@ -38,6 +43,8 @@ export const waiting = signal([]);
 
 /** @type {Set<(item: Item, answer: any) => void>} */
 const listeners = new Set();
+/** @type {Set<(item: Item) => void>} */
+const refusals = new Set();
 const tabs = new BroadcastChannel(DATABASE);
 /** @type {Promise<IDBDatabase> | null} */
 let database = null;
@@ -70,27 +77,47 @@ export function onSent(listener) {
   return () => listeners.delete(listener);
 }
 
+/** Hear of what is refused and given up by itself: deletions. @param {(item: Item) => void} listener */
+export function onRefused(listener) {
+  refusals.add(listener);
+  return () => refusals.delete(listener);
+}
+
 /** Try again at once. @param {Item} item */
 export async function retry(item) {
-  await change(ITEMS, (store) => store.put({ ...item, failures: 0, why: "" }));
+  await change(ITEMS, (store) => store.put({ ...item, failures: 0, why: "", due: 0 }));
   await tell({ type: "changed" });
   wake();
 }
 
 /**
  * Give something up.
- * @param {Item} item
+ * @param {{id: string}} given
+ * @param {boolean} [keepsFiles] For whoever writes it anew.
  * @returns {Promise<boolean>} False if it has just arrived.
  */
-export async function discard(item) {
+export async function discard(given, keepsFiles = false) {
   // Not while it is being sent.
   return navigator.locks.request(LOCK, async () => {
-    const isThere = (await own()).some(({ id }) => id === item.id);
-    await remove(item);
+    const item = (await own()).find(({ id }) => id === given.id);
+    if (item === undefined) return false;
+    await remove(item, keepsFiles);
     await tell({ type: "changed" });
-    return isThere;
+    return true;
   });
 }
+
+/**
+ * What may be stored under an item's id already, for whoever writes it anew under the same: `before` of the next.
+ * @param {Item} item
+ */
+export function versions({ body, pictures = [], before = [] }) {
+  // With a picture that is not uploaded it was never sent.
+  return pictures.every(({ id }) => id) ? [...before, withPictures(body, pictures)] : before;
+}
+
+/** @param {Record<string, any>} body @param {Picture[]} pictures */
+const withPictures = (body, pictures) => (pictures.length > 0 ? { ...body, media_ids: pictures.map(({ id }) => id) } : body);
 
 /** Keep a file until it is uploaded or left. @param {string} key @param {Blob} file */
 export const keepFile = (key, file) => change(FILES, (store) => store.put(file, key));
@@ -119,10 +146,19 @@ async function run() {
     isSending = false;
   }
   if (isAskedAgain) run();
-  else if (!isSignedOut && waiting.value.some(({ why }) => !why)) {
-    retrying = setTimeout(run, pause);
+  else if (!isSignedOut) again();
+}
+
+/** Try again after a pause that grows, or when the server has said. */
+function again() {
+  const queues = new Set();
+  const firsts = waiting.value.filter(({ why, queue }) => !why && !queues.has(queue) && queues.add(queue));
+  if (firsts.length === 0) return;
+  const waits = firsts.map(({ due = 0 }) => due - Date.now());
+  if (waits.some((ms) => ms <= 0)) {
+    retrying = setTimeout(run, Math.min(pause, ...waits.filter((ms) => ms > 0)));
     pause = Math.min(pause * 2, LONGEST_MS);
-  }
+  } else retrying = setTimeout(run, Math.min(...waits));
 }
 
 async function sendAll() {
@@ -132,6 +168,10 @@ async function sendAll() {
   while (localStorage.getItem(MEMBER) === name()) {
     const item = (await own()).find(({ queue, why }) => !why && !stopped.has(queue));
     if (item === undefined) return;
+    if ((item.due ?? 0) > Date.now()) {
+      stopped.add(item.queue);
+      continue;
+    }
     try {
       await deliver(item);
     } catch (problem) {
@@ -141,27 +181,50 @@ async function sendAll() {
       const failures = item.failures + (isPassing ? 0 : 1);
       const waits = isPassing || (status >= 500 && failures < MOST_FAILURES);
       if (waits) stopped.add(item.queue);
-      if (problem instanceof Problem && problem.retryAfter) pause = Math.max(pause, problem.retryAfter * 1000);
-      await change(ITEMS, (store) => store.put({ ...item, failures, why: waits ? "" : reason(problem) }));
-      await tell({ type: "changed" });
+      const due = problem instanceof Problem && problem.retryAfter ? Date.now() + problem.retryAfter * 1000 : 0;
+      if (item.method && !waits) await giveUp(item, problem);
+      else {
+        await change(ITEMS, (store) => store.put({ ...item, failures, why: waits ? "" : reason(problem), due }));
+        await tell({ type: "changed" });
+      }
       if (status === -1) console.error(problem);
     }
   }
 }
 
+/** Nobody writes a deletion anew: what was to go stays. @param {Item} item @param {unknown} problem */
+async function giveUp(item, problem) {
+  await remove(item);
+  await tell({ type: "refused", item });
+  say(problem);
+}
+
 /** @param {Item} item */
 async function deliver(item) {
+  if (item.method) {
+    await ask(item.method, item.path).catch(unlessGone);
+    await remove(item);
+    return tell({ type: "sent", item });
+  }
   const { pictures = [], replaces } = item;
   for (const picture of pictures) {
     await uploaded(picture);
     await change(ITEMS, (store) => store.put(item));
   }
-  const body = pictures.length > 0 ? { ...item.body, media_ids: pictures.map(({ id }) => id) } : item.body;
-  const answer = await ask("POST", item.path, body, { "Idempotency-Key": item.id });
-  if (replaces) await ask("DELETE", replaces).catch(unlessPassing);
+  const body = withPictures(item.body, pictures);
+  const answer = item.before?.length ? await corrected(item, body) : await ask("POST", item.path, body, { "Idempotency-Key": item.id });
+  if (answer === null) return anew(item);
+  if (replaces) await ask("DELETE", replaces).catch(unlessGone);
   await remove(item);
   pause = SHORTEST_MS;
   await tell({ type: "sent", item, answer });
+}
+
+/** Send what has nothing stored any more under an id that nothing was sent under. @param {Item} item */
+async function anew(item) {
+  const id = crypto.randomUUID();
+  const body = "client_id" in item.body ? { ...item.body, client_id: id } : item.body;
+  await change(ITEMS, (store) => store.put({ ...item, id, body, before: [] }));
 }
 
 /** Upload a kept picture, once, and describe it; it has its id then. @param {Picture} picture */
@@ -175,13 +238,14 @@ export async function uploaded(picture) {
 }
 
 /** What is gone already is as it shall be. @param {unknown} problem */
-function unlessPassing(problem) {
-  if (!(problem instanceof Problem) || PASSING.has(problem.status)) throw problem;
+function unlessGone(problem) {
+  if (!(problem instanceof Problem && GONE.has(problem.status))) throw problem;
 }
 
-/** @param {Item} item */
-async function remove(item) {
+/** @param {Item} item @param {boolean} [keepsFiles] */
+async function remove(item, keepsFiles = false) {
   await change(ITEMS, (store) => store.delete(item.n));
+  if (keepsFiles) return;
   for (const { key } of item.pictures ?? []) await leaveFile(key);
 }
 
@@ -206,6 +270,7 @@ async function hear(event) {
     if (items.length > 0) localStorage.setItem(OUTBOX, "1");
     else localStorage.removeItem(OUTBOX);
   }
+  if (event.type === "refused") for (const listener of [...refusals]) listener(event.item);
   if (event.type === "sent") for (const listener of [...listeners]) listener(event.item, event.answer);
 }
 

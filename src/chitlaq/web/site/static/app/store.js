@@ -5,6 +5,7 @@ import { Problem, ask } from "./api.js";
 import { first, number, t } from "./base.js";
 
 const MOST_COUNTED = 99;
+const SAID_MS = 6000;
 
 /** In `localStorage`: whether something waits in the outbox, and who signed in here last. */
 export const OUTBOX = "outbox";
@@ -24,8 +25,12 @@ export const unread = signal(first.unread);
 export const chats = signal(first.chats);
 /** What the screen is called. */
 export const called = signal(document.title);
-/** What is said at the edge of the screen for a moment. */
-export const said = signal("");
+/**
+ * What is said at the edge of the screen for a moment: `door` is what one can do about it, `due` when, by this clock.
+ * @typedef {{label: string, act: () => void, lasts_ms?: number}} Door
+ * @type {{value: {text: string, door?: Door, due: number} | null}}
+ */
+export const said = signal(null);
 
 /** @type {Map<string, Known>} */
 const posts = new Map();
@@ -44,7 +49,8 @@ export function learn(value) {
     // Excerpts of posts are none.
     if ("author" in value && "media" in value) {
       const found = posts.get(value.id);
-      if (found) found.value = value;
+      // What is being deleted is still there.
+      if (found) found.value = found.value.isGone ? { ...value, isGone: true } : value;
     } else Object.values(value).forEach(learn);
   }
   return value;
@@ -68,7 +74,7 @@ export async function toggle(post, action) {
     await ask(isDone ? "DELETE" : "PUT", `/api/posts/${post.id}/${action}`);
   } catch (problem) {
     one.value = toggled(one.value, action, isDone);
-    say(problem);
+    say(problem, { label: t("problem.again"), act: () => toggle(one.value, action) });
   }
 }
 
@@ -87,11 +93,15 @@ export function badge(n) {
 
 let silence = 0;
 
-/** Say something for a moment; of a refusal, why. @param {unknown} what */
-export function say(what) {
-  said.value = what instanceof Error ? reason(what) : String(what);
+/**
+ * Say something for a moment; of a refusal, why, and until when the server asks to wait.
+ * @param {unknown} what @param {Door} [door]
+ */
+export function say(what, door) {
+  const wait_ms = what instanceof Problem ? what.retryAfter * 1000 : 0;
+  said.value = { text: what instanceof Error ? reason(what) : String(what), door, due: Date.now() + wait_ms };
   clearTimeout(silence);
-  silence = setTimeout(() => (said.value = ""), 6000);
+  silence = setTimeout(() => (said.value = null), wait_ms + (door?.lasts_ms ?? SAID_MS));
 }
 
 /** Why something was refused, in the words of who refused it. @param {unknown} error */

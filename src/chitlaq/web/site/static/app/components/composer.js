@@ -17,7 +17,8 @@ const EXTRAS = { pictures: "image-plus", poll: "list-ordered", warning: "eye-off
  * sent twice under one key is one post.
  * @typedef {{text: string, visibility: string, key: string, pictures?: import("../outbox.js").Picture[],
  *   poll?: {options: string[], expires_in_seconds: number, multiple: boolean} | null, content_warning?: string | null,
- *   quotable_by?: string, reply_to?: string | null, quote_of?: string | null}} Draft
+ *   quotable_by?: string, reply_to?: string | null, quote_of?: string | null, before?: Record<string, any>[]}} Draft
+ *   `before` is what may have arrived under its key already.
  * @typedef {(some: Partial<Draft> | ((current: Draft) => Partial<Draft>)) => void} Change
  */
 
@@ -35,10 +36,10 @@ export function Composer({ name, label, context = name, replyTo, quoteOf, saved,
   const sent = useRef(onSent);
   sent.current = onSent;
   const needed = async () => {
-    const [outbox, { Unsent }, { Extras, Missing, unfinished }] = await Promise.all([
-      import("../outbox.js"), import("./unsent.js"), import("./extras.js"),
+    const [outbox, { Unsent }, { Extras, Missing, unfinished }, { Completions }] = await Promise.all([
+      import("../outbox.js"), import("./unsent.js"), import("./extras.js"), import("./completions.js"),
     ]);
-    const all = { outbox, Unsent, Extras, Missing, unfinished };
+    const all = { outbox, Unsent, Extras, Missing, unfinished, Completions };
     setParts(all);
     return all;
   };
@@ -88,7 +89,7 @@ export function Composer({ name, label, context = name, replyTo, quoteOf, saved,
       const why = unfinished(draft, isSure);
       if (why) return void setRefused(why);
       await outbox.put({
-        id: draft.key, queue: context, path: "/api/posts", body: bodyOf(draft, replyTo, quoteOf), pictures: draft.pictures,
+        id: draft.key, queue: context, path: "/api/posts", body: bodyOf(draft, replyTo, quoteOf), pictures: draft.pictures, before: draft.before,
         ...(saved ? { replaces: `/api/users/me/drafts/${saved}` } : {}),
       });
       clear();
@@ -96,8 +97,11 @@ export function Composer({ name, label, context = name, replyTo, quoteOf, saved,
       setRefused(reason(error));
     }
   };
-  const edit = (/** @type {import("../outbox.js").Item} */ { id, body, pictures }) =>
-    change(({ text }) => ({ ...body, pictures, key: id, text: text ? `${body.text}\n\n${text}` : body.text }));
+  const edit = (/** @type {import("../outbox.js").Item} */ item) =>
+    change(({ text }) => {
+      const { id, body, pictures } = item;
+      return { ...body, pictures, key: id, before: parts.outbox.versions(item), text: [body.text, text].filter(Boolean).join("\n\n") };
+    });
   const open = async (/** @type {string} */ extra) => {
     await needed();
     setOpened(opened.includes(extra) ? opened.filter((one) => one !== extra) : [...opened, extra]);
@@ -114,7 +118,7 @@ export function Composer({ name, label, context = name, replyTo, quoteOf, saved,
         onInput=${(/** @type {any} */ event) => change({ text: event.target.value })}
         onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && send(event)}
       ></textarea>
-      ${parts && html`<${parts.Extras} name=${name} draft=${draft} change=${change} opened=${opened} saved=${saved} body=${() => bodyOf(draft, replyTo, quoteOf)} onKept=${clear} onRefused=${setRefused} />`}
+      ${parts && html`<${parts.Completions} of=${`text-${name}`} /><${parts.Extras} name=${name} draft=${draft} change=${change} opened=${opened} saved=${saved} body=${() => bodyOf(draft, replyTo, quoteOf)} onKept=${clear} onRefused=${setRefused} />`}
       ${refused && html`<div class="refused" role="alert">${refused}${parts && html`<${parts.Missing} name=${name} draft=${draft} why=${refused} onAnyway=${(/** @type {Event} */ event) => send(event, true)} />`}</div>`}
       <div class="composer-foot">
         <div class="composer-tools">${Object.entries(EXTRAS).map(([extra, sign]) => html`<button type="button" class="icon-link" aria-label=${t(`composer.${extra}`)} aria-pressed=${String(isOpen(extra))} onClick=${() => open(extra)}>${icon(sign)}</button>`)}</div>

@@ -1,6 +1,6 @@
 /** A message in its conversation; templates/app/messages.html makes the same nodes. */
 
-import { count, html, t } from "../base.js";
+import { count, html, number, t, useLeft } from "../base.js";
 import { Time, pictures, written } from "./parts.js";
 
 const QUOTED = 140;
@@ -61,11 +61,12 @@ export function Message({ one, before, quoted, path, isTarget, isTabbed, doing }
  * @param {{one: import("../outbox.js").Item, isLive: boolean, onRetry: () => void, onEdit: () => void, onDiscard: () => void}} properties
  */
 export function Waiting({ one, isLive, onRetry, onEdit, onDiscard }) {
-  const doors = one.why || !isLive;
+  const left = useLeft(one.due ?? 0);
+  const doors = one.why || left > 0 || !isLive;
   return html`<li class="message own waiting">
     <bdi class="from hidden">${t("chat.own")}</bdi>
     <div class="bubble text" dir="auto">${one.body.text ? written(one.body.text) : t("chat.picture")}</div>
-    <p class=${one.why ? "sent refused" : "sent"}>${one.why ? `${t("chat.failed")} ${one.why}` : t(isLive ? "chat.sending" : "chat.waits")}</p>
+    <p class=${one.why ? "sent refused" : "sent"}>${one.why ? `${t("chat.failed")} ${one.why}` : left > 0 ? t("chat.limited", { n: number(left) }) : t(isLive ? "chat.sending" : "chat.waits")}</p>
     ${doors && html`<p class="answer">${one.why && html`<button type="button" onClick=${onRetry}>${t("chat.retry")}</button>`}<button class="quiet" type="button" onClick=${onEdit}>${t("chat.edit")}</button><button class="quiet" type="button" onClick=${onDiscard}>${t("chat.delete")}</button></p>`}
   </li>`;
 }

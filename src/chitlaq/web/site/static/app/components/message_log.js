@@ -193,23 +193,24 @@ export function Log({ path, conversation, page, at, change }) {
     }
     setBusy(false);
   };
-  const send = async (/** @type {{text: string, reply_to?: number}} */ body, /** @type {any[]} */ pictures) => {
-    const client_id = crypto.randomUUID();
+  const send = async (/** @type {{text: string, reply_to?: number}} */ body, /** @type {import("./say.js").Draft} */ draft) => {
+    const { pictures, before, id: client_id = crypto.randomUUID() } = draft;
     now.current.isAtEnd = true;
     try {
       const { put: keep } = await import("../outbox.js");
-      await keep({ id: client_id, queue: id, path: `${path}/messages`, body: { ...body, client_id }, pictures });
+      await keep({ id: client_id, queue: id, path: `${path}/messages`, body: { ...body, client_id }, pictures, before });
     } catch (problem) {
       // This browser keeps nothing.
-      setGiven({ text: body.text, pictures });
+      setGiven(draft);
       say(problem);
     }
     if (now.current.state.hasLater) await latest().catch(say);
   };
   const rewrite = async (/** @type {any} */ one) => {
-    // Of its pictures, those are left that the server has.
-    const pictures = (one.pictures ?? []).filter((/** @type {any} */ picture) => picture.id);
-    if (await outbox.discard(one)) setGiven({ text: one.body.text, pictures });
+    if (!(await outbox.discard(one, true))) return;
+    const answered = items.find((/** @type {any} */ other) => other.seq === one.body.reply_to) ?? quotes[one.body.reply_to];
+    setMode(answered ? { reply: answered } : {});
+    setGiven({ text: one.body.text, pictures: one.pictures ?? [], id: one.id, before: outbox.versions(one) });
   };
   const changeOne = (/** @type {any} */ message) => {
     act({ type: "changed", message });

@@ -1,10 +1,10 @@
 /** What one can do with a message: answer, react, change, copy, keep for later, delete. */
 
 import { useEffect, useRef, useState } from "../../vendor/hooks.js";
-import { ask, read } from "../api.js";
+import { read } from "../api.js";
 import { html, t } from "../base.js";
 import { say } from "../store.js";
-import { Confirm, Dialog } from "./dialog.js";
+import { Dialog } from "./dialog.js";
 import { Menu } from "./menu.js";
 import { isOwn } from "./message.js";
 import { Time } from "./parts.js";
@@ -23,17 +23,16 @@ export function MessageMenu({ one, at, conversation, onClose, onReply, onEdit, o
   const [step, setStep] = useState("");
   const path = `/api/conversations/${conversation.id}/messages/${one.seq}`;
   const remove = async () => {
+    onChanged({ ...one, deleted: true, text: "", media: [], reactions: {} });
+    const onUndo = () => onChanged(one);
     try {
-      await ask("DELETE", path);
-      onChanged({ ...one, deleted: true, text: "", media: [], reactions: {} });
+      const { deleteLater } = await import("../deleting.js");
+      await deleteLater(path, { done: t("chat.deleted"), onUndo });
     } catch (problem) {
+      onUndo();
       say(problem);
     }
-    onClose();
   };
-  if (step === "delete") {
-    return html`<${Confirm} title=${t("chat.delete-title")} text=${t("chat.delete-text")} action=${t("chat.delete")} onDone=${(/** @type {boolean} */ isSure) => (isSure ? remove() : onClose())} />`;
-  }
   if (step === "history") return html`<${History} path=${path} now=${one.text} onClose=${onClose} />`;
   if (step === "emoji") return html`<${Emoji} onClose=${onClose} onReact=${onReact} />`;
   const isMember = conversation.state === "joined";
@@ -51,7 +50,7 @@ export function MessageMenu({ one, at, conversation, onClose, onReply, onEdit, o
     isMember && { label: t("chat.unread-from"), act: onUnread },
     isMember && isEditable && { label: t("chat.edit"), act: onEdit },
     one.edited_at && { label: t("chat.history"), act: then("history") },
-    isMember && (isOwn(one) || isAdmin) && { label: t("chat.delete"), act: then("delete"), isDanger: true },
+    isMember && (isOwn(one) || isAdmin) && { label: t("chat.delete"), act: remove, isDanger: true },
   ].filter(Boolean);
   const isMine = (/** @type {string} */ emoji) => Boolean(one.reactions[emoji]?.mine);
   return html`<${Menu}

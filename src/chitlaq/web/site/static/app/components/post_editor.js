@@ -5,6 +5,7 @@ import { graphemes } from "../../text.js";
 import { ask } from "../api.js";
 import { html, number, t } from "../base.js";
 import { known, learn, reason } from "../store.js";
+import { Completions } from "./completions.js";
 import { Dialog } from "./dialog.js";
 
 const MAX_GRAPHEMES = 1000;
@@ -43,6 +44,7 @@ export function PostEditor({ post, onClose }) {
     <form onSubmit=${save}>
       <label for="edit-text">${t("post.edit-text")}</label>
       <textarea id="edit-text" dir="auto" rows="5" autofocus value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)}></textarea>
+      <${Completions} of="edit-text" />
       <label for="edit-warning">${t("composer.warning")}</label>
       <input id="edit-warning" dir="auto" maxlength="200" value=${warning} onInput=${(/** @type {any} */ event) => setWarning(event.target.value)} />
       <label for="edit-audience">${t("composer.audience")}</label>

@@ -1,11 +1,10 @@
 /** What else can be done with a post: behind its last button. */
 
-import { useRef, useState } from "../../vendor/hooks.js";
-import { ask } from "../api.js";
+import { useEffect, useRef, useState } from "../../vendor/hooks.js";
+import { ask, read } from "../api.js";
 import { html, t } from "../base.js";
 import { go } from "../router.js";
 import { known, me, say } from "../store.js";
-import { Confirm } from "./dialog.js";
 import { Menu } from "./menu.js";
 import { addressOf } from "./post.js";
 import { PostEditor } from "./post_editor.js";
@@ -18,6 +17,11 @@ export function PostMenu({ post, at, onClose }) {
   /** What follows the menu: a dialog. */
   const next = useRef("");
   const [step, setStep] = useState("menu");
+  const [isMuted, setMuted] = useState(false);
+  useEffect(() => {
+    // Without an answer one can mute it once more, which changes nothing.
+    read(`/api/posts/${post.id}/mute`).then((found) => setMuted(found.is_muted), () => {});
+  }, []);
   const href = addressOf(post);
   const isOwn = post.author.username === me.value?.username;
   const then = (/** @type {string} */ name) => () => {
@@ -34,19 +38,23 @@ export function PostMenu({ post, at, onClose }) {
   };
   const copy = () => tell(() => navigator.clipboard.writeText(location.origin + href), t("post.copied"));
   const mute = () => tell(() => ask("PUT", `/api/posts/${post.id}/mute`), t("post.muted"));
+  const unmute = () => tell(() => ask("DELETE", `/api/posts/${post.id}/mute`), t("post.unmuted"));
   const detach = () =>
     tell(async () => {
       await ask("DELETE", `/api/posts/${post.quote.id}/quotes/${post.id}`);
       known(post).value = { ...post, quote: null, quote_of: null, quote_detached: true };
     }, t("post.detached"));
   const remove = async () => {
+    const one = known(post);
+    one.value = { ...one.value, isGone: true };
+    const onUndo = () => (one.value = { ...one.value, isGone: false });
     try {
-      await ask("DELETE", `/api/posts/${post.id}`);
-      known(post).value = { ...post, isGone: true };
+      const { deleteLater } = await import("../deleting.js");
+      await deleteLater(`/api/posts/${post.id}`, { done: t("post.deleted"), onUndo });
     } catch (problem) {
+      onUndo();
       say(problem);
     }
-    onClose();
   };
   /** @type {import("./menu.js").Entry[]} */
   const entries = [
@@ -57,15 +65,12 @@ export function PostMenu({ post, at, onClose }) {
     { label: t("post.quotes"), act: () => go(`${href}/quotes`) },
     ...(post.edited_at ? [{ label: t("post.history"), act: () => go(`${href}/history`) }] : []),
     ...(post.quote?.author.username === me.value?.username && !isOwn ? [{ label: t("post.detach"), act: detach }] : []),
-    { label: t("post.mute"), act: mute },
-    ...(isOwn ? [{ label: t("post.edit"), act: then("edit") }, { label: t("post.delete"), act: then("delete"), isDanger: true }] : [{ label: t("post.report"), act: then("report"), isDanger: true }]),
+    isMuted ? { label: t("post.unmute"), act: unmute } : { label: t("post.mute"), act: mute },
+    ...(isOwn ? [{ label: t("post.edit"), act: then("edit") }, { label: t("post.delete"), act: remove, isDanger: true }] : [{ label: t("post.report"), act: then("report"), isDanger: true }]),
   ];
   if (step === "edit") return html`<${PostEditor} post=${post} onClose=${onClose} />`;
   if (step === "report") {
     return html`<${Report} path=${`/api/posts/${post.id}`} title=${t("report.post")} onClose=${onClose} />`;
-  }
-  if (step === "delete") {
-    return html`<${Confirm} title=${t("post.delete-title")} text=${t("post.delete-text")} action=${t("post.delete")} onDone=${(/** @type {boolean} */ isSure) => (isSure ? remove() : onClose())} />`;
   }
   return html`<${Menu} at=${at} label=${t("post.more")} entries=${entries} onClose=${() => next.current || onClose()} />`;
 }

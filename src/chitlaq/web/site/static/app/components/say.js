@@ -3,21 +3,22 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "../../vendor/hooks.js";
 import { html, t } from "../base.js";
 import { me, say } from "../store.js";
-import { useMentions } from "./mentions.js";
+import { Completions } from "./completions.js";
 import { nameOf, said } from "./message.js";
 import { icon } from "./parts.js";
 
 const SAVE_MS = 300;
 const TYPING_MS = 3000;
-/** @type {{text: string, pictures: any[]}} */
+/** @type {Draft} */
 const EMPTY = { text: "", pictures: [] };
 
 /**
  * @typedef {import("../outbox.js").Picture} Picture
- * @typedef {{text: string, pictures: Picture[]}} Draft
+ * @typedef {{text: string, pictures: Picture[], id?: string, before?: Record<string, any>[]}} Draft
+ *   `id` is of what was sent without an answer, and is written anew; `before` is what may have arrived under it.
  * @typedef {{reply?: any, edit?: any}} Mode What is answered, or changed.
  * @param {{id: string, members: any[], mode: Mode, onMode: (mode: Mode) => void, onEdit: (text: string) => Promise<boolean>,
- *   onSend: (one: {text: string, reply_to?: number}, pictures: Picture[]) => void, onEditLast: () => void, onTyping: () => void,
+ *   onSend: (one: {text: string, reply_to?: number}, draft: Draft) => void, onEditLast: () => void, onTyping: () => void,
  *   given: Draft | null}} properties `given` is what to go on with,
  *   `members` are whom one can mention.
  */
@@ -64,10 +65,8 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
   }, [mode.edit?.seq, mode.reply?.seq]);
 
   const put = (/** @type {string} */ now) => (mode.edit ? setEdited(now) : change({ text: now }));
-  const mentions = useMentions({ members, field, onWrite: put });
   const write = (/** @type {any} */ event) => {
     put(event.target.value);
-    mentions.look();
     if (mode.edit || Date.now() - typedAt.current < TYPING_MS) return;
     typedAt.current = Date.now();
     onTyping();
@@ -84,7 +83,7 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
     setDoubt({ why: failure || missing, isAsked: !failure });
     if (failure || missing) return;
     choosing?.handOver(pictures);
-    onSend({ text, ...(mode.reply ? { reply_to: mode.reply.seq } : {}) }, pictures);
+    onSend({ text, ...(mode.reply ? { reply_to: mode.reply.seq } : {}) }, draft);
     typedAt.current = 0;
     keep(id, EMPTY);
     setDraft(EMPTY);
@@ -92,7 +91,6 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
     onMode({});
   };
   const press = (/** @type {KeyboardEvent} */ event) => {
-    if (mentions.press(event)) return;
     if (isSending(event)) send(event);
     else if (event.key === "Escape" && (mode.edit || mode.reply)) onMode({});
     else if (event.key === "ArrowUp" && !text && !mode.edit) {
@@ -105,8 +103,8 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
     ${about && html`<div class="about"><p><b>${mode.edit ? t("chat.editing") : t("chat.replying", { name: nameOf(about) })}</b><span dir="auto">${said(about)}</span></p><button class="icon-link" type="button" aria-label=${t("dialog.cancel")} onClick=${() => onMode({})}>${icon("x")}</button></div>`}
     ${choosing && !mode.edit && html`<div class="attached"><${choosing.Pictures} name="say" pictures=${pictures} isOpen=${true} change=${(/** @type {(some: Picture[]) => Picture[]} */ update) => setDraft((/** @type {Draft} */ now) => ({ ...now, pictures: update(now.pictures) }))} />
       ${doubt.why && html`<p class="refused" role="alert">${doubt.why}</p>`}${doubt.why && doubt.isAsked && html`<button class="quiet" type="button" onClick=${(/** @type {Event} */ event) => send(event, true)}>${t("chat.send-anyway")}</button>`}</div>`}
-    <form class="say" onSubmit=${send}>${mentions.list}<label class="hidden" for="say">${t("chat.write")}</label><button class="icon-link" type="button" aria-label=${t("chat.attach")} disabled=${Boolean(mode.edit)} onClick=${choose}>${icon("image-plus")}</button><textarea
-      id="say" dir="auto" rows="1" placeholder=${t("chat.write")} value=${text} ref=${field} onInput=${write} onKeyDown=${press} ...${mentions.attributes}
+    <form class="say" onSubmit=${send}><${Completions} of="say" members=${members} /><label class="hidden" for="say">${t("chat.write")}</label><button class="icon-link" type="button" aria-label=${t("chat.attach")} disabled=${Boolean(mode.edit)} onClick=${choose}>${icon("image-plus")}</button><textarea
+      id="say" dir="auto" rows="1" placeholder=${t("chat.write")} value=${text} ref=${field} onInput=${write} onKeyDown=${press}
     ></textarea><button type="submit">${t(mode.edit ? "chat.save" : "chat.send")}</button></form>
   `;
 }

@@ -1,6 +1,6 @@
 /** Posts that are written and not yet stored: what becomes of each, and what can be done. */
 
-import { html, t } from "../base.js";
+import { html, number, t, useLeft } from "../base.js";
 import { discard, retry, waiting } from "../outbox.js";
 import { say } from "../store.js";
 
@@ -17,15 +17,17 @@ export function Unsent({ queue, onEdit }) {
 /** @param {{one: import("../outbox.js").Item, onEdit: (item: any) => void}} properties */
 function Row({ one, onEdit }) {
   const isRefused = one.why !== "";
+  const left = useLeft(one.due ?? 0);
+  const state = left > 0 ? "unsent.limited" : navigator.onLine ? "unsent.sending" : "unsent.offline";
   const giveUp = async (/** @type {boolean} */ isEdited) => {
-    if (!(await discard(one))) say(t("composer.sent"));
+    if (!(await discard(one, isEdited))) say(t("composer.sent"));
     else if (isEdited) onEdit(one);
   };
   return html`
     <li>
       <div class="text" dir="auto">${one.body.text || t("unsent.pictures")}</div>
-      <p class=${isRefused ? "refused" : "unsent-state"} role="status">${isRefused ? t("unsent.failed", { why: one.why }) : navigator.onLine ? t("unsent.sending") : t("unsent.offline")}</p>
-      ${(isRefused || !navigator.onLine) && html`<p class="unsent-doors">
+      <p class=${isRefused ? "refused" : "unsent-state"}><span role="status">${isRefused ? t("unsent.failed", { why: one.why }) : t(state)}</span>${!isRefused && left > 0 && html`${" "}<span aria-hidden="true">${t("unsent.in", { n: number(left) })}</span>`}</p>
+      ${(isRefused || left > 0 || !navigator.onLine) && html`<p class="unsent-doors">
         ${isRefused && html`<button type="button" class="quiet" onClick=${() => retry(one)}>${t("unsent.retry")}</button>`}
         <button type="button" class="quiet" onClick=${() => giveUp(true)}>${t("unsent.edit")}</button>
         <button type="button" class="quiet" onClick=${() => giveUp(false)}>${t("unsent.delete")}</button>

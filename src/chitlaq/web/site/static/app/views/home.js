@@ -4,7 +4,7 @@ import { useEffect, useState } from "../../vendor/hooks.js";
 import { html, t } from "../base.js";
 import { Composer } from "../components/composer.js";
 import { Feed } from "../components/feed.js";
-import { placeKey } from "../store.js";
+import { learn, placeKey } from "../store.js";
 
 const FIRST_MS = 500;
 
@@ -22,10 +22,15 @@ export function View({ data, change }) {
     const loading = setTimeout(() => import("../components/fresh.js").then(setFresh), wait);
     return () => clearTimeout(loading);
   }, []);
+  const written = (/** @type {any} */ post) => {
+    // An earlier version of it may be there already.
+    const others = posts.items.filter((/** @type {any} */ one) => one.reposted_by || one.id !== post.id);
+    change({ posts: { ...posts, items: [{ ...learn(post), isNew: true }, ...others] } });
+  };
   const renew = (/** @type {any} */ page) => change({ posts: page });
   return html`
     <h1 class="title" tabindex="-1">${t("shell.home")}</h1>
-    <${Composer} name="home" label=${t("composer.new")} onSent=${(/** @type {any} */ post) => change({ posts: { ...posts, items: [{ ...post, isNew: true }, ...posts.items] } })} />
+    <${Composer} name="home" label=${t("composer.new")} onSent=${written} />
     ${fresh && html`<${fresh.Fresh} page=${posts} change=${renew} />`}
     <${Feed} page=${posts} path="/api/feed/home?limit=20" empty=${t("home.empty")} Gap=${fresh?.Gap} onMore=${renew} />
   `;

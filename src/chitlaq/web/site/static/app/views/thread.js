@@ -38,6 +38,8 @@ export function View({ parameters, data, change }) {
     setBusy(false);
   };
   const answered = (/** @type {any} */ post) => {
+    // An earlier version of it may be there already.
+    if (thread.replies.some((/** @type {any} */ one) => one.id === post.id)) return void learn(post);
     const one = known(thread.post);
     one.value = { ...one.value, replies: one.value.replies + 1 };
     const reply = { id: post.id, deleted: false, post, replies: [], next_cursor: null };
