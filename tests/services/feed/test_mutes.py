@@ -125,7 +125,10 @@ async def test_muted_threads_are_listed_by_their_beginning_as_long_as_it_can_be_
     begun = await author.write("a long story")
     reply = await author.write("goes on", reply_to=begun["id"])
     path = "/api/users/me/muted-threads"
-    assert (await reader.put(f"/api/posts/{reply['id']}/mute")).status_code == 204
+    mute = f"/api/posts/{reply['id']}/mute"
+    assert (await reader.get(mute)).json() == {"is_muted": False}
+    assert (await reader.put(mute)).status_code == 204
+    assert (await reader.get(mute)).json() == {"is_muted": True}
     assert [item["id"] for item in (await reader.get(path)).json()["items"]] == [begun["id"]]
     await author.patch(f"/api/posts/{begun['id']}", {"visibility": "self"})
     assert (await reader.get(path)).json()["items"] == []

@@ -110,6 +110,18 @@ async def mute_thread(database: Database, member: UUID, post_id: UUID) -> None:
             raise problems.not_found("post")
 
 
+async def is_thread_muted(database: Database, member: UUID, post_id: UUID) -> bool:
+    """Return whether the member mutes the thread of a post.
+
+    Raises:
+        Problem: 404 if there is no such post, or the member may not read it.
+    """
+    is_muted = await database.value("is_thread_muted", member, post_id)
+    if is_muted is None:
+        raise problems.not_found("post")
+    return bool(is_muted)
+
+
 async def unmute_thread(database: Database, member: UUID, post_id: UUID) -> None:
     """Mute the thread of a post no more; repeating it changes nothing."""
     async with database.session() as session:

@@ -60,6 +60,11 @@ SELECT $1, coalesce(p.root_id, p.id) FROM feed.permitted_posts($1) p WHERE p.id 
 ON CONFLICT (member_id, post_id) DO UPDATE SET post_id = excluded.post_id
 RETURNING post_id;
 
+-- name: is_thread_muted
+-- Whether the member mutes the thread of a post that they may read; no row if they may not.
+SELECT EXISTS (SELECT FROM feed.muted_threads t WHERE t.member_id = $1 AND t.post_id = coalesce(p.root_id, p.id))
+FROM feed.permitted_posts($1) p WHERE p.id = $2;
+
 -- name: unmute_thread
 -- Unmute the thread of a post, readable or not.
 DELETE FROM feed.muted_threads

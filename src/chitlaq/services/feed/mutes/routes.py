@@ -9,7 +9,7 @@ from litestar import delete, get, put
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.services.feed.mutes import mutes
-from chitlaq.services.feed.mutes.schemas import Mute, MutedMember, MutedTags, MutedWords
+from chitlaq.services.feed.mutes.schemas import Mute, MutedMember, MutedTags, MutedWords, ThreadMute
 from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.state import FeedState
 
@@ -53,6 +53,11 @@ async def set_muted_tags(data: MutedTags, member: Identity, state: FeedState) ->
 @get("/users/me/muted-threads", summary="Posts whose threads you mute")
 async def muted_threads(member: Identity, state: FeedState, paging: Paging) -> Page[Post]:
     return await mutes.threads(state, member.account_id, paging)
+
+
+@get("/posts/{post_id:uuid}/mute", summary="Whether you mute a post's thread")
+async def is_thread_muted(post_id: UUID, member: Identity, state: FeedState) -> ThreadMute:
+    return ThreadMute(await mutes.is_thread_muted(state.database, member.account_id, post_id))
 
 
 @put("/posts/{post_id:uuid}/mute", status_code=204, summary="Mute a post's thread")

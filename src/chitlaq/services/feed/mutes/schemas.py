@@ -26,6 +26,12 @@ class Mute(Incoming, frozen=True):
                 raise ValueError("until: must be in the future")
 
 
+class ThreadMute(msgspec.Struct, frozen=True):
+    """Whether one hears nothing more of a thread."""
+
+    is_muted: bool
+
+
 class MutedMember(MemberCard, frozen=True):
     """A member whom one mutes; `muted_until` null is for good."""
 
