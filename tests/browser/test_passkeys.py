@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.browser.conftest import Visit, visiting
+from tests.browser.members import open_ready
 from tests.conftest import PASSWORD, Member, Stack, free_ports
 from tests.openid_provider import listening
 from tests.services.auth.test_sso import Campus, add
@@ -51,6 +52,8 @@ async def make_passkey(visit: Visit, member: Member) -> None:
 async def test_browser_makes_a_passkey_and_signs_in_with_it_alone(
     stack: Stack, browser: Browser, join: Callable[[], Awaitable[Member]]
 ) -> None:
+    from playwright.async_api import expect
+
     member = await join()
     async with visiting(browser, stack.issuer) as visit:
         page = visit.page
@@ -62,6 +65,22 @@ async def test_browser_makes_a_passkey_and_signs_in_with_it_alone(
         await page.wait_for_url(f"{stack.issuer}/settings/sessions")
         me = await page.evaluate("async () => (await fetch('/api/users/me')).json()")
         assert me["username"] == member.username
+        await page.wait_for_selector("html[data-ready]")
+        await expect(page.get_by_text("Chrome on Linux").first).to_be_visible()
+
+        await open_ready(visit, "/settings/security")
+        await page.get_by_text("Rename").click()
+        await page.locator(".rename").get_by_label("New name").fill("My phone")
+        await page.locator(".rename").get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("listitem").filter(has_text="My phone")).to_be_visible()
+
+        # Where it was used before, it is offered while one types.
+        for cookie in await page.context.cookies():
+            if cookie["name"] != "passkey":
+                await page.context.clear_cookies(name=cookie["name"])
+        await visit.open("/login?return_to=/settings/sessions")
+        await page.get_by_label("Username or address").focus()
+        await page.wait_for_url(f"{stack.issuer}/settings/sessions")
 
 
 async def test_browser_uses_the_passkey_after_the_identity_provider(

@@ -207,7 +207,8 @@ async def settings_of(section: str, request: Asked, state: GatewayState) -> Resp
     screen = settings.SECTIONS.get(section)
     if screen is None:
         return await state.screens.nothing(request)
-    return await state.screens.show(request, screen)
+    cursors = {name: request.query_params.get(name, "") for name in settings.LISTS}
+    return await state.screens.show(request, screen, **cursors)
 
 
 @post(

@@ -30,22 +30,24 @@ SECTIONS: Final = {
             "factors": Read(AUTH, "/auth/factors"),
         },
         "sessions": {
-            "devices": Read(AUTH, "/auth/sessions?limit=100"),
-            "audit": Read(AUTH, "/auth/audit?limit=20"),
+            "devices": Read(AUTH, "/auth/sessions?limit=100&cursor={devices}"),
+            "audit": Read(AUTH, "/auth/audit?limit=20&cursor={audit}"),
         },
         "blocked": {
-            "blocks": Read(FEED, "/users/me/blocks?limit=100"),
-            "mutes": Read(FEED, "/users/me/mutes?limit=100"),
+            "blocks": Read(FEED, "/users/me/blocks?limit=100&cursor={blocks}"),
+            "mutes": Read(FEED, "/users/me/mutes?limit=100&cursor={mutes}"),
             "words": Read(FEED, "/users/me/muted-words"),
             "tags": Read(FEED, "/users/me/muted-tags"),
-            "threads": Read(FEED, "/users/me/muted-threads?limit=100"),
+            "threads": Read(FEED, "/users/me/muted-threads?limit=100&cursor={threads}"),
         },
         "searches": {
             "history": Read(SEARCH, "/search/history/settings"),
-            "searches": Read(SEARCH, "/search/history?limit=100"),
+            "searches": Read(SEARCH, "/search/history?limit=100&cursor={searches}"),
         },
         "export": {"exports": Read(AUTH, "/auth/export")},
         "delete": {"account": Read(AUTH, "/auth/status")},
     }.items()
 }
 """By the last part of their address; appearance is for strangers, too."""
+LISTS: Final = ("devices", "audit", "blocks", "mutes", "threads", "searches")
+"""Parts that go on: each from the cursor that the address has under its name."""

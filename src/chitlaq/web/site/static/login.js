@@ -4,6 +4,7 @@ const refused = document.getElementById("refused");
 const codeField = document.getElementById("code-field");
 const code = document.getElementById("code");
 const passkey = document.getElementById("passkey");
+const HAS_PASSKEY = "passkey=used";
 
 const post = (path, body) => fetch(`/api/auth/${path}`, {
   method: "POST",
@@ -15,9 +16,13 @@ const say = (text) => {
   refused.hidden = text === "";
 };
 
+// The passkey that the browser suggests, until the button asks for one.
+const suggesting = new AbortController();
+
 async function signIn(path, body) {
   say("");
   const answer = await post(path, { ...body, cookies: true }).catch(() => null);
+  if (answer?.ok && body.passkey) document.cookie = `${HAS_PASSKEY}; path=/login; max-age=31536000; samesite=strict; secure`;
   // Where somebody goes on is a path of ours: the server has seen to that.
   if (answer?.ok) return location.assign(form.elements.return_to.value);
   const problem = await answer?.json().catch(() => null);
@@ -44,10 +49,28 @@ form.addEventListener("submit", (event) => {
 if (window.PublicKeyCredential?.parseRequestOptionsFromJSON) {
   passkey.hidden = false;
   passkey.querySelector("button").addEventListener("click", async () => {
-    const asked = await post("passkeys/options", { purpose: "authentication" }).catch(() => null);
-    if (!asked?.ok) return say(refused.dataset.away);
-    const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON((await asked.json()).publicKey);
+    suggesting.abort();
+    const publicKey = await options();
+    if (publicKey === null) return say(refused.dataset.away);
     const signed = await navigator.credentials.get({ publicKey }).catch(() => null); // null: given up
     if (signed) signIn("passkeys/login", { passkey: signed.toJSON() });
   });
+  // Where a passkey was used before, the browser offers it while the name is typed. Elsewhere nothing is asked: each
+  // challenge counts for its address, and many share one.
+  const isOffered = document.cookie.includes(HAS_PASSKEY) && (await PublicKeyCredential.isConditionalMediationAvailable?.());
+  if (isOffered) form.elements.login.addEventListener("focus", suggest, { once: true });
+  if (isOffered && document.activeElement === form.elements.login) suggest();
+}
+
+async function options() {
+  const asked = await post("passkeys/options", { purpose: "authentication" }).catch(() => null);
+  return asked?.ok ? PublicKeyCredential.parseRequestOptionsFromJSON((await asked.json()).publicKey) : null;
+}
+
+async function suggest() {
+  const publicKey = await options();
+  if (publicKey === null) return;
+  const asked = { publicKey, mediation: "conditional", signal: suggesting.signal };
+  const signed = await navigator.credentials.get(asked).catch(() => null); // null: the button was pressed
+  if (signed) signIn("passkeys/login", { passkey: signed.toJSON() });
 }
