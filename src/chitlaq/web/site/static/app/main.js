@@ -62,7 +62,7 @@ function Doors({ door, due }) {
   useEffect(() => {
     if (document.activeElement === document.body) button.current?.focus();
     return () => document.activeElement === button.current && /** @type {any} */ (main.querySelector("h1"))?.focus({ preventScroll: true });
-  }, []);
+  }, [door]);
   if (door) return html`<button ref=${button} type="button" disabled=${Boolean(wait)} onClick=${act}>${wait || door.label}</button>`;
   return wait && html`<span aria-hidden="true">${wait}</span>`;
 }
