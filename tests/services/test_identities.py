@@ -76,6 +76,7 @@ DOORS: dict[frozenset[Any], Door] = {
 
 OPEN = {
     "GET /",
+    "GET /about",
     "GET /api/docs",
     "GET /api/health",
     "GET /api/openapi.json",
@@ -121,6 +122,7 @@ OPEN = {
     "GET /login",
     "GET /manifest.webmanifest",
     "GET /notifications",
+    "GET /rules",
     "GET /search",
     "GET /settings",
     "GET /settings/appearance",

@@ -57,6 +57,16 @@ async def explore(request: Asked, state: GatewayState) -> Response[Any]:
     return await state.screens.show(request, screens.EXPLORE)
 
 
+@get("/about", is_page=True, is_site=True, include_in_schema=False)
+async def about(request: Asked, state: GatewayState) -> Response[Any]:
+    return await state.screens.show(request, screens.ABOUT)
+
+
+@get("/rules", is_page=True, is_site=True, include_in_schema=False)
+async def rules(request: Asked, state: GatewayState) -> Response[Any]:
+    return await state.screens.show(request, screens.RULES)
+
+
 @get("/search", is_page=True, is_site=True, include_in_schema=False)
 async def search(request: Asked, state: GatewayState) -> Response[Any]:
     asked = request.query_params

@@ -116,6 +116,8 @@ REQUESTS = Screen(
 MOST_LETTERS = 100
 """Of what is searched for."""
 NOT_YET_SEARCHED = Screen("search")
+ABOUT = Screen("about")
+RULES = Screen("rules")
 SEARCHES = {
     kind: Screen("search", {"found": Read(SEARCH, path)}, is_for_members=kind == "messages")
     for kind, path in {
