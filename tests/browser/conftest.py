@@ -139,6 +139,25 @@ async def visiting(
         await context.close()
 
 
+@asynccontextmanager
+async def opened(profile: Path, origin: str) -> AsyncIterator[Visit]:
+    """A browser of its own, which keeps what it has when it is closed."""
+    from playwright.async_api import async_playwright
+
+    program = unpacked_programs.chromium()
+    async with async_playwright() as playwright:
+        context = await playwright.chromium.launch_persistent_context(
+            str(profile),
+            executable_path=program.path,
+            args=FLAGS,
+            env=dict(program.environment),
+            viewport={"width": 360, "height": 740},
+        )
+        context.set_default_timeout(LIMIT_MS)
+        yield Visit(context.pages[0], origin)
+        await context.close()
+
+
 def _note(visit: Visit, kind: str, text: str) -> None:
     if text.startswith("POLICY: "):
         visit.violations.append(text)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chitlaq.stack.install import unpacked_programs
-from tests.browser.conftest import FLAGS, LIMIT_MS, Visit, visiting
+from tests.browser.conftest import opened, visiting
 from tests.browser.members import open_ready, sign_in
 from tests.conftest import Member, Stack, eventually
 
@@ -16,25 +14,6 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Route
 
 Join = Callable[[], Awaitable[Member]]
-
-
-@asynccontextmanager
-async def opened(profile: Path, origin: str) -> AsyncIterator[Visit]:
-    """A browser of its own, which keeps what it has when it is closed."""
-    from playwright.async_api import async_playwright
-
-    program = unpacked_programs.chromium()
-    async with async_playwright() as playwright:
-        context = await playwright.chromium.launch_persistent_context(
-            str(profile),
-            executable_path=program.path,
-            args=FLAGS,
-            env=dict(program.environment),
-            viewport={"width": 360, "height": 740},
-        )
-        context.set_default_timeout(LIMIT_MS)
-        yield Visit(context.pages[0], origin)
-        await context.close()
 
 
 async def texts(member: Member) -> list[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from tests.browser.conftest import visiting
+from tests.browser.conftest import opened, visiting
 from tests.browser.members import open_ready, sign_in
 from tests.conftest import Member, Stack, eventually
 
@@ -124,6 +126,7 @@ async def test_post_with_pictures_a_poll_and_a_warning_is_written_voted_edited_a
         await eventually(is_deleted)
 
 
+TOMORROW = timedelta(days=1)
 ARE_SHOWN = "[...document.querySelectorAll('.media img')].every(one => one.naturalWidth > 0)"
 
 
@@ -154,9 +157,52 @@ async def test_draft_is_kept_by_the_server_and_goes_when_it_is_posted(
         await page.wait_for_url(f"**/@{eve.username}/p/*")
         assert (await eve.get("/api/users/me/drafts")).json()["items"] == []
 
+        await open_ready(visit, "/compose")
+        await page.get_by_label("What is on your mind?").fill("Next year")
+        await page.get_by_role("button", name="More settings").click()
+        await expect(page.get_by_role("button", name="Schedule")).to_be_disabled()
+        await page.get_by_label("Publish at").fill(f"{datetime.now(UTC) + TOMORROW:%Y-%m-%dT%H:%M}")
+        await page.get_by_role("button", name="Schedule").click()
+        await expect(page.get_by_label("What is on your mind?")).to_have_value("")
+        kept = (await eve.get("/api/users/me/drafts")).json()["items"]
+        assert [bool(one["scheduled_at"]) for one in kept] == [True]
 
-async def test_feed_keeps_its_place_while_others_post(
+
+async def test_quote_is_detached_and_a_conversation_muted_and_unmuted(
     browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    eve, ada = await join(), await join()
+    quoted = await eve.write("Mine")
+    quote = await ada.write("Look at this", quote_of=quoted["id"])
+    async with visiting(browser, stack.issuer, 360, "light") as visit:
+        page = visit.page
+        await sign_in(visit, eve)
+        await open_ready(visit, f"/@{ada.username}/p/{quote['id']}")
+        card = page.locator("article.main")
+        menu = card.get_by_role("button", name="More actions")
+        for name in (
+            "Mute this conversation",
+            "Unmute this conversation",
+            "Mute this conversation",
+        ):
+            await menu.click()
+            await page.get_by_role("menuitem", name=name, exact=True).click()
+            await expect(
+                page.get_by_role("status").filter(has_text="notifications")
+            ).to_be_visible()
+            muted = (await eve.get("/api/users/me/muted-threads")).json()["items"]
+            assert len(muted) == (not name.startswith("Un"))
+        await menu.click()
+        await page.get_by_role("menuitem", name="Detach my post from it").click()
+        await expect(card).to_contain_text("The quoted post is not available.")
+        shown = (await ada.get(f"/api/posts/{quote['id']}")).json()
+        assert (shown["quote"], shown["quote_detached"]) == (None, True)
+
+
+async def test_feed_keeps_its_place_while_others_post_and_the_browser_is_closed(
+    stack: Stack, join: Join, tmp_path: Path
 ) -> None:
     from playwright.async_api import expect
 
@@ -169,7 +215,7 @@ async def test_feed_keeps_its_place_while_others_post(
         return len((await eve.get("/api/feed/home?limit=100")).json()["items"]) == 30
 
     await eventually(is_delivered)
-    async with visiting(browser, stack.issuer, 360, "light") as visit:
+    async with opened(tmp_path, stack.issuer) as visit:
         page = visit.page
         await sign_in(visit, eve)
         await open_ready(visit, "/home")
@@ -198,6 +244,16 @@ async def test_feed_keeps_its_place_while_others_post(
         after = await row.bounding_box()
         assert after
         assert abs(after["y"] - before["y"]) < 40
+    async with opened(tmp_path, stack.issuer) as visit:
+        page = visit.page
+        await sign_in(visit, eve)
+        await open_ready(visit, "/home")
+        row = page.get_by_role("article").filter(has_text="Number 5\n")
+        await expect(page.get_by_role("button", name="3 new posts")).to_be_visible()
+        await expect(row).to_be_in_viewport()
+        again = await row.bounding_box()
+        assert again
+        assert abs(again["y"] - before["y"]) < 40
         await page.keyboard.press(".")
         await expect(page.get_by_text("Newer 2")).to_be_in_viewport()
 
@@ -216,4 +272,8 @@ LOOK = """() => {
     document.dispatchEvent(new Event("visibilitychange"));
     return document.querySelector(".pill")?.textContent.includes("20");
 }"""
-IS_KEPT = "Object.keys(localStorage).some(name => name.startsWith('place:'))"
+# Whoever scrolls before the module is there that keeps the place, scrolls on.
+IS_KEPT = """() => {
+    dispatchEvent(new Event("scroll"));
+    return Object.keys(localStorage).some(name => name.startsWith("place:"));
+}"""
