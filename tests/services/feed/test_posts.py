@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 from PIL import Image
 
+from chitlaq.core.data import named_queries
 from tests.conftest import Member, Stack, eventually
 
 Join = Callable[..., Awaitable[Member]]
@@ -464,3 +465,23 @@ async def _picture(author: Member) -> str:
     )
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
+
+
+async def test_one_post_is_read_with_one_plan(stack: Stack, author: Member) -> None:
+    """To plan what a viewer may read takes PostgreSQL ten times as long as to read a post."""
+    queries = {one.name: one for one in named_queries.load("chitlaq.services.feed")}
+    post = await author.write("planned once")
+    connection = await asyncpg.connect(stack.dsn("chitlaq_feed"))
+    try:
+        statement = await connection.prepare(queries["readable"].sql)
+        for _ in range(12):
+            (read,) = await statement.fetch(author.id, [post["id"]])
+            assert str(read["id"]) == post["id"]
+        plans = await connection.fetch(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1",
+            queries["readable"].sql,
+        )
+    finally:
+        await connection.close()
+    # PostgreSQL makes five for the values at hand before it takes the one for all.
+    assert [tuple(one) for one in plans] == [(7, 5)]

@@ -2,7 +2,7 @@
 -- Those of these posts that a viewer may read, as they see them.
 SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
        p.liked, p.reposted, p.bookmarked
-FROM feed.readable_posts($1) p WHERE p.id = ANY ($2::uuid[]);
+FROM feed.readable_by_id($1, $2) p;
 
 -- name: post_contents (prepared)
 -- What posts say, whoever reads them: the caller knows who may.
