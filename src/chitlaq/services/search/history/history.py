@@ -15,6 +15,8 @@ from chitlaq.services.search.history.schemas import HistorySettings, PastSearch
 KEPT = 50
 """Searches of a member; older ones are deleted."""
 MAX_TEXT = 500
+MAX_FOLDED = 650
+"""Letters that tell texts apart: what an entry of an index has room for, if each takes four bytes."""
 FLUSH_SECONDS = 1.0
 MAX_WAITING = 1000
 
@@ -32,7 +34,8 @@ class History:
     def remember(self, member: UUID | None, text: str) -> None:
         """Keep a text that a member searched for; with too many at once some are left out."""
         text = text.strip()
-        folded = folding.folded(text).strip()
+        # Folding makes 18 letters of some.
+        folded = folding.folded(text).strip()[:MAX_FOLDED]
         if member is None or not folded or len(text) > MAX_TEXT or len(self._waiting) > MAX_WAITING:
             return
         # What is typed letter by letter is one search.
