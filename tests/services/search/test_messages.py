@@ -226,3 +226,27 @@ async def test_edited_and_deleted_messages_leave_nothing_in_the_index(
     assert await indexed() == []
     assert await places(other, word) == set()
     assert await places(other, "curds") == {(talk["id"], seqs[3])}
+
+
+async def test_who_left_a_group_does_not_learn_its_new_name(join: Join) -> None:
+    owner, former = await join(), await join()
+    word = f"quagga{owner.username}"
+    name = f"Teekränzchen {owner.username}"
+    group = await conversation(owner, former, kind="group", name=name)
+    await say(owner, group["id"], word)
+    base = f"/api/conversations/{group['id']}"
+
+    async def suggested(by: Member, text: str) -> list[str]:
+        answer = await by.get("/api/search/suggest", params={"q": text})
+        return [one["name"] for one in answer.json()["conversations"]]
+
+    assert [one["name"] for one in await found(former, word)] == [name]
+    assert await suggested(former, "teekranz") == [name]
+    assert (await former.delete(f"{base}/members/{former.username}")).status_code == 204
+    later = f"Without {former.username}"
+    assert (await owner.patch(base, {"name": later})).status_code == 200
+    assert [one["name"] for one in await found(former, f"in:{group['id']} {word}")] == [None]
+    assert [one["name"] for one in await found(owner, word)] == [later]
+    for text in ("teekranz", later):
+        assert await suggested(former, text) == []
+    assert await suggested(owner, later) == [later]

@@ -16,8 +16,8 @@ from chitlaq.services.search.texts import FoundAuthor, MatchingPart, SnippetPart
 class FoundMessage(msgspec.Struct, frozen=True):
     """A message that was found; ``GET /conversations/{id}/messages?around={seq}`` shows it among the others.
 
-    ``name`` is the group's, ``other`` who takes part in a direct conversation. ``sender`` is null when that
-    account is gone.
+    ``name`` is the group's, unless the reader left it; ``other`` is who takes part in a direct conversation.
+    ``sender`` is null when that account is gone.
     """
 
     conversation_id: UUID

@@ -19,7 +19,7 @@ def _made(
         row["seq"],
         row["id"],
         row["kind"],
-        row["name"],
+        row["group_name"],
         _person(row, "other_"),
         _person(row, ""),
         snippet,

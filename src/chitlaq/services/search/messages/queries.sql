@@ -1,6 +1,10 @@
 -- name: messages_found (prepared)
--- Messages that the member $1 may read and that match. Index: message_words_by_word.
-SELECT m.* FROM websocket.messages_found(
+-- Messages that the member $1 may read and that match. Who left a group does not see what it is called since.
+-- Index: message_words_by_word.
+SELECT m.*, (
+    SELECT g.name FROM websocket.named_groups g WHERE g.account_id = $1 AND g.id = m.conversation_id
+) AS group_name
+FROM websocket.messages_found(
     $1, $2::text::tsquery, $3::text::tsquery, $4::text[]::tsquery[], $5::text[]::tsquery[], $6::text::tsquery,
     $7, $8, $9, $10, $11, $12, $13, $14
 ) m;
