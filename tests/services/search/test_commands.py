@@ -65,6 +65,10 @@ async def test_explain_and_reindex_know_posts_and_messages(stack: Stack, join: J
     assert "zeppelin" in way["wanted"]
     shown = await asyncio.to_thread(stack.command, *arguments)
     assert own.username in shown.stdout, shown.stderr
+    answer = await asyncio.to_thread(
+        stack.command, "search", "explain", "from:", "--posts", "--json"
+    )
+    assert json.loads(answer.stdout)["ways"] == [], "nothing is left to search for"
     await stack.sql("DELETE FROM feed.post_words WHERE post_id = $1", post["id"])
     await stack.sql("DELETE FROM websocket.message_words WHERE conversation_id = $1", talk["id"])
     # An interrupted run goes on: what is before its place is not looked at again.

@@ -73,8 +73,6 @@ class Search(Generic[T]):
         Of many, the latest are ranked; the others follow them by time.
         """
         page = FoundTextPage[T]([], paging.page, paging.limit, None, 0, True, self.typed.ignored)
-        if self.typed.is_empty:
-            return page
         async for way in self.ways(place.way if place else 0):
             page = await self._page(way, paging, place)
             if page.total or place:
@@ -82,7 +80,9 @@ class Search(Generic[T]):
         return page
 
     async def ways(self, first: int = 0) -> AsyncIterator[Way]:
-        """Give the ways to understand it, from a number on."""
+        """Give the ways to understand it, from a number on; none if nothing is left to search for."""
+        if self.typed.is_empty:
+            return
         forms = await self.lexicon.of(word for term in self.typed.terms for word in term.words)
         members = await understanding.named(self.database, self.typed, self.viewer)
         places = await self._places()
