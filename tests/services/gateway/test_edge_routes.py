@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -12,10 +13,12 @@ import pytest
 
 from chitlaq import inventory
 from chitlaq.cli.serve import load
-from chitlaq.core.http import routes
-from tests.conftest import Stack
-from tests.services.gateway.raw_http import ask
+from chitlaq.core.http import cookies, routes
+from tests.conftest import Member, Stack
+from tests.lone_edge import Edge
+from tests.services.gateway.raw_http import Answer, ask
 
+BROWSER = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 SERVICES = [load(row) for row in inventory.FORWARDED]
 PREFIXES = sorted(
     {
@@ -89,6 +92,67 @@ async def test_page_of_operators_is_nothing_to_members(stack: Stack, target: str
     assert answer.status == 404
     assert "application/problem+json" in answer.head
     assert answer.json()["detail"] == "There is nothing at this address."
+
+
+def is_problem(answer: Answer) -> bool:
+    return (
+        answer.status == 404
+        and "Content-Type: application/problem+json" in answer.head
+        and answer.json()["detail"] == "There is nothing at this address."
+    )
+
+
+async def test_mistyped_address_is_a_page_for_browsers_within_their_limit(
+    stack: Stack, join: Callable[[], Awaitable[Member]]
+) -> None:
+    edge = stack.ports["edge"]
+    for path in ("/hoem", "/hoem/a%2fb?x=%ff", "/%ff.php", "/apis", "/nothing", "/x/../hoem"):
+        for language, title in (("en", "There is nothing here"), ("tr", "Burada bir şey yok")):
+            asked = (BROWSER, f"Accept-Language: {language}", "Cookie: theme=dark")
+            answer = await ask(edge, path, *asked)
+            assert (answer.status, title in answer.body) == (404, True), path
+            assert f'<html lang="{language}" data-theme="dark"' in answer.body, path
+            assert {'href="/"', 'href="/search"'} <= set(re.findall(r'href="[^"]*"', answer.body))
+            head = answer.head.lower()
+            for one in ("type: text/html", "cache-control: no-cache", "vary: origin, accept"):
+                assert one in head, path
+            alone = await ask(edge, path, *asked, method="HEAD")
+            assert (alone.status, alone.body) == (404, ""), path
+            assert "Content-Type: text/html" in alone.head
+    cookie = f"Cookie: {cookies.ACCESS}={(await join()).token}; lang=tr"
+    answer = await ask(edge, "/hoem", BROWSER, cookie)
+    assert (answer.status, 'href="/home"' in answer.body) == (404, True)
+    assert "Burada bir şey yok" in answer.body
+    assert "cache-control: no-store" in answer.head.lower()
+
+    flood = await asyncio.gather(
+        *(ask(edge, f"/{number}", BROWSER, source="127.0.0.71") for number in range(90))
+    )
+    assert {one.status for one in flood} == {404, 429}
+
+
+async def test_mistyped_address_is_a_problem_for_programs(stack: Stack) -> None:
+    edge = stack.ports["edge"]
+    for accept in ("*/*", "application/json", "text/htmlx", "text/html;q=0, */*", "x/text/html"):
+        assert is_problem(await ask(edge, "/hoem", f"Accept: {accept}")), accept
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+        answer = await ask(edge, "/hoem", BROWSER, "Content-Length: 0", method=method)
+        assert is_problem(answer), method
+    for path in (
+        "/api", "/api/hoem", "//api//hoem", "/x/../api/hoem", "/ws/hoem", "/static/hoem", "/media/x", "/ops/",
+        "/metrics", "/%2fmetrics", "/health/", "/-/alive", "/-/malformed",
+    ):  # fmt: skip
+        assert is_problem(await ask(edge, path, BROWSER)), path
+    of_operators = await ask(stack.ports["gateway"], "/metrics", BROWSER, source="127.0.0.7")
+    assert is_problem(of_operators)
+
+
+async def test_mistyped_address_is_a_problem_while_the_gateway_is_away(lone_edge: Edge) -> None:
+    for method in ("GET", "HEAD"):
+        answer = await ask(lone_edge.port, "/hoem", BROWSER, method=method)
+        assert answer.status == 404
+        assert "Content-Type: application/problem+json" in answer.head
+    assert is_problem(await ask(lone_edge.port, "/hoem", BROWSER))
 
 
 async def test_every_declared_route_reaches_its_service(stack: Stack) -> None:

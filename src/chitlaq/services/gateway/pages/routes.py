@@ -99,6 +99,7 @@ async def tagged(tag: str, request: Asked, state: GatewayState) -> Response[Any]
 
 @get("/{handle:str}", is_page=True, is_site=True, include_in_schema=False)
 async def profile(handle: str, request: Asked, state: GatewayState) -> Response[Any]:
+    # nginx asks for /nothing in place of a page that no service declares.
     if not handle.startswith("@"):
         return await state.screens.nothing(request)
     return await state.screens.show(request, screens.PROFILE, handle=handle[1:])
