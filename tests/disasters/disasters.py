@@ -80,19 +80,16 @@ async def killed_in_a_loop(stack: Stack, name: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def slow(stack: Stack) -> AsyncIterator[None]:
-    """Most answers of feed-service that read posts take more than a second."""
-
-    async def delay() -> None:
-        connection = await asyncpg.connect(stack.dsn())
-        try:
-            async with connection.transaction():
-                await connection.execute("LOCK TABLE feed.posts IN ACCESS EXCLUSIVE MODE")
-                await asyncio.sleep(2.5)
-        finally:
-            await connection.close()
-
-    async with _while(delay):
+    """Whoever reads posts waits for two seconds, as for a query whose plan has turned bad."""
+    (row,) = await stack.sql("SELECT pg_get_functiondef('feed.readable_posts'::regproc) AS quick")
+    quick: str = row["quick"]
+    read = "FROM feed.permitted_posts(viewer) p"
+    assert quick.count(read) == 1
+    await stack.sql(quick.replace(read, f"{read} WHERE (SELECT pg_sleep(2)) IS NOT NULL"))
+    try:
         yield
+    finally:
+        await stack.sql(quick)
 
 
 @asynccontextmanager
