@@ -21,6 +21,7 @@ from chitlaq.core.installation import secrets
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.sessions.keys import Keys
+from chitlaq.services.auth.sessions.signing import Signer
 from tests.conftest import Member, Stack, eventually
 from tests.core.data.test_migrations import NAMES, apply_first
 
@@ -242,3 +243,13 @@ async def test_operator_rotates_keys_and_nobody_is_signed_out(stack: Stack, join
     unknown = stack.command("keys", "remove", made, "--yes")
     assert unknown.returncode == 1
     assert "No key" in unknown.stderr
+
+
+def test_no_key_is_named_like_an_option(tmp_path: Path) -> None:
+    """One of 64 would be: `chitlaq keys remove -gr2jr` would look for an option."""
+    made = Secrets(tmp_path)
+    for _ in range(300):
+        made.add_signing_key()
+    names = [Signer(pem, "", ISSUER).key_id for pem in made.signing_keys.values()]
+    assert len(names) == 300
+    assert not [one for one in names if one.startswith("-")]

@@ -148,14 +148,20 @@ def _new_password() -> str:
 
 
 def _new_signing_key() -> str:
+    """A private key whose ID, its thumbprint, no command takes for an option."""
     # Imported late: it takes a quarter of a second and is needed once.
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from joserfc.jwk import OKPKey
 
-    pem = Ed25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return pem.decode()
+    while True:
+        pem = Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        if not OKPKey.import_key(pem).thumbprint().startswith("-"):
+            return pem.decode()
 
 
 def _new_push_key() -> str:
