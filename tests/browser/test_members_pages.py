@@ -207,7 +207,16 @@ async def compare(read: Visit, used: Visit, member: Member, *paths: str) -> None
         await used.page.wait_for_url(f"**{path}")
         with suppress(AssertionError):
             await eventually(partial(_is_shown, used, ours), 30)
-        assert ours == _without_moments(await used.page.evaluate(TREE)), path
+        theirs = _without_moments(await used.page.evaluate(TREE))
+        assert _difference(ours, theirs) is None, path
+
+
+def _difference(ours: Any, theirs: Any) -> tuple[Any, Any] | None:
+    """The first part of two trees that is not the same."""
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        parts = (_difference(*pair) for pair in zip(ours, theirs, strict=True))
+        return next((one for one in parts if one), None)
+    return None if ours == theirs else (ours, theirs)
 
 
 async def _is_shown(visit: Visit, tree: Any) -> bool:

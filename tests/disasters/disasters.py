@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -47,8 +47,17 @@ class Disaster:
 
 @asynccontextmanager
 async def stopped(stack: Stack, name: str) -> AsyncIterator[None]:
-    with frozen(stack, name):
-        yield
+    """Frozen, also after the supervisor has put another in its place."""
+    with ExitStack() as held:
+        known: set[int | None] = {None}
+
+        async def hold() -> None:
+            if (await asyncio.to_thread(status_of, stack, name)).pid not in known:
+                known.add(held.enter_context(frozen(stack, name)))
+
+        await hold()
+        async with _while(hold):
+            yield
 
 
 @asynccontextmanager

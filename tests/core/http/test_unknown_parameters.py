@@ -25,6 +25,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 PAGES = {
     "/",
+    "/about",
     "/bookmarks",
     "/chat",
     "/chat/{conversation_id}",
@@ -40,6 +41,7 @@ PAGES = {
     "/logout",
     "/manifest.webmanifest",
     "/notifications",
+    "/rules",
     "/search",
     "/settings",
     "/settings/appearance",
