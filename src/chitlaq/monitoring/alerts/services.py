@@ -247,7 +247,7 @@ ALERTS = (
         # Whether members ask or not; objectives need many requests to say so. The median, since answers that
         # wait for something vary: one quick one among slow ones is no end of it.
         expr="quantile_over_time(0.5, probe_seconds[2m]) > 1",
-        for_="15s",
+        for_="0m",
         severity="P2",
         summary="{{ $labels.service }} takes {{ $value | humanizeDuration }} to answer a member's"
         " request: `chitlaq logs {{ $labels.service }} --slow --since 5m`, then"
