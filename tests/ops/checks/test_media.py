@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
@@ -84,6 +85,9 @@ async def test_file_that_the_store_lacks_is_named(
     )
     original = stack.home / "media" / "originals" / name
     original.parent.mkdir(parents=True, exist_ok=True)
+    # Else the tests after this could store no picture.
+    for folder in (original.parent, original.parent.parent):
+        shutil.chown(folder, stack.home.stat().st_uid, stack.home.stat().st_gid)
     try:
         found = await run_on_stack("media.files")
         assert found.verdict is Verdict.CRITICAL
