@@ -48,8 +48,9 @@ def exec_(
 
 
 def _exec_postgres(words: list[str]) -> None:
-    from urllib.parse import unquote, urlsplit
+    from urllib.parse import parse_qsl, unquote, urlsplit
 
+    from chitlaq.core.data import postgres_hosts
     from chitlaq.core.installation.secrets import POSTGRES_ROLES, Secrets
     from chitlaq.stack.servers import postgres
 
@@ -61,12 +62,15 @@ def _exec_postgres(words: list[str]) -> None:
     environment = dict(os.environ)
     if settings.database_url:
         url = urlsplit(settings.database_url.reveal())
+        hosts = postgres_hosts.hosts_of(settings.database_url.reveal())
         environment |= {
-            "PGHOST": url.hostname or "localhost",
-            "PGPORT": str(url.port or 5432),
+            "PGHOST": ",".join(host or "localhost" for host, _ in hosts),
+            "PGPORT": ",".join(str(port) for _, port in hosts),
             "PGUSER": unquote(url.username or "postgres"),
             "PGPASSWORD": unquote(url.password or ""),
             "PGDATABASE": url.path.lstrip("/"),
+            # sslmode is PGSSLMODE, target_session_attrs is PGTARGETSESSIONATTRS.
+            **{f"PG{name.replace('_', '').upper()}": value for name, value in parse_qsl(url.query)},
         }
     else:
         user = _user_in(words) or "postgres"

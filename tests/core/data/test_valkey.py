@@ -9,7 +9,12 @@ import psutil
 import pytest
 
 from chitlaq.core.data import valkey, valkey_connection
-from chitlaq.core.data.valkey_connection import Address, parse_cluster_url, parse_url
+from chitlaq.core.data.valkey_connection import (
+    Address,
+    parse_cluster_url,
+    parse_sentinel_url,
+    parse_url,
+)
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from tests.conftest import Stack
@@ -40,6 +45,17 @@ def test_url_of_a_cluster_names_some_of_its_nodes() -> None:
     assert parse_cluster_url("redis://one") == ()
     with pytest.raises(ValueError, match="a cluster has no databases but 0"):
         parse_cluster_url("redis-cluster://one/1")
+
+
+def test_url_of_sentinels_names_them_and_what_they_watch() -> None:
+    one = Address(None, "one", 26379, None, "a/b", 0, is_tls=False)
+    url = "redis-sentinel://:a%2Fb@one?node=two:7000&name=chitlaq"
+    assert parse_sentinel_url(url) == ([one, replace(one, host="two", port=7000)], "chitlaq")
+    assert parse_sentinel_url("redis://one?name=chitlaq")[0] == ()
+    with pytest.raises(ValueError, match="by a name"):
+        parse_sentinel_url("redis-sentinel://one")
+    with pytest.raises(ValueError, match="no databases but 0"):
+        parse_sentinel_url("redis-sentinel://one/1?name=chitlaq")
 
 
 def test_url_of_something_else_is_refused() -> None:

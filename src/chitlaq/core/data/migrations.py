@@ -12,7 +12,7 @@ from psycopg import sql
 from yoyo import get_backend, read_migrations
 
 from chitlaq import inventory
-from chitlaq.core.data import postgres
+from chitlaq.core.data import postgres, postgres_hosts
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import BACKUP, POSTGRES_ROLES, SUPERUSER, Secrets
@@ -86,6 +86,9 @@ def apply(settings: Settings, home: Home) -> Sequence[str]:
 
 
 def _apply(url: str, connection: psycopg.Connection) -> Sequence[str]:
+    if postgres_hosts.has_several(url):
+        # yoyo knows one host: the one that holds the lock.
+        url = postgres_hosts.with_host(url, connection.info.host, connection.info.port)
     backend = get_backend(url.replace("postgresql://", "postgresql+psycopg://", 1))
     migrations = read_migrations(str(resources.files("chitlaq").joinpath("migrations")))
     try:

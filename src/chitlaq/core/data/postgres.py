@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 from prometheus_client import Histogram
 
-from chitlaq.core.data import named_queries
+from chitlaq.core.data import named_queries, postgres_hosts
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
@@ -75,7 +75,7 @@ async def connection(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Recor
     Raises:
         OSError, asyncpg.PostgresError: PostgreSQL is unreachable, or refuses.
     """
-    opened = await asyncpg.connect(url, timeout=5)
+    opened = await postgres_hosts.connect(url, timeout=5)
     try:
         yield opened
     finally:
@@ -138,13 +138,28 @@ def load_queries(package: str, service: str, *more: str) -> Mapping[str, Query]:
 
 
 class Session:
-    """One connection with the service's named queries; inside `Database.transaction` one transaction."""
+    """One connection with the service's named queries; inside `Database.transaction` one transaction.
 
-    __slots__ = ("_connection", "_queries", "job_kinds")
+    Args:
+        connection: which one.
+        queries: the named queries.
+        gives_up: end the connection when an answer does not come in time. Its machine may be frozen or cut
+            off, and cancelling the statement would wait for it as long again.
+    """
 
-    def __init__(self, connection: PoolConnectionProxy[Any], queries: Mapping[str, Query]) -> None:
+    __slots__ = ("_connection", "_gives_up", "_queries", "has_given_up", "job_kinds")
+
+    def __init__(
+        self,
+        connection: PoolConnectionProxy[Any],
+        queries: Mapping[str, Query],
+        *,
+        gives_up: bool = False,
+    ) -> None:
         self._connection = connection
         self._queries = queries
+        self._gives_up = gives_up
+        self.has_given_up = False
         self.job_kinds: frozenset[str] = frozenset()
         """The kinds of jobs that were written here and that are due at once."""
 
@@ -165,7 +180,21 @@ class Session:
 
     async def script(self, sql: str) -> None:
         """Run several statements without parameters, in one round trip."""
-        await _translated(self._connection.execute(sql))
+        await self.answered(self._connection.execute(sql))
+
+    async def answered(self, answer: Awaitable[T]) -> T:
+        """Await what PostgreSQL answers; the caller's own errors in a transaction stay what they are.
+
+        Raises:
+            PostgresUnavailableError: it cannot answer, or has not in time.
+        """
+        try:
+            return await answer
+        except _UNAVAILABLE as error:
+            if self._gives_up and isinstance(error, TimeoutError):
+                self.has_given_up = True
+                self._connection.terminate()
+            raise PostgresUnavailableError(f"PostgreSQL failed: {error}") from error
 
     async def _timed(
         self, name: str, method: Callable[..., Awaitable[T]], args: Sequence[object]
@@ -177,7 +206,7 @@ class Session:
         started = perf_counter()
         try:
             with tracing.query(query.label):
-                answer = await _translated(self._done(method, sql, args))
+                answer = await self.answered(self._done(method, sql, args))
             if query.job_kinds and answer != "INSERT 0 0":
                 self.job_kinds |= query.job_kinds
             return answer
@@ -207,6 +236,7 @@ class Database:
 
     def __init__(self, url: str, service: str, queries: Mapping[str, Query]) -> None:
         self._url = url
+        self._has_several_hosts = postgres_hosts.has_several(url)
         self._service = service
         self._queries = queries
         self._pool: asyncpg.Pool[Any] | None = None
@@ -236,7 +266,7 @@ class Database:
     async def _open(self) -> asyncpg.Pool[Any]:
         async with self._opening:
             if self._pool is None:
-                self._pool = await asyncpg.create_pool(
+                self._pool = await postgres_hosts.pool(
                     self._url,
                     min_size=1,
                     max_size=POOL_SIZE,
@@ -259,10 +289,13 @@ class Database:
             PostgresUnavailableError: PostgreSQL is unreachable, or all connections stay in use.
         """
         pool, connection = await self._acquire()
-        session = Session(connection, self._queries)
+        session = Session(connection, self._queries, gives_up=self._has_several_hosts)
         try:
             yield session
         finally:
+            if session.has_given_up:
+                # The other connections go to the same machine, and another one may be the primary by now.
+                await pool.expire_connections()
             await pool.release(connection)
         if session.job_kinds:
             self.wake(session.job_kinds)
@@ -272,7 +305,7 @@ class Database:
         """Borrow a connection and open a transaction that the end of the block commits."""
         async with self.session() as session:
             transaction = session._connection.transaction()
-            await _translated(transaction.start())
+            await session.answered(transaction.start())
             try:
                 yield session
             except BaseException:
@@ -280,7 +313,7 @@ class Database:
                 with suppress(*_UNAVAILABLE):
                     await transaction.rollback()
                 raise
-            await _translated(transaction.commit())
+            await session.answered(transaction.commit())
 
     async def rows(self, name: str, *args: object) -> list[asyncpg.Record]:
         """Read with a single statement; retry once if the connection turns out to be dead."""
@@ -350,14 +383,6 @@ class Database:
                 await asyncio.wait_for(self._pool.close(), timeout=5)
             except TimeoutError:
                 self._pool.terminate()
-
-
-async def _translated(answer: Awaitable[T]) -> T:
-    """Await what PostgreSQL answers; the caller's own errors within a transaction stay what they are."""
-    try:
-        return await answer
-    except _UNAVAILABLE as error:
-        raise PostgresUnavailableError(f"PostgreSQL failed: {error}") from error
 
 
 async def _keep_session(_connection: asyncpg.Connection[Any]) -> None:

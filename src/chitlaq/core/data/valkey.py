@@ -1,4 +1,4 @@
-"""Valkey, one server or a cluster: a client that fails fast when it is unavailable.
+"""Valkey, one server, a cluster or what Sentinel watches: a client that fails fast when it is unavailable.
 
 Everything in Valkey can be lost at any time: every caller works without it.
 
@@ -24,8 +24,10 @@ from chitlaq.core.data.valkey_connection import (
     ValkeyUnavailableError,
     open_connection,
     parse_cluster_url,
+    parse_sentinel_url,
     parse_url,
 )
+from chitlaq.core.data.valkey_sentinel import Sentinel
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
@@ -66,12 +68,18 @@ class Valkey:
     """The connections that all tasks of this process share; they reconnect automatically.
 
     Raises:
-        ValueError: the URL is not that of a server or a cluster.
+        ValueError: the URL is not that of a server, a cluster or Sentinels.
     """
 
     def __init__(self, text: str) -> None:
-        seeds = parse_cluster_url(text)
-        self._servers: Server | Cluster = Cluster(seeds) if seeds else Server(parse_url(text))
+        self._servers: Server | Cluster | Sentinel
+        sentinels, name = parse_sentinel_url(text)
+        if sentinels:
+            self._servers = Sentinel(sentinels, name)
+        elif nodes := parse_cluster_url(text):
+            self._servers = Cluster(nodes)
+        else:
+            self._servers = Server(parse_url(text))
 
     async def execute(self, *command: Argument) -> Any:
         """Send one command and return its answer: bytes, int, None, or a list of these.

@@ -21,6 +21,7 @@ PAUSE_SECONDS = 0.2
 # What a subscription may keep for a reader that falls behind. Valkey keeps up to 32 MB more.
 MAX_PUSHED_BYTES = 8 * 1024 * 1024
 PORT = 6379
+SENTINEL_PORT = 26379
 
 Argument = str | bytes | int | float | memoryview
 Command = tuple[Argument, ...]
@@ -29,6 +30,7 @@ _Push = tuple[str, bytes]
 
 _SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 _CLUSTER = "-cluster"
+_SENTINEL = "-sentinel"
 
 
 class ValkeyUnavailableError(Exception):
@@ -80,23 +82,46 @@ def parse_cluster_url(text: str) -> Sequence[Address]:
     Raises:
         ValueError: it names a database, of which a cluster has one.
     """
+    nodes = _nodes(urlsplit(text), _CLUSTER, PORT)
+    if nodes and nodes[0].database:
+        raise ValueError("a cluster has no databases but 0")
+    return nodes
+
+
+def parse_sentinel_url(text: str) -> tuple[Sequence[Address], str]:
+    """Read the URL of Sentinels: ``valkey-sentinel://:secret@one:26379?node=two:26379&name=chitlaq``.
+
+    Returns:
+        The Sentinels and the name of what they watch; empty if it is the URL of something else.
+
+    Raises:
+        ValueError: it names a database, which would be the Sentinels' own, or nothing to watch.
+    """
     parts = urlsplit(text)
-    scheme = parts.scheme.removesuffix(_CLUSTER)
+    nodes = _nodes(parts, _SENTINEL, SENTINEL_PORT)
+    name = parse_qs(parts.query).get("name", [""])[0]
+    if nodes and nodes[0].database:
+        raise ValueError("Sentinels have no databases but 0")
+    if nodes and not name:
+        raise ValueError("Sentinels watch something by a name, such as ?name=chitlaq")
+    return nodes, name
+
+
+def _nodes(parts: SplitResult, kind: str, port: int) -> Sequence[Address]:
+    scheme = parts.scheme.removesuffix(kind)
     if scheme == parts.scheme or scheme not in _SCHEMES:
         return ()
-    first = _address(parts._replace(scheme=scheme))
-    if first.database:
-        raise ValueError("a cluster has no databases but 0")
+    first = _address(parts._replace(scheme=scheme), port)
     hosts = [urlsplit(f"{scheme}://{node}") for node in parse_qs(parts.query).get("node", ())]
     return [
         first,
-        *(replace(first, host=one.hostname or "", port=one.port or PORT) for one in hosts),
+        *(replace(first, host=one.hostname or "", port=one.port or port) for one in hosts),
     ]
 
 
-def _address(parts: SplitResult) -> Address:
+def _address(parts: SplitResult, default_port: int = PORT) -> Address:
     database = int(parts.path.strip("/") or 0)
-    host, port = parts.hostname or "localhost", parts.port or PORT
+    host, port = parts.hostname or "localhost", parts.port or default_port
     is_tls = parts.scheme in {"rediss", "valkeys"}
     return Address(None, host, port, *_credentials(parts), database, is_tls)
 

@@ -306,10 +306,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator can configure. Every default works on one machine."""
 
     database_url: SecretUrl = SecretUrl()
-    """An external PostgreSQL (``postgresql://owner:secret@host/chitlaq``) instead of the embedded one."""
+    """An external PostgreSQL (``postgresql://owner:secret@host/chitlaq``) instead of the embedded one; of
+    several servers, all (``…@one,two/chitlaq?target_session_attrs=read-write``)."""
     redis_url: SecretUrl = SecretUrl()
     """An external Valkey or Redis (``redis://host:6379/0``) instead of the embedded one; of a cluster,
-    some of its nodes (``redis-cluster://host:6379?node=host2:6379``)."""
+    some of its nodes (``redis-cluster://host:6379?node=host2:6379``); or the Sentinels that know it
+    (``redis-sentinel://host:26379?node=host2:26379&name=chitlaq``)."""
     prometheus_url: SecretUrl = SecretUrl()
     """An external Prometheus (``http://host:9090``) instead of the embedded one."""
     alertmanager_url: SecretUrl = SecretUrl()

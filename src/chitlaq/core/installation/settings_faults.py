@@ -6,6 +6,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -20,6 +21,7 @@ URL_FIELDS: Mapping[str, Sequence[str]] = {
     "redis_url": (
         *("redis", "rediss", "valkey", "valkeys", "unix"),
         *("redis-cluster", "rediss-cluster", "valkey-cluster", "valkeys-cluster"),
+        *("redis-sentinel", "rediss-sentinel", "valkey-sentinel", "valkeys-sentinel"),
     ),
     "prometheus_url": _HTTP,
     "alertmanager_url": _HTTP,
@@ -63,6 +65,7 @@ def found(settings: Settings, given: Collection[str]) -> Iterator[Fault]:
     yield from _ports(settings, given)
     yield from _networks(settings)
     yield from _urls(settings)
+    yield from _hosts(settings)
     yield from _credentials(settings, given)
     yield from _addresses(settings)
     yield from _media(settings)
@@ -129,14 +132,32 @@ def _urls(settings: Settings) -> Iterator[Fault]:
             )
 
 
+def _hosts(settings: Settings) -> Iterator[Fault]:
+    """Of several PostgreSQL servers, the one that takes writes: the first might be a standby."""
+    url = settings.database_url.reveal()
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        wanted = dict(parse_qsl(parts.query)).get("target_session_attrs")
+        if "," in parts.netloc.rpartition("@")[2] and wanted not in {"read-write", "primary"}:
+            yield Fault(
+                "database_url",
+                "it names several hosts, and not which of them takes writes",
+                "add ?target_session_attrs=read-write",
+            )
+
+
 def _is_url(text: str, schemes: Sequence[str]) -> bool:
     try:
         parts = urlsplit(text)
         is_http = parts.scheme in _HTTP
+        # PostgreSQL's may name several hosts, each with its port.
+        *others, last = parts.netloc.rpartition("@")[2].split(",")
+        ports = [urlsplit(f"//{host}").port for host in (*others, last)]
         # An unencoded / in a password ends the host there, and leaves the @ to the path.
         return (
             parts.scheme in schemes
-            and parts.port != 0
+            and 0 not in ports
+            and (not others or parts.scheme.startswith("postgres"))
             and "@" not in parts.path
             and (not is_http or bool(parts.hostname))
         )

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from chitlaq.core.data import postgres
+from chitlaq.core.data import postgres, postgres_hosts
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.formatting import duration, size
 from chitlaq.ops.actions.model import Action, ActionContext
@@ -26,8 +26,8 @@ async def _superuser(
 ) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     url = postgres.dsn(context.settings, context.home, "postgres", database)
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        connection = await postgres_hosts.connect(url, timeout=CONNECT_SECONDS)
+    except (OSError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
         raise OperatorError(f"PostgreSQL is not reachable: {error or 'no answer'}.") from None
     try:
         yield connection

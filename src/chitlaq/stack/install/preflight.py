@@ -262,7 +262,7 @@ def _urls(_home: Home, settings: Settings) -> str:
         except ValueError as error:
             raise OperatorError(
                 f"The setting redis_url (REDIS_URL) is {error}: write redis://HOST:PORT/0, or"
-                " redis-cluster://HOST:PORT for a cluster."
+                " redis-cluster://HOST:PORT for a cluster, or redis-sentinel://HOST:PORT?name=NAME."
             ) from None
     real = [
         name

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from chitlaq.core.data import postgres, valkey
+from chitlaq.core.data import postgres, postgres_hosts, valkey
 from chitlaq.core.errors import OperatorError, UnknownResult
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
@@ -61,7 +61,7 @@ class PostgresView:
         try:
             async with self._opening:
                 if self._pool is None:
-                    self._pool = await asyncpg.create_pool(
+                    self._pool = await postgres_hosts.pool(
                         postgres.dsn(self._settings, self._home, ROLE),
                         min_size=0,
                         max_size=SESSIONS,
