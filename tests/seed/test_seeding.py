@@ -203,6 +203,18 @@ async def test_counters_equal_what_they_count(
     assert await connection.fetchval(f"SELECT sum({column}) FROM {table}") > 0
 
 
+async def test_planner_knows_every_table_that_is_filled(
+    connection: asyncpg.Connection[Any],
+) -> None:
+    unknown = await connection.fetch(
+        "SELECT c.oid::regclass::text FROM pg_class c"
+        " WHERE c.relkind = 'r' AND c.relnamespace::regnamespace::text ~ '^(auth|feed|search|websocket)$'"
+        " AND pg_relation_size(c.oid) > 0"
+        " AND NOT EXISTS (SELECT FROM pg_statistic s WHERE s.starelid = c.oid)"
+    )
+    assert unknown == []
+
+
 async def test_few_members_have_many_followers_and_all_follow_someone(
     connection: asyncpg.Connection[Any],
 ) -> None:
