@@ -152,6 +152,54 @@ async def test_follows_are_counted_while_nobody_of_the_two_leaves(stack: Stack, 
     assert faults == []
 
 
+async def test_what_is_between_two_ends_while_one_of_them_leaves(stack: Stack, join: Join) -> None:
+    """Nothing of it is there, and no counter is wrong, if they stay after all."""
+    member, leaver, other, blocker = await join(), await join(), await join(), await join()
+    of_leaver = f"/api/users/{leaver.username}"
+    for one, two in ((member, leaver), (leaver, member), (other, leaver)):
+        assert (await one.put(f"/api/users/{two.username}/follow")).status_code == 204
+    await member.patch("/api/users/me", {"is_private": True})
+    await other.patch("/api/users/me", {"is_private": True})
+    assert (await leaver.put(f"/api/users/{other.username}/follow")).status_code == 202
+    for one, what in ((member, "mute"), (other, "mute"), (blocker, "block")):
+        assert (await one.put(f"{of_leaver}/{what}")).status_code == 204
+    await leaver.write("still here")
+    await stack.sql("SELECT feed.hide_member($1, true)", leaver.id)
+    await eventually(lambda: is_done(stack, leaver))
+
+    # Nothing begins with who leaves.
+    for what in ("follow", "mute", "block"):
+        assert (await member.put(f"{of_leaver}/{what}")).status_code == 404
+    for _again in range(2):
+        assert (await member.delete(f"{of_leaver}/follow")).status_code == 204
+        assert (
+            await member.delete(f"/api/users/me/followers/{leaver.username}")
+        ).status_code == 204
+        asked = f"/api/users/me/follow-requests/{leaver.username}"
+        assert (await other.delete(asked)).status_code == 204
+        for one, what in ((member, "mute"), (other, "mute"), (blocker, "block")):
+            assert (await one.delete(f"{of_leaver}/{what}")).status_code == 204
+    await stack.sql("SELECT feed.hide_member($1, false)", leaver.id)
+    await eventually(lambda: is_done(stack, leaver))
+
+    assert await member.home() == []
+    for one in (member, other, blocker):
+        profile = (await one.get(of_leaver)).json()
+        between = ("follows_you", "is_blocked", "is_muted")
+        assert not any(profile[what] for what in between), profile
+        # One of three follows was not ended.
+        assert profile["is_followed"] == (one is other)
+        assert (profile["followers"], profile["following"]) == (1, 0)
+    for list_of in ("follow-requests", "mutes"):
+        assert (await other.get(f"/api/users/me/{list_of}")).json()["items"] == []
+    assert (await blocker.get("/api/users/me/blocks")).json()["items"] == []
+    faults = await stack.sql(
+        "SELECT * FROM feed.counter_faults(1000000) WHERE id = ANY ($1::uuid[])",
+        [member.id, leaver.id, other.id],
+    )
+    assert faults == []
+
+
 async def is_done(stack: Stack, member: Member) -> bool:
     return not await stack.sql(
         "SELECT FROM jobs.jobs WHERE kind = 'recount_member' AND payload->>'member_id' = $1",

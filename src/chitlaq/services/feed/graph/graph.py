@@ -69,12 +69,12 @@ async def follow(state: FeedState, member: UUID, username: str) -> bool:
 
 async def unfollow(state: FeedState, member: UUID, username: str) -> None:
     """Follow a member no more, or withdraw the request to; repeating it changes nothing."""
-    await _part(state, member, await _other(state.database, member, username))
+    await _part(state, member, await _former(state.database, member, username))
 
 
 async def remove_follower(state: FeedState, member: UUID, username: str) -> None:
     """Let a follower follow the member no more, and refuse their request; repeating it changes nothing."""
-    await _part(state, await _other(state.database, member, username), member)
+    await _part(state, await _former(state.database, member, username), member)
 
 
 async def requests(database: Database, member: UUID, paging: Paging) -> Page[MemberCard]:
@@ -102,7 +102,7 @@ async def accept(state: FeedState, member: UUID, username: str) -> None:
 
 async def refuse(state: FeedState, member: UUID, username: str) -> None:
     """Do not let somebody follow the member, who may ask again; repeating it changes nothing."""
-    other = await _other(state.database, member, username)
+    other = await _former(state.database, member, username)
     async with state.database.transaction() as session:
         await _lock(session, member, other)
         await session.execute("forget_request", other, member, logs.request_id())
@@ -124,7 +124,7 @@ async def block(state: FeedState, member: UUID, username: str) -> None:
 
 async def unblock(state: FeedState, member: UUID, username: str) -> None:
     """Unblock a member, whom the member does not follow again by that; repeating it changes nothing."""
-    other = await _other(state.database, member, username)
+    other = await _former(state.database, member, username)
     async with state.database.transaction() as session:
         await _lock(session, member, other)
         await session.execute("unblock", member, other)
@@ -140,8 +140,8 @@ async def _part(state: FeedState, follower: UUID, followed: UUID) -> None:
     async with state.database.transaction() as session:
         await session.rows("lock_members", [follower, followed])
         await session.execute("forget_request", follower, followed, logs.request_id())
-        changed = await session.execute("unfollow", follower, followed, logs.request_id())
-    if changed:
+        has_ended = await session.value("unfollow", follower, followed, logs.request_id())
+    if has_ended:
         await state.timelines.forget(follower)
 
 
@@ -164,7 +164,15 @@ async def _other(database: Database, member: UUID, username: str) -> UUID:
     Raises:
         Problem: 404 for an unknown member, 422 for the member's own account.
     """
-    other = await members.named(database, username)
+    return _not_oneself(member, await members.named(database, username))
+
+
+async def _former(database: Database, member: UUID, username: str) -> UUID:
+    """As `_other`, for what ends something between the two: also a member who is leaving."""
+    return _not_oneself(member, await members.named(database, username, also_leaving=True))
+
+
+def _not_oneself(member: UUID, other: UUID) -> UUID:
     if other == member:
         raise problems.invalid({"username": "is your own account"})
     return other

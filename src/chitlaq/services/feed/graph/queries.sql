@@ -72,17 +72,19 @@ SELECT is_blocking, is_blocked, EXISTS (SELECT FROM new) AS is_new, was_followed
 FROM other;
 
 -- name: unfollow
--- End a follow.
+-- End a follow; whether there was one.
 WITH gone AS (
     DELETE FROM feed.follows WHERE follower_id = $1 AND followed_id = $2 RETURNING followed_id, is_counted
 ), told AS (
     INSERT INTO jobs.jobs (kind, payload, request_id)
     SELECT 'notify', jsonb_build_object('type', 'pair', 'one_id', $1::uuid, 'other_id', $2::uuid), $3 FROM gone
+), counted AS (
+    UPDATE feed.members m
+    SET following_count = greatest(following_count - (m.id = $1)::integer, 0),
+        followers_count = greatest(followers_count - (m.id = $2)::integer, 0)
+    WHERE m.id IN ($1, $2) AND (SELECT is_counted FROM gone)
 )
-UPDATE feed.members m
-SET following_count = greatest(following_count - (m.id = $1)::integer, 0),
-    followers_count = greatest(followers_count - (m.id = $2)::integer, 0)
-WHERE m.id IN ($1, $2) AND (SELECT is_counted FROM gone);
+SELECT EXISTS (SELECT FROM gone);
 
 -- name: forget_request
 -- End the request of one member ($1) to follow another ($2).

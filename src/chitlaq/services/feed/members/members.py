@@ -78,13 +78,16 @@ async def set_privacy(database: Database, member: UUID, wanted: PrivacyChange) -
             await session.execute("set_message_audience", member, wanted.may_message)
 
 
-async def named(database: Database, username: str) -> UUID:
+async def named(database: Database, username: str, *, also_leaving: bool = False) -> UUID:
     """Return the id of a member, also of one who blocks or is blocked by who asks.
+
+    Who is leaving is found by those alone who take back what they did about them (`also_leaving`): they may
+    stay after all.
 
     Raises:
         Problem: 404 if there is no such member.
     """
-    member: UUID | None = await database.value("member_named", name_of(username))
+    member: UUID | None = await database.value("member_named", name_of(username), also_leaving)
     if member is None:
         raise problems.not_found("member")
     return member

@@ -39,8 +39,8 @@ WHERE m.username = $2 AND m.hidden_at IS NULL
 SELECT username FROM feed.members WHERE id = $1;
 
 -- name: member_named
--- The member with a username, unless they are leaving.
-SELECT id FROM feed.members WHERE username = $1 AND hidden_at IS NULL;
+-- The member with a username; one who is leaving only if $2.
+SELECT id FROM feed.members WHERE username = $1 AND (hidden_at IS NULL OR $2);
 
 -- name: update_profile
 -- Update a member's own profile, locked by the caller; null leaves a column unchanged, except for the year if $7. Going

@@ -41,7 +41,7 @@ async def mute(database: Database, member: UUID, username: str, until: datetime 
 
 async def unmute(database: Database, member: UUID, username: str) -> None:
     """Mute somebody no more; repeating it changes nothing."""
-    other = await members.named(database, username)
+    other = await members.named(database, username, also_leaving=True)
     async with database.session() as session:
         await session.execute("unmute", member, other)
 
