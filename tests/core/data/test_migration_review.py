@@ -8,15 +8,13 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
+import chitlaq
 from chitlaq.core.data import migration_review
 from chitlaq.core.data.migration_review import Review
 from tests.conftest import Stack
 from tests.core.data.test_migrations import FOLDER, NAMES, apply_first
 
 RELEASED = "0046_reports"
-CONTRACTS: dict[str, str] = {}
-"""Migrations that take away what the version before them no longer uses, with the reason."""
-
 TABLES = """
 CREATE SCHEMA shop;
 CREATE TABLE shop.goods (id int PRIMARY KEY, n int);
@@ -100,7 +98,16 @@ async def test_migrations_since_the_release_only_add(database: str) -> None:
             ]
 
     for one in await asyncio.to_thread(later):
-        assert not one.contracts or one.name in CONTRACTS, one
+        assert not one.is_too_new_for(chitlaq.__version__), one
+
+
+async def test_what_no_version_uses_any_more_may_go(database: str) -> None:
+    said = "-- Works from 1.2.0\nALTER TABLE shop.goods DROP COLUMN n"
+    bare = said.partition("\n")[2]
+    declared, undeclared = await asyncio.to_thread(review, database, said, bare)
+    versions = ("", "1.1.9", "1.2.0", "1.10.0")
+    assert [declared.is_too_new_for(one) for one in versions] == [True, True, False, False]
+    assert all(undeclared.is_too_new_for(one) for one in versions)
 
 
 async def test_command_says_that_nothing_waits(stack: Stack) -> None:

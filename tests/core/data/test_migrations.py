@@ -13,7 +13,7 @@ import pytest
 from yoyo import get_backend, read_migrations
 
 import chitlaq
-from tests.conftest import Stack
+from tests.conftest import Stack, eventually
 
 FOLDER = Path(chitlaq.__file__).parent / "migrations"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.sql"))
@@ -319,19 +319,64 @@ async def test_one_of_several_processes_applies_what_is_new_and_the_others_wait(
     assert applied == NAMES[first:]
 
 
-async def test_database_of_a_newer_version_is_refused(stack: Stack, database: str) -> None:
-    await asyncio.to_thread(apply_first, stack.dsn("chitlaq", "forwards"), len(NAMES))
+@pytest.mark.parametrize(
+    ("works_from", "is_used"),
+    [(None, False), ("0", True), (chitlaq.__version__, True), ("999.0.0", False)],
+    ids=["unknown", "adds only", "this version", "a later version"],
+)
+async def test_database_of_a_newer_version_is_used_if_that_took_nothing_away(
+    stack: Stack, database: str, works_from: str | None, is_used: bool
+) -> None:
+    environment = {"DATABASE_URL": database}
+    assert (await asyncio.to_thread(stack.command, "migrate", env=environment)).returncode == 0
     connection = await asyncpg.connect(database)
     try:
         await connection.execute(
             "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc)"
             " VALUES ('from-the-future', '9999_later', now())"
         )
+        if works_from is not None:
+            await connection.execute(
+                "INSERT INTO chitlaq_migration_versions VALUES ('from-the-future', '999.1.0', $1)",
+                works_from,
+            )
     finally:
         await connection.close()
-    refused = await asyncio.to_thread(stack.command, "migrate", env={"DATABASE_URL": database})
-    assert refused.returncode == 1
-    assert "was used by a newer version of ChitLaq" in refused.stderr
+    for words in (("migrate",), ("migrate", "--check")):
+        answer = await asyncio.to_thread(stack.command, *words, env=environment)
+        assert answer.returncode == (0 if is_used else 1), answer.stderr
+        assert is_used or "was used by a newer version of ChitLaq" in answer.stderr
+
+
+async def test_migration_gives_way_to_who_reads_what_it_replaces(
+    stack: Stack, database: str
+) -> None:
+    """Members who come after it do not queue behind it, and it is applied once the table is free."""
+    last = "0056_expected_pictures"
+    await asyncio.to_thread(apply_first, stack.dsn("chitlaq", "forwards"), NAMES.index(last))
+    holding, member = await asyncpg.connect(database), await asyncpg.connect(database)
+    try:
+        transaction = holding.transaction()
+        await transaction.start()
+        await holding.execute("SELECT FROM feed.media_objects")
+        migrating = asyncio.create_task(
+            asyncio.to_thread(stack.command, "migrate", env={"DATABASE_URL": database})
+        )
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
+
+        async def has_given_way() -> bool:
+            return bool(await member.fetchval(waiting))
+
+        await eventually(has_given_way)
+        await member.fetch("SELECT FROM feed.media_objects", timeout=20)
+        assert not migrating.done()
+        await transaction.rollback()
+        answer = await migrating
+        assert answer.returncode == 0, answer.stderr
+        assert f"applied {last}" in answer.stdout
+    finally:
+        await holding.close()
+        await member.close()
 
 
 async def test_unreachable_server_is_one_sentence(stack: Stack) -> None:

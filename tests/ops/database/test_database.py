@@ -375,11 +375,22 @@ async def test_file_that_was_deleted_is_not_written_to(home: Home, database: Ops
         assert await noted(other) == {"2"}
 
 
-async def test_file_of_a_newer_version_is_left_alone(home: Home) -> None:
+async def test_file_to_which_a_newer_version_only_added_is_used(home: Home) -> None:
     with OpsDatabase(home) as database:
         await database.write(note(1))
     with sqlite3.connect(home.ops_database) as opened:
         opened.execute("PRAGMA user_version = 999")
+    with OpsDatabase(home, is_keeper=True) as database:
+        await database.write(note(2))
+        assert await noted(database) == {"1", "2"}
+
+
+async def test_file_that_lacks_what_this_version_needs_is_left_alone(home: Home) -> None:
+    with OpsDatabase(home) as database:
+        await database.write(note(1))
+    with sqlite3.connect(home.ops_database) as opened:
+        opened.execute("PRAGMA user_version = 999")
+        opened.execute("PRAGMA application_id = 998")
     with (
         OpsDatabase(home, is_keeper=True) as database,
         pytest.raises(OperatorError, match="newer version"),

@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 from yoyo import get_backend, read_migrations
 
+from chitlaq.core import versions
 from chitlaq.core.data import migrations, postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
@@ -58,11 +59,13 @@ class Review(msgspec.Struct, frozen=True):
         name: the migration's.
         works: the tables that it touches.
         contracts: what it takes away, which the version before it may still use.
+        works_from: the oldest version that uses none of that, as the migration says.
     """
 
     name: str
     works: list[Work]
     contracts: list[str]
+    works_from: str = migrations.ANY_VERSION
 
     @property
     def seconds(self) -> float:
@@ -77,13 +80,18 @@ class Review(msgspec.Struct, frozen=True):
             return f"locks {', '.join(tables)} for about {self.seconds:.0f} s"
         return ""
 
+    def is_too_new_for(self, version: str) -> bool:
+        """Whether it takes away what a version may still use; of an unknown one (``""``) that is assumed."""
+        said = self.works_from if self.works_from != migrations.ANY_VERSION else ""
+        return bool(self.contracts) and (not said or versions.is_older(version, said))
+
 
 def pending(settings: Settings, home: Home) -> list[Review]:
     """Return what the migrations of this version will do that the database does not have yet.
 
     Raises:
-        OperatorError: the server is unreachable, a newer version used the database, or no scratch database
-            can be made beside it.
+        OperatorError: the server is unreachable, this version does not work with what a newer one has
+            applied, or no scratch database can be made beside it.
     """
     url = postgres.dsn(settings, home, postgres.OWNER)
     try:
@@ -91,10 +99,7 @@ def pending(settings: Settings, home: Home) -> list[Review]:
             done = _done(url)
             every = read_migrations(str(resources.files("chitlaq").joinpath("migrations")))
             waiting = [one for one in every if one.hash not in done]
-            if done - {one.hash for one in every}:
-                raise OperatorError(
-                    "The database was used by a newer version of ChitLaq than this one."
-                )
+            migrations.require_workable(real, done - {one.hash for one in every})
             if not waiting:
                 return []
             sizes: dict[str, int] = dict(real.execute(_SIZES).fetchall())
@@ -147,7 +152,8 @@ def review_of(
         for table, mode in sorted(locks.items())
         if mode not in _HARMLESS
     ]
-    return Review(name, works, list(_contracts(columns, new_columns, calls, new_calls)))
+    contracts = list(_contracts(columns, new_columns, calls, new_calls))
+    return Review(name, works, contracts, migrations.works_from(text))
 
 
 def _catalog(scratch: psycopg.Connection) -> list[dict[str, str]]:

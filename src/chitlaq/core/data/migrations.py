@@ -1,17 +1,25 @@
-"""Prepare a database for this version: create roles, then apply migrations, forwards only."""
+"""Prepare a database for this version: create roles, then apply migrations, forwards only.
+
+An older version can come back: each migration says in the database from which version on it works with it.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Iterable, Sequence
 from importlib import resources
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
 from yoyo import get_backend, read_migrations
 
-from chitlaq import inventory
+from chitlaq import __version__, inventory
+from chitlaq.core import versions
 from chitlaq.core.data import postgres, postgres_hosts
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
@@ -19,8 +27,13 @@ from chitlaq.core.installation.secrets import BACKUP, POSTGRES_ROLES, SUPERUSER,
 from chitlaq.core.installation.settings import Settings
 
 CONNECT_SECONDS = 5
+LOCK_SECONDS = 1.0
+"""How long a migration waits for a table: whoever comes after it waits as long."""
+LOCK_TRIES = 60
+ANY_VERSION = "0"
 # An arbitrary number that nothing else locks.
 _LOCK = 0x43_68_69_74_4C_61_71
+_WORKS_FROM = re.compile(r"^-- Works from (\d[\w.]*)\.?$", re.MULTILINE)
 
 
 def provision(settings: Settings, home: Home) -> None:
@@ -74,7 +87,8 @@ def apply(settings: Settings, home: Home) -> Sequence[str]:
     with the connection; yoyo's own lock is a row that a killed process would leave behind.
 
     Raises:
-        OperatorError: the server is unreachable, or a newer version of ChitLaq used the database.
+        OperatorError: the server is unreachable, a table is held by somebody else for too long, or a newer
+            version of ChitLaq has taken away what this one needs.
     """
     url = postgres.dsn(settings, home, postgres.OWNER)
     try:
@@ -93,19 +107,87 @@ def _apply(url: str, connection: psycopg.Connection) -> Sequence[str]:
     migrations = read_migrations(str(resources.files("chitlaq").joinpath("migrations")))
     try:
         known = {migration.hash for migration in migrations}
-        if not known.issuperset(backend.get_applied_migration_hashes()):
-            raise OperatorError(
-                "The database was used by a newer version of ChitLaq: run that version, or restore"
-                " a backup of this one. Migrations only go forwards."
-            )
+        require_workable(connection, set(backend.get_applied_migration_hashes()) - known)
         waiting = backend.to_apply(migrations)
         for migration in waiting:
-            backend.apply_one(migration)
+            _apply_one(backend, migration)
             grant_schemas(connection)
         grant_schemas(connection)
+        _note_versions(connection, migrations)
     finally:
         backend.connection.close()
     return [migration.id for migration in waiting]
+
+
+def _apply_one(backend: Any, migration: Any) -> None:
+    """Apply a migration and note it, in one transaction.
+
+    It gives way to who holds a table, or all others would queue behind it.
+
+    Raises:
+        OperatorError: somebody holds a table for too long.
+    """
+    for _ in range(LOCK_TRIES):
+        try:
+            # yoyo's own function notes it in a second transaction: after a kill in between, none
+            # could be applied any more.
+            with backend.transaction():
+                cursor = backend.cursor()
+                cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:g}s'")
+                cursor.execute(Path(migration.path).read_text())
+                backend.log_migration(migration, "apply")
+                backend.mark_one(migration, log=False)
+        except psycopg.errors.LockNotAvailable as error:
+            held = _first_line(error)
+            time.sleep(LOCK_SECONDS)
+        else:
+            return
+    raise OperatorError(
+        f"{migration.id} was not applied: {held}. `chitlaq ops check database.locks` names who holds a"
+        " lock for long; then try again."
+    )
+
+
+def require_workable(connection: psycopg.Connection, unknown: Iterable[str]) -> None:
+    """Accept migrations of a newer version that take nothing away from this one.
+
+    Raises:
+        OperatorError: this version does not work with one of them, or nobody knows.
+    """
+    missing = set(unknown)
+    if missing and _has_versions(connection):
+        rows = connection.execute(
+            "SELECT migration_hash, works_from FROM chitlaq_migration_versions"
+        ).fetchall()
+        missing -= {name for name, oldest in rows if not versions.is_older(__version__, oldest)}
+    if missing:
+        raise OperatorError(
+            "The database was used by a newer version of ChitLaq, which this one does not work with: run"
+            " that version, or restore a backup of this one. Migrations only go forwards."
+        )
+
+
+def works_from(text: str) -> str:
+    """The oldest version that works with a migration, as its line ``-- Works from 1.2.0`` says.
+
+    Without that line it only adds, and every version does (`ANY_VERSION`).
+    """
+    found = _WORKS_FROM.search(text)
+    return found[1].rstrip(".") if found else ANY_VERSION
+
+
+def _note_versions(connection: psycopg.Connection, migrations: Iterable[Any]) -> None:
+    """Let older versions know whether they work with what this one has applied."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO chitlaq_migration_versions VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            [(one.hash, __version__, works_from(Path(one.path).read_text())) for one in migrations],
+        )
+
+
+def _has_versions(connection: psycopg.Connection) -> bool:
+    row = connection.execute("SELECT to_regclass('public.chitlaq_migration_versions')").fetchone()
+    return row is not None and row[0] is not None
 
 
 def grant_schemas(connection: psycopg.Connection) -> None:

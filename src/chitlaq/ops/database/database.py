@@ -42,6 +42,9 @@ QUERY_PACKAGES = (
     "chitlaq.ops.statuspage", "chitlaq.ops.console",
 )  # fmt: skip
 BUSY_SECONDS = 5.0
+WORKS_FROM = 7
+"""How many of the scripts a version must know to work with the file. A script that takes something away
+raises it, one version after the last that uses that."""
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNAVAILABLE = frozenset({
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
@@ -384,8 +387,10 @@ def _damaged(reason: str) -> sqlite3.DatabaseError:
 def _migrate(opened: sqlite3.Connection) -> None:
     """Apply the scripts ``NNNN_NAME.sql`` that this file has not seen, each in one transaction.
 
+    An older version can come back: the file says how many scripts a version must know to work with it.
+
     Raises:
-        OpsDatabaseUnavailableError: a newer version of the program has written this file.
+        OpsDatabaseUnavailableError: a newer version of the program has taken away what this one needs.
     """
     folder = resources.files(__package__).joinpath("migrations")
     scripts = sorted(folder.iterdir(), key=lambda one: one.name)
@@ -394,6 +399,9 @@ def _migrate(opened: sqlite3.Connection) -> None:
     opened.execute("BEGIN IMMEDIATE")
     known = _version(opened)
     if known > len(scripts):
+        opened.execute("ROLLBACK")
+        if 0 < _works_from(opened) <= len(scripts):
+            return
         raise OpsDatabaseUnavailableError(
             "The operations database was written by a newer version of ChitLaq: use that version."
         )
@@ -401,8 +409,13 @@ def _migrate(opened: sqlite3.Connection) -> None:
         for one in script.read_text().split(";\n"):
             opened.execute(one)
     opened.execute(f"PRAGMA user_version = {len(scripts)}")
+    opened.execute(f"PRAGMA application_id = {WORKS_FROM}")
     opened.execute("COMMIT")
 
 
 def _version(opened: sqlite3.Connection) -> int:
     return int(opened.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _works_from(opened: sqlite3.Connection) -> int:
+    return int(opened.execute("PRAGMA application_id").fetchone()[0])
