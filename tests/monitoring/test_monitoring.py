@@ -192,6 +192,7 @@ WITHOUT_SAMPLES = {
     "chat_round_trip_seconds": "the same",
     "probe_ok": "the same",
     "probe_seconds": "the same",
+    "ssl_certificate_renewal_failures": "the certificate is the local authority's",
     "memory_limit_bytes": "no control group limits this machine's services",
     "memory_limit_available_bytes": "the same",
 }

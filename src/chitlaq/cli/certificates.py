@@ -1,16 +1,20 @@
-"""``chitlaq certificates``: nginx's certificate, and how to trust the local authority that made it."""
+"""``chitlaq certificates``: nginx's certificate, its renewal, and trust in the local authority."""
 
 from __future__ import annotations
 
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chitlaq.cli import installation, output
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files, programs
+
+if TYPE_CHECKING:
+    from chitlaq.stack.acme.renewal import Plan
 
 SYSTEM_FOLDER = Path("/usr/local/share/ca-certificates")
 """Where Debian and Ubuntu look for authorities of this machine's own."""
@@ -52,6 +56,61 @@ def show(as_json: output.AsJson = False) -> None:
             "\nA local authority made it, and it is renewed by itself. `chitlaq certificates trust` says how"
             " browsers come to trust it."
         )
+    if found.renewal:
+        typer.echo(f"\n{_said(found.renewal)}")
+
+
+@certificates.command()
+def renew(
+    write: Annotated[
+        bool, typer.Option("--write", help="Order it, and let nginx read it.")
+    ] = False,
+    if_due: Annotated[
+        bool, typer.Option("--if-due", help="Only if it is due, and nobody waits for anything.")
+    ] = False,
+) -> None:
+    """Say which certificate would be ordered by ACME, of whom, and why; nobody is asked without --write.
+
+    With --write it is ordered now, whether or not it is due. Authorities limit how often they are asked.
+
+    Example: chitlaq certificates renew
+    """
+    from chitlaq.stack.acme import renewal
+    from chitlaq.stack.supervisor import control
+
+    home, settings = installation.current()
+    if not renewal.is_wanted(settings):
+        raise OperatorError(
+            "nginx's certificate does not come by ACME: set acme.directory, and no tls.certificate."
+        )
+    now = datetime.now(UTC)
+    wanted = renewal.plan(home, settings, now)
+    if not write:
+        typer.echo(_said(wanted))
+        return
+    if if_due and not wanted.is_due(now):
+        return
+    renewal.renew(home, settings, now)
+    typer.echo(f"There is a certificate for {', '.join(wanted.names)}.")
+    if not if_due:  # the supervisor itself sees to the rest
+        try:
+            control.ask(home, control.Restart("nginx"))
+        except control.NotRunningError:
+            typer.echo("nginx reads it when ChitLaq starts.")
+
+
+def _said(wanted: Plan) -> str:
+    """What is next by ACME, for people."""
+    when = f"{'now' if wanted.at <= datetime.now(UTC) else output.local_time(wanted.at)}"
+    asked = ", then ".join(wanted.directories)
+    lines = [
+        f"renewal  {when}{f', since {wanted.reason}' if wanted.reason else ''}",
+        f"for      {', '.join(wanted.names)}",
+        f"by       {asked}",
+    ]
+    if wanted.failures:
+        lines.append(f"failed   {wanted.failures} times in a row, at last: {wanted.failure}")
+    return "\n".join(lines)
 
 
 @certificates.command()

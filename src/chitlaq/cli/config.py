@@ -35,7 +35,8 @@ def _tls(home: Home, settings: Settings) -> Tls | None:
         typer.echo(f"port {number} is another program's: nginx answers without TLS only", err=True)
         return None
     certificates.ensure(home, settings)
-    return Tls(port, *settings.edge_certificate(home))
+    certificate, key = settings.edge_certificate(home)
+    return Tls(port, certificate, key, is_stapled=bool(certificates.responder(certificate)))
 
 
 @config.command()

@@ -110,6 +110,21 @@ class Home:
         return self.certificates / "authority.crt"
 
     @property
+    def acme_certificate(self) -> Path:
+        """The key, the certificate and its chain that nginx has by ACME, once it has one."""
+        return self.certificates / "acme.pem"
+
+    @property
+    def acme(self) -> Path:
+        """What renewal by ACME keeps: the account's key at each authority, and its state."""
+        return self.certificates / "acme"
+
+    @property
+    def acme_challenges(self) -> Path:
+        """What nginx answers to an authority (HTTP-01): a file for each challenge, while that lasts."""
+        return self.nginx / "challenges"
+
+    @property
     def nginx_sockets(self) -> Path:
         """The folder of the sockets on which nginx trusts what it is told; only its own user enters."""
         return self.nginx / "sockets"

@@ -59,6 +59,7 @@ DECLARED: Mapping[str, Effect] = {
     "programs.postgres": _restart("postgres"),
     "programs.valkey": _restart("redis"),
     "tls": _reload("nginx", _OPS),
+    "acme": _reload("nginx", _OPS),
     "limits": _reload("nginx", *SERVICES),
     "cors": _reload("nginx"),
     "smtp": _reload("auth-service", "websocket", _OPS),

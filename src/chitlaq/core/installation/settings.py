@@ -66,6 +66,32 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file of a certificate (PEM), followed by those between it and its authority."""
     key: str = ""
     """The file of its private key (PEM)."""
+    profile: Literal["intermediate", "modern"] = "intermediate"
+    """Mozilla's profile: ``intermediate`` takes TLS 1.2 and 1.3, ``modern`` 1.3 alone."""
+
+
+class Acme(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """nginx's certificate from an authority that browsers trust, by ACME (RFC 8555), renewed by itself."""
+
+    directory: str = ""
+    """The authority's directory, such as ``https://acme-v02.api.letsencrypt.org/directory``. Naming it agrees
+    to the authority's terms."""
+    staging: str = ""
+    """A directory to rehearse with, such as ``https://acme-staging-v02.api.letsencrypt.org/directory``: the
+    authority is asked only once an order for these names has succeeded there."""
+    names: tuple[str, ...] = ()
+    """The certificate's names. Default: the host of ``public_url``."""
+    contact: str = ""
+    """An email address that the authority may write to."""
+    root: str = ""
+    """The file (PEM) of the root that vouches for the directories' own HTTPS: a private authority's."""
+    dns_hook: str = ""
+    """A program that publishes DNS records (DNS-01): ``HOOK present|cleanup NAME VALUE``. Without one, nginx
+    answers the challenge (HTTP-01), and the authority must reach it at port 80 of each name."""
+    account_key_id: str = ""
+    """The key ID of an external account, where the authority asks for one (such as GÉANT's)."""
+    account_hmac_key: Secret = Secret()
+    """The HMAC key of that account (base64url)."""
 
 
 class RateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -331,6 +357,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workers: WorkerCounts = WorkerCounts()
     programs: Programs = Programs()
     tls: Tls = Tls()
+    acme: Acme = Acme()
     limits: RateLimits = RateLimits()
     cors: Cors = Cors()
     smtp: Smtp = Smtp()
@@ -375,7 +402,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.tls.certificate:
             return Path(self.tls.certificate).expanduser(), Path(self.tls.key).expanduser()
         made = home.certificates / "edge.pem"
+        if self.acme.directory and home.acme_certificate.exists():
+            made = home.acme_certificate
         return made, made
+
+    @property
+    def acme_names(self) -> tuple[str, ...]:
+        """The names that an authority is asked to vouch for, each once, in order."""
+        public = urlsplit(self.public_url).hostname
+        return tuple(sorted({one.lower() for one in self.acme.names or (public or "",) if one}))
 
     def watched_certificates(self, home: Home) -> dict[str, str]:
         """The certificates that are watched: nginx's, where it has one, and what the settings name.
@@ -386,9 +421,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         is_here = bool(self.tls.certificate) or own.exists()
         url = urlsplit(self.public_url)
         # Of what the local authority made, the names are ours; a proxy in front has one for the public.
-        is_public = (
-            bool(self.tls.certificate) and url.scheme == "https" and not self.trusted_proxies
-        )
+        is_anothers = bool(self.tls.certificate) or own == home.acme_certificate
+        is_public = is_anothers and url.scheme == "https" and not self.trusted_proxies
         nginx = {str(own): (url.hostname or "") if is_public else ""} if is_here else {}
         return nginx | {name: "" for name in self.monitoring.certificates if name not in nginx}
 

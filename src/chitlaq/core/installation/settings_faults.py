@@ -69,6 +69,7 @@ def found(settings: Settings, given: Collection[str]) -> Iterator[Fault]:
     yield from _credentials(settings, given)
     yield from _addresses(settings)
     yield from _media(settings)
+    yield from _acme(settings)
     yield from _pairs(settings)
 
 
@@ -203,6 +204,7 @@ def _addresses(settings: Settings) -> Iterator[Fault]:
         ("smtp.sender", settings.smtp.sender),
         *(("operations.report_to", address) for address in settings.operations.report_to),
         *([("statuspage.contact", contact)] if (contact := settings.statuspage.contact) else []),
+        *([("acme.contact", contact)] if (contact := settings.acme.contact) else []),
     ):
         try:
             if dotted == "smtp.sender":
@@ -223,10 +225,48 @@ def _media(settings: Settings) -> Iterator[Fault]:
         )
 
 
+def _acme(settings: Settings) -> Iterator[Fault]:
+    """Directories that can be trusted, and names that an authority can vouch for."""
+    acme = settings.acme
+    for dotted, url in (("acme.directory", acme.directory), ("acme.staging", acme.staging)):
+        if url and not _is_url(url, ("https",)):
+            yield Fault(
+                dotted, "expected a URL with https://", "copy it from the authority's pages"
+            )
+    if not acme.directory:
+        return
+    if settings.tls.certificate:
+        yield Fault(
+            "acme.directory",
+            "both say what nginx's certificate is",
+            "remove tls.certificate and tls.key, or acme.directory",
+            ("tls.certificate",),
+        )
+    if not settings.acme_names:
+        yield Fault(
+            "acme.directory", "there is no name to vouch for", "set public_url, or acme.names"
+        )
+    for name in settings.acme_names:
+        if not re.fullmatch(r"(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*", name):
+            yield Fault(
+                "acme.names" if acme.names else "public_url",
+                f"no authority vouches for {name!r}",
+                "write a full name in ASCII, such as chat.example.edu",
+            )
+        elif name.startswith("*.") and not acme.dns_hook:
+            yield Fault(
+                "acme.names", f"{name} takes DNS-01", "set acme.dns_hook, or list every name"
+            )
+
+
 def _pairs(settings: Settings) -> Iterator[Fault]:
     """What only works together."""
     if bool(settings.tls.certificate) != bool(settings.tls.key):
         here, there = ("certificate", "key") if settings.tls.certificate else ("key", "certificate")
         yield Fault(f"tls.{here}", f"there is no tls.{there}", "name the files of both")
+    if settings.acme.account_key_id and not settings.acme.account_hmac_key:
+        yield Fault(
+            "acme.account_key_id", "there is no acme.account_hmac_key", "set both, or neither"
+        )
     if settings.smtp.username and not settings.smtp.password:
         yield Fault("smtp.username", "there is no smtp.password", "set both, or neither")

@@ -58,4 +58,18 @@ ALERTS = (
             silent(),
         ),
     ),
+    Alert(
+        name="CertificateRenewalFails",
+        # No absence alert: most have no certificate by ACME. The third try is after three hours.
+        expr="ssl_certificate_renewal_failures >= 3",
+        for_="5m",
+        severity="P2",
+        summary="nginx's certificate was not renewed {{ $value }} times in a row; the one in use stays."
+        " `chitlaq certificates` says why, and when the next try is.",
+        procedure="Security Metrics",
+        cases=(
+            fires(steady("ssl_certificate_renewal_failures", 3), value="3"),
+            silent(steady("ssl_certificate_renewal_failures", 2)),
+        ),
+    ),
 )

@@ -35,6 +35,7 @@ SECURITY = dashboard(
         bars("Readable certificates", "ssl_certificate_readable", "{{name}}", "bool_on_off"),
         bars("Right certificates", "ssl_certificate_right", "{{name}}", "bool_on_off"),
         bars("Time until certificates expire", "ssl_certificate_expiry_seconds", "{{name}}", "s"),
+        graph("Failed renewals of the certificate", "ssl_certificate_renewal_failures", "in a row"),
         graph("Client connections", "nginx_connections", "{{state}}"),
         graph(
             "Failed exporter reads per hour",

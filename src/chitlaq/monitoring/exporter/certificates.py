@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client.core import Metric
 
 from chitlaq.core.host import endpoints
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.monitoring.exporter.exported_metrics import metric
+from chitlaq.stack.acme import renewal
 
 if TYPE_CHECKING:
     # Imported late below, in a thread: it takes a quarter of a second.
@@ -66,6 +70,14 @@ async def metrics(watched: Mapping[str, str]) -> list[Metric]:
         metric("ssl_certificate_readable", readable),
         metric("ssl_certificate_right", right),
     ]
+
+
+async def renewals(home: Home, settings: Settings) -> list[Metric]:
+    """Return how often renewal by ACME has failed in a row, where nginx's certificate comes so."""
+    if not renewal.is_wanted(settings):
+        return []
+    found = await asyncio.to_thread(renewal.plan, home, settings, datetime.now(UTC))
+    return [metric("ssl_certificate_renewal_failures", found.failures)]
 
 
 def _source(name: str) -> str:

@@ -170,6 +170,10 @@ FAMILIES = (
         "source",
         "name",
     ),
+    _gauge(
+        "ssl_certificate_renewal_failures",
+        "Tries in a row to renew nginx's certificate by ACME that failed; only if it comes by ACME.",
+    ),
     _counter(
         "fail2ban_banned",
         "Banned addresses: those in fail2ban's database at the start, and each ban since.",

@@ -85,6 +85,7 @@ class Exporter:
             "certificates": lambda: certificates.metrics(
                 settings.watched_certificates(context.home)
             ),
+            "renewals": lambda: certificates.renewals(context.home, settings),
             "backups": lambda: backups(context.home, settings),
             "round_trips": self.round_trips.metrics,
             "probes": self.probes.metrics,

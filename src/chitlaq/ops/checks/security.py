@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
+from datetime import UTC, datetime
 
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, share
@@ -18,9 +19,11 @@ from chitlaq.ops.checks.model import (
     Verdict,
     check,
     outcome,
+    worst,
 )
 from chitlaq.ops.checks.sources.prometheus import promql
 from chitlaq.ops.checks.sources.system import SystemView
+from chitlaq.stack.acme import renewal
 
 SHOWN = 20
 DAY_SECONDS = 86_400.0
@@ -103,12 +106,15 @@ async def logins(system: SystemView) -> CheckOutcome:
     "security.certificates",
     "Certificates",
     section=Section.SECURITY,
-    looks_at="nginx's certificate, and each file and endpoint in monitoring.certificates: the whole chain",
+    looks_at="nginx's certificate and its renewal by ACME, and each file and endpoint in"
+    " monitoring.certificates: the whole chain",
     commands=(
         "openssl s_client -connect HOST:443 </dev/null | openssl x509 -noout -enddate",
         promql("ssl_certificate_expiry_seconds"),
+        "chitlaq certificates",
     ),
-    remedy="Renew it (`certbot renew`), then run `chitlaq restart nginx`, which interrupts no request.",
+    remedy="By ACME: `chitlaq certificates renew --write` once the reason is mended. Another: renew it"
+    " (`certbot renew`), then run `chitlaq restart nginx`, which interrupts no request.",
 )
 async def certificates(system: SystemView) -> CheckOutcome:
     watched = system.settings.watched_certificates(system.home)
@@ -140,6 +146,9 @@ async def certificates(system: SystemView) -> CheckOutcome:
     said += wrong
     if unread:
         said.append(f"{', '.join(unread)} cannot be read")
+    failing = await asyncio.to_thread(_renewal_fault, system)
+    if failing:
+        said.append(failing)
     if not said:
         name, first = min(known.items(), key=lambda pair: pair[1].seconds_left)
         whose = f", for that of {first.expires_first} ends first" if first.expires_first else ""
@@ -151,8 +160,27 @@ async def certificates(system: SystemView) -> CheckOutcome:
             for name, one in known.items()
         },
         Table("certificates", ["certificate", "state", "reason"], rows),
-        least=Verdict.CRITICAL if wrong else Verdict.UNKNOWN if unread else Verdict.OK,
+        least=worst(
+            (
+                Verdict.CRITICAL if wrong else Verdict.UNKNOWN if unread else Verdict.OK,
+                Verdict.WARNING if failing else Verdict.OK,
+            )
+        ),
     )
+
+
+def _renewal_fault(system: SystemView) -> str:
+    """Why nginx's certificate is not renewed by ACME; empty if it is, or does not come so."""
+    if not renewal.is_wanted(system.settings):
+        return ""
+    now = datetime.now(UTC)
+    wanted = renewal.plan(system.home, system.settings, now)
+    if not wanted.failures:
+        return ""
+    until = (wanted.at - now).total_seconds()
+    again = f"in {duration(until)}" if until > 0 else "within ten minutes"
+    failed = count(wanted.failures, "failed try", "failed tries")
+    return f"{failed} to renew nginx's certificate, the next one {again}: {wanted.failure}"
 
 
 def _expiry(chain: certificate_files.Chain) -> str:

@@ -34,6 +34,16 @@ OTHER_STATUSES = tuple(
     HTTPStatus(status) for status in (401, 402, *range(406, 413), 415, 416, 421, 500, 501, 505, 507)
 )
 """What else nginx has a page for. All but 500, 501 and 505 take modules that are not used, or TLS."""
+CIPHERS = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+)
+"""Of TLS 1.2, in Mozilla's intermediate profile (https://ssl-config.mozilla.org/guidelines/5.7.json). That
+has three more for DHE, which nginx offers only with parameters of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +70,13 @@ class Tls:
         port: as members reach it.
         certificate: the file, with what is between it and its authority.
         key: the file of its key.
+        is_stapled: whether nginx asks the authority if it was revoked, and hands on the answer (OCSP).
     """
 
     port: int
     certificate: Path
     key: Path
+    is_stapled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,7 @@ def render(
         gateway=_upstream(GATEWAY, routes[GATEWAY], home, settings),
         listeners=_listeners(home, settings, tls),
         tls=tls,
+        challenges=home.acme_challenges if _answers_challenges(settings) else None,
         hsts_name=_hsts_name(settings),
         capacity=edge.capacity(settings.limits),
         modules=modules,
@@ -134,6 +147,7 @@ def render(
         methods=_methods(routes),
         user=f"{user} {group}" if user else None,
         token_cookie=cookies.ACCESS,
+        ciphers=CIPHERS,
         retry_after=RETRY_AFTER_SECONDS,
         other_statuses=OTHER_STATUSES,
     )
@@ -228,6 +242,11 @@ def _listeners(home: Home, settings: Settings, tls: Tls | None) -> list[_Listene
         )
         for name, port, own_tls in (*found, *([("edge_tls", tls.port, tls)] if tls else []))
     ]
+
+
+def _answers_challenges(settings: Settings) -> bool:
+    """Whether an authority asks nginx for what shows that its names are ours (RFC 8555, 8.3)."""
+    return bool(settings.acme.directory) and not settings.acme.dns_hook
 
 
 def _hsts_name(settings: Settings) -> str:

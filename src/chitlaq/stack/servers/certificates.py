@@ -12,6 +12,8 @@ import ipaddress
 import re
 import socket
 import ssl
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,9 +21,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import files
+from chitlaq.core.host import files, programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.stack.acme import renewal
 
 if TYPE_CHECKING:
     # Imported late below: it takes a quarter of a second.
@@ -32,6 +35,8 @@ LIFE = timedelta(days=90)
 AUTHORITY_LIFE = timedelta(days=3650)
 SKEW = timedelta(days=1)
 """Clocks of browsers may be behind ours."""
+ORDER_SECONDS = 1800
+"""Longer than any order takes, staging's and the hook for DNS included; it is ended then."""
 
 _NAME = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*")
 
@@ -45,7 +50,9 @@ class Shown(msgspec.Struct, frozen=True):
     expires_at: datetime
     sha256: str
     authority: str | None
-    """The file of the local authority that made it; None for an operator's own."""
+    """The file of the local authority that made it; None for another's."""
+    renewal: renewal.Plan | None
+    """What is next by ACME, if that is set."""
 
 
 class _Pair(NamedTuple):
@@ -69,20 +76,58 @@ def ensure(home: Home, settings: Settings, now: datetime | None = None) -> None:
     if settings.tls.certificate or settings.tls.key:
         _check(*settings.edge_certificate(home))
         return
+    renewal.drop_damaged(home)
     home.certificates.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The supervisor, and the command that prepares nginx.
     with (home.certificates / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _ensure_own(home, settings, now or datetime.now(UTC))
+        _ensure_own(home, settings, now or _now())
 
 
-def renew(home: Home, settings: Settings) -> str:
-    """Do as `ensure`; return what changes when nginx must read its certificate anew, whoever renewed it."""
+def renew(home: Home, settings: Settings) -> None:
+    """Do as `ensure`, and order a certificate by ACME where that is due, in a process of its own.
+
+    Raises:
+        OperatorError: the operator's own cannot be used, or none was issued; the one in use stays.
+    """
     ensure(home, settings)
+    if renewal.is_wanted(settings) and renewal.plan(home, settings, _now()).is_due(_now()):
+        # Its library must not stay in the supervisor, nor may an authority hold that up.
+        command = [sys.executable, "-m", "chitlaq", "certificates", "renew", "--write", "--if-due"]
+        ended = programs.run(
+            command, timeout_seconds=ORDER_SECONDS, variables={"CHITLAQ_HOME": str(home.root)}
+        )
+        if ended.code != 0:
+            raise OperatorError(ended.reason)
+
+
+def read_by_nginx(home: Home, settings: Settings) -> str:
+    """Return what changes when nginx must read its certificate anew, whoever renewed it."""
     digest = hashlib.sha256()
     for path in settings.edge_certificate(home):
-        digest.update(path.read_bytes())
+        with suppress(FileNotFoundError):  # of an nginx that does without TLS
+            digest.update(f"{path} ".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def responder(path: Path) -> str:
+    """The URL that says whether a certificate was revoked (OCSP); empty if it names none."""
+    from cryptography import x509
+    from cryptography.x509.oid import AuthorityInformationAccessOID
+
+    found = x509.load_pem_x509_certificate(path.read_bytes())
+    try:
+        access = found.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except x509.ExtensionNotFound:
+        return ""
+    return next(
+        (
+            str(one.access_location.value)
+            for one in access
+            if one.access_method == AuthorityInformationAccessOID.OCSP
+        ),
+        "",
+    )
 
 
 def shown(home: Home, settings: Settings) -> Shown:
@@ -109,8 +154,13 @@ def shown(home: Home, settings: Settings) -> Shown:
         found.issuer.rfc4514_string(),
         found.not_valid_after_utc,
         found.fingerprint(hashes.SHA256()).hex(":").upper(),
-        None if settings.tls.certificate else str(home.authority),
+        str(home.authority) if path == home.certificates / "edge.pem" else None,
+        renewal.plan(home, settings, _now()) if renewal.is_wanted(settings) else None,
     )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _ensure_own(home: Home, settings: Settings, now: datetime) -> None:
@@ -121,7 +171,7 @@ def _ensure_own(home: Home, settings: Settings, now: datetime) -> None:
         _write(home.certificates / "authority.pem", authority)
     public = _pem(authority.certificate)
     files.ensure(home.authority, public, mode=0o644)
-    path, _ = settings.edge_certificate(home)
+    path = home.certificates / "edge.pem"
     made = _read(path)
     if made is None or _is_due(made.certificate, authority.certificate, names, now):
         _write(path, _leaf(authority, names, now), public)

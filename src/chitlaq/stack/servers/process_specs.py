@@ -33,8 +33,8 @@ class ProcessSpec:
         prepare: called before each start: folders, configuration.
         prepare_command: a command that is run before each start.
         fetch: called in the background now and then, for a better program for the next start.
-        renew: renews now and then what it has read at its start; returns something else when it must read it
-            anew.
+        renew: renews what it has read at its start where that is due; called now and then while it is ready.
+        read: returns what changes when it must read that anew.
         starts_at_once: starts together with what it waits for, to save time.
         once: it exits on its own and is then done.
         is_replaceable: a second process can take over before the first one stops.
@@ -54,7 +54,8 @@ class ProcessSpec:
     prepare: Callable[[], None] | None = None
     prepare_command: list[str] | None = None
     fetch: Callable[[], None] | None = None
-    renew: Callable[[], str] | None = None
+    renew: Callable[[], None] | None = None
+    read: Callable[[], str] | None = None
     starts_at_once: bool = False
     once: bool = False
     is_replaceable: bool = False
@@ -175,6 +176,7 @@ def _nginx(home: Home, settings: Settings) -> ProcessSpec:
         reload_signal=signal.SIGHUP,
         reloads=nginx.newest_worker,
         renew=partial(certificates.renew, home, settings),
+        read=partial(certificates.read_by_nginx, home, settings),
         grace_seconds=10,
         port=settings.port_of("nginx"),
         optional_port=partial(_tls_port, settings),

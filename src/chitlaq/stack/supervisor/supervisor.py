@@ -42,7 +42,7 @@ from chitlaq.stack.supervisor.service_manager import ServiceManager
 
 TEND_SECONDS = 5.0
 FETCH_SECONDS = 86_400.0
-RENEW_SECONDS = 3600.0
+RENEW_SECONDS = 600.0
 # New connections reach the successor; those queued at the predecessor get this long.
 HANDOVER_SECONDS = 0.3
 # A command waits no longer for a component to be ready; the supervisor does.
@@ -132,16 +132,24 @@ class Supervisor:
 
     async def _renew_forever(self, instance: Instance) -> None:
         """Renew what a component has read at its start, and let it read that anew when it is another."""
-        read: str | None = None
+        seen: str | None = None
         while True:
+            # An authority asks the component itself whether a name is ours.
+            await instance.became_ready.wait()
+            spec = instance.spec
+            assert spec.renew is not None
+            assert spec.read is not None
             try:
-                assert instance.spec.renew is not None
-                found = await asyncio.to_thread(instance.spec.renew)
-                if read not in {None, found}:
-                    await self._restart(instance.spec.service)
-                read = found
+                seen = seen or await asyncio.to_thread(spec.read)
+                try:
+                    await asyncio.to_thread(spec.renew)
+                finally:
+                    found = await asyncio.to_thread(spec.read)
+                    if found != seen:
+                        await self._restart(spec.service)
+                    seen = found
             except (OSError, OperatorError) as error:
-                self._note(f"{instance.spec.name}: {error}")
+                self._note(f"{spec.name}: {error}")
             await asyncio.sleep(RENEW_SECONDS)
 
     # --- commands

@@ -1,0 +1,1 @@
+"""nginx's certificate from an authority that browsers trust, renewed by itself (RFC 8555)."""
