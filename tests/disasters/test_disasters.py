@@ -194,8 +194,8 @@ async def until_cause(stack: Stack, disaster: Disaster, before: set[str], told: 
     async def is_first() -> bool:
         new = new_problems(run := await look(stack, SLOW_ANSWERS), before)
         if new[:1] == [disaster.cause]:
-            told.cause = time.monotonic() - planted
-            assert not unseen_and_green(run, disaster)
+            told.cause = told.cause or time.monotonic() - planted
+            assert not (green := unseen_and_green(run, disaster)), f"{green} are green"
             return True
         told.first = tuple(dict.fromkeys((*told.first, *new[:1])))
         raise AssertionError(new)
@@ -233,7 +233,11 @@ async def test_disaster_alerts_within_two_minutes_and_is_over_five_after_the_men
         seen.append(until_cause(watched, disaster, before, row))
     async with disaster.plant(watched):
         # One that is not seen does not end the search for the other.
-        missed = [one for one in await asyncio.gather(*seen, return_exceptions=True) if one]
+        missed = [
+            (one, one.__cause__)
+            for one in await asyncio.gather(*seen, return_exceptions=True)
+            if isinstance(one, BaseException)
+        ]
     mended = time.monotonic()
 
     async def is_over() -> bool:

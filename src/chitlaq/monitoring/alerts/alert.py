@@ -103,6 +103,11 @@ def rising(series: str, step: float, start: float = 0) -> InputSeries:
     return InputSeries(series, f"{start:.15g}{step:+.15g}x600")
 
 
+def ended(series: str, step: float, minutes: int) -> InputSeries:
+    """A series that grows by ``step`` each minute until this one, and then no more."""
+    return InputSeries(series, f"0{step:+.15g}x{minutes} {step * minutes:.15g}+0x600")
+
+
 def fires(*series: InputSeries, value: str = "", at: str = "", **labels: str) -> Case:
     """A case in which one alert fires with these labels, beside those of its declaration."""
     return Case(series, at, (Expected(labels, value),))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from chitlaq.monitoring.alerts.alert import (
     Alert,
     InputSeries,
     above,
     absent,
+    ended,
     fires,
     rising,
     silent,
@@ -15,6 +18,11 @@ from chitlaq.monitoring.alerts.alert import (
 )
 
 _SERVICE = "feed-service"
+
+
+def _goes_on(five_minutes: str) -> str:
+    """What has to hold besides, so that what has ended wakes nobody: it happened within two minutes."""
+    return f" and {five_minutes.replace('[5m]', '[2m]')} > 0"
 
 
 def _lines(service: str, level: str = "error") -> str:
@@ -28,12 +36,17 @@ def _logins(failed: float, succeeded: float) -> tuple[InputSeries, ...]:
     )
 
 
-def _refusals(refused: float, answered: float, members: float = 150) -> tuple[InputSeries, ...]:
+def _refusals(
+    refused: float,
+    answered: float,
+    members: float = 150,
+    grow: Callable[[str, float], InputSeries] = rising,
+) -> tuple[InputSeries, ...]:
     """Refused requests and others per minute, and how many of 500 members are refused."""
     return (
-        rising('rate_limited_total{service="nginx",limit="account"}', refused),
-        rising('http_requests_total{service="api-gateway",status="429"}', refused),
-        rising('http_requests_total{service="api-gateway",status="200"}', answered),
+        grow('rate_limited_total{service="nginx",limit="account"}', refused),
+        grow('http_requests_total{service="api-gateway",status="429"}', refused),
+        grow('http_requests_total{service="api-gateway",status="200"}', answered),
         steady('members_active{window="1d"}', 500),
         *(
             [steady('rate_limited_members{service="nginx",limit="account"}', members)]
@@ -76,6 +89,7 @@ _REFUSED_MEMBERS = (
     ' / on () group_left () clamp_min(max(members_active{window="1d"}), 1), 1)'
 )
 _REPAIRED = "sum(increase(websocket_messages_repaired_total[5m]))"
+_LOGGED = 'sum by (service) (increase(log_lines_total{level="error"}[5m]))'
 _FAILED = 'sum(increase(auth_attempts_total{result=~"failure|limited"}[5m]))'
 _WORKING = ("auth-service", "feed-service", "search-service", "websocket")
 _UNABLE = f'service_processes_unable{{service="{_SERVICE}"}}'
@@ -95,7 +109,7 @@ ALERTS = (
     ),
     Alert(
         name="ErrorsLogged",
-        expr='sum by (service) (increase(log_lines_total{level="error"}[5m])) > 25',
+        expr=f"{_LOGGED} > 25{_goes_on(_LOGGED)}",
         for_="2m",
         severity="P2",
         summary="{{ $labels.service }} logged {{ $value | humanize }} errors within five minutes.",
@@ -105,6 +119,7 @@ ALERTS = (
             fires(rising(_lines(_SERVICE), 6), value="30", service=_SERVICE),
             fires(rising(_lines("postgres"), 20), value="100", service="postgres"),
             silent(rising(_lines(_SERVICE), 5), rising(_lines(_SERVICE, "info"), 900)),
+            silent(ended(_lines(_SERVICE), 60, 27), at="30m"),
         ),
         # A service that is up has counted its lines, too. ops-service counts for the components that
         # keep no metrics; nginx is one of them in every installation.
@@ -129,7 +144,7 @@ ALERTS = (
     Alert(
         name="LimitReached",
         expr=f"({_REFUSED_MEMBERS} or {_REFUSED} * NaN)"
-        f" and {_REFUSED} / on () group_left () {_ASKED} > 0.01 and {_REFUSED} > 25",
+        f" and {_REFUSED} / on () group_left () {_ASKED} > 0.01 and {_REFUSED} > 25{_goes_on(_REFUSED)}",
         for_="1m",
         severity="P2",
         summary="The limit {{ $labels.limit }} of {{ $labels.service }} refused more than 1% of requests"
@@ -143,12 +158,14 @@ ALERTS = (
             fires(*_refusals(20, 180)[:3], value="NaN%", service="nginx", limit="account"),
             silent(*_refusals(4, 180)),
             silent(*_refusals(20, 2_100)),
+            silent(*_refusals(60, 180, grow=lambda name, step: ended(name, step, 27)), at="30m"),
         ),
     ),
     Alert(
         name="LoginsFail",
         # Many people log in each morning, and some fail: require both a number and a share.
-        expr=f"{_FAILED} > 50 and {_FAILED} > 0.5 * sum(increase(auth_attempts_total[5m]))",
+        expr=f"{_FAILED} > 50 and {_FAILED} > 0.5 * sum(increase(auth_attempts_total[5m]))"
+        f"{_goes_on(_FAILED)}",
         for_="2m",
         severity="P2",
         summary="{{ $value | humanize }} logins failed within five minutes, more than succeeded:"
@@ -158,6 +175,7 @@ ALERTS = (
             fires(*_logins(20, 2), value="100"),
             silent(*_logins(20, 60)),
             silent(*_logins(2, 0)),
+            silent(ended('auth_attempts_total{result="failure"}', 60, 27), at="30m"),
         ),
     ),
     Alert(

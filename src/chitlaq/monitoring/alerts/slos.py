@@ -2,7 +2,8 @@
 
 Method: multi-window, multi-burn-rate alerts (Google, The Site Reliability Workbook, chapter 5). A burn
 rate of 1 spends the whole budget in the objective's 30 days; the short window ends an alert soon after the
-problem ends.
+problem ends. The fastest also needs something bad within the last two minutes: a failure that has ended
+wakes nobody.
 
 Rates over five minutes are recorded once, and longer windows average them: a rate over three days of raw
 samples would read millions of samples at each evaluation.
@@ -10,6 +11,7 @@ samples would read millions of samples at each evaluation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -20,6 +22,7 @@ from chitlaq.monitoring.alerts.alert import (
     Case,
     InputSeries,
     Severity,
+    ended,
     fires,
     rising,
     silent,
@@ -45,14 +48,14 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         target: the share, such as 0.999.
         requests: rate of all requests that count, by service.
-        bad: rate of those that missed the objective, by service.
+        bad: rate within a window of those that missed the objective, by service.
         meaning: what bad requests do, as in "5% of requests …".
     """
 
     name: Literal["availability", "latency"]
     target: float
     requests: str
-    bad: str
+    bad: Callable[[str], str]
     meaning: str
 
     @property
@@ -81,8 +84,8 @@ class Burn(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: Severity
 
 
-def _by_service(metric: str, matchers: str = "") -> str:
-    return f"sum by (service) (rate({metric}{{{_COUNTED}{matchers}}}[5m]))"
+def _by_service(metric: str, matchers: str = "", window: str = "5m") -> str:
+    return f"sum by (service) (rate({metric}{{{_COUNTED}{matchers}}}[{window}]))"
 
 
 OBJECTIVES = (
@@ -91,9 +94,9 @@ OBJECTIVES = (
         target=0.999,
         requests=_by_service("http_requests_total"),
         # A service that has never failed has no series for failures: that is 0, not unknown.
-        bad=(
-            _by_service("http_requests_total", ',status=~"5.."')
-            + f" or 0 * {_by_service('http_requests_total')}"
+        bad=lambda window: (
+            _by_service("http_requests_total", ',status=~"5.."', window)
+            + f" or 0 * {_by_service('http_requests_total', window=window)}"
         ),
         meaning="failed",
     ),
@@ -101,10 +104,10 @@ OBJECTIVES = (
         name="latency",
         target=0.99,
         requests=_by_service("http_request_duration_seconds_count"),
-        bad=(
-            _by_service("http_request_duration_seconds_count")
+        bad=lambda window: (
+            _by_service("http_request_duration_seconds_count", window=window)
             + " - "
-            + _by_service("http_request_duration_seconds_bucket", ',le="0.5"')
+            + _by_service("http_request_duration_seconds_bucket", ',le="0.5"', window)
         ),
         meaning="took longer than 0.5 s",
     ),
@@ -156,7 +159,9 @@ def recording_rules() -> list[dict[str, Any]]:
         requests = f"slo:{objective.name}_requests:rate5m"
         bad = f"slo:{objective.name}_errors:rate5m"
         rules.append({"record": requests, "expr": objective.requests})
-        rules.append({"record": bad, "expr": objective.bad})
+        rules.append({"record": bad, "expr": objective.bad("5m")})
+        recent = f"slo:{objective.name}_errors:rate2m"
+        rules.append({"record": recent, "expr": objective.bad("2m")})
         for window in WINDOWS:
             ratio = (
                 f"{bad} / ({requests} > 0)"
@@ -182,14 +187,16 @@ def _alert(objective: Objective, burn: Burn, *, is_edge: bool) -> Alert:
     services = f'{{service{"=" if is_edge else "!="}"{EDGE}"}}'
     limit = f"{burn.factor * objective.budget:g}"
     bad = f"slo:{objective.name}_errors:rate5m{services}"
-    recent = bad if burn.short == "5m" else f"avg_over_time({bad}[{burn.short}])"
+    is_short = burn.short == "5m"
+    recent = bad if is_short else f"avg_over_time({bad}[{burn.short}])"
+    goes_on = f" and slo:{objective.name}_errors:rate2m{services} > 0" if is_short else ""
     kind = objective.name.capitalize()
     return Alert(
         name=f"{'Edge' if is_edge else 'Service'}{kind}Burns{burn.pace}",
         expr=(
             f"{objective.errors(burn.long)}{services} > {limit}"
             f" and {objective.errors(burn.short)}{services} > {limit}"
-            f" and {recent} * {_SECONDS[burn.short]} >= {burn.least_bad}"
+            f" and {recent} * {_SECONDS[burn.short]} >= {burn.least_bad}{goes_on}"
         ),
         for_=burn.for_,
         severity=severity if objective.name == "availability" else _MILDER[severity],
@@ -209,7 +216,7 @@ def _alert(objective: Objective, burn: Burn, *, is_edge: bool) -> Alert:
 
 
 def _cases(objective: Objective, burn: Burn, service: str) -> tuple[Case, ...]:
-    """Just too many; none; just not too many; too few to tell; no traffic; a service without objectives."""
+    """Just too many; none; just not too many; too few to tell; no traffic; no objectives; recovered."""
     limit = burn.factor * objective.budget
     at = "8h" if burn.long == "3d" else "80m"
 
@@ -228,20 +235,37 @@ def _cases(objective: Objective, burn: Burn, service: str) -> tuple[Case, ...]:
         load(0.01, 0.01),
         load(0, 0),
         load(30, 30, "ops-service"),
+        # It was bad until a moment ago.
+        *(
+            [
+                silent(
+                    *_load(objective, service, 30, 30, lambda name, step: ended(name, step, 77)),
+                    at=at,
+                )
+            ]
+            if burn.short == "5m"
+            else []
+        ),
     )
 
 
-def _load(objective: Objective, service: str, good: float, bad: float) -> list[InputSeries]:
+def _load(
+    objective: Objective,
+    service: str,
+    good: float,
+    bad: float,
+    grow: Callable[[str, float], InputSeries] = rising,
+) -> list[InputSeries]:
     """Series of a service with this many good and bad requests per minute."""
     labels = f'service="{service}",method="GET",route="/posts/{{id}}"'
     if objective.name == "availability":
         return [
-            rising(f'http_requests_total{{{labels},status="200"}}', good),
-            rising(f'http_requests_total{{{labels},status="503"}}', bad),
+            grow(f'http_requests_total{{{labels},status="200"}}', good),
+            grow(f'http_requests_total{{{labels},status="503"}}', bad),
         ]
     name = "http_request_duration_seconds"
     return [
-        rising(f'{name}_bucket{{{labels},le="0.5"}}', good),
-        rising(f'{name}_bucket{{{labels},le="+Inf"}}', good + bad),
-        rising(f"{name}_count{{{labels}}}", good + bad),
+        grow(f'{name}_bucket{{{labels},le="0.5"}}', good),
+        grow(f'{name}_bucket{{{labels},le="+Inf"}}', good + bad),
+        grow(f"{name}_count{{{labels}}}", good + bad),
     ]

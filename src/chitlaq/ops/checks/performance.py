@@ -210,16 +210,22 @@ refusals = _share(
 )
 
 
+async def _require_answer(system: SystemView) -> None:
+    """Raise if PostgreSQL does not answer now: then the last minutes are no news of it."""
+    await system.postgres.rows("server")
+
+
 @check(
     "database.latency",
     "Query times",
     section=Section.PERFORMANCE,
-    looks_at="postgresql_query_duration_seconds, 95th percentile over five minutes",
+    looks_at="postgresql_query_duration_seconds, 95th percentile over five minutes, while it answers",
     commands=(promql(_query_p95()),),
     remedy="`chitlaq ops check database.slow_statements database.locks --details`.",
     stands_on=("database.ready", "database.locks"),
 )
 async def query_latency(system: SystemView) -> CheckOutcome:
+    await _require_answer(system)
     try:
         overall = await system.prometheus.number(_query_p95())
     except UnknownResult:
@@ -248,11 +254,13 @@ async def query_latency(system: SystemView) -> CheckOutcome:
     "database.transactions",
     "Transactions",
     section=Section.PERFORMANCE,
-    looks_at="postgresql_transactions_total over five minutes",
+    looks_at="postgresql_transactions_total over five minutes, while it answers",
     commands=(promql("rate(postgresql_transactions_total[5m])"),),
     remedy="If many are rolled back, a service meets errors; its log shows them.",
+    stands_on=("database.ready",),
 )
 async def transactions(system: SystemView) -> CheckOutcome:
+    await _require_answer(system)
     rates = {
         one.metric.get("result", ""): one.number
         for one in await system.prometheus.query("rate(postgresql_transactions_total[5m])")

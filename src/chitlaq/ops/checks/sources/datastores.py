@@ -96,7 +96,14 @@ class PostgresView:
             raise UnknownResult(
                 f"PostgreSQL did not answer within {CONNECT_SECONDS:g} s", judged_by.POSTGRES
             ) from None
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, OperatorError) as error:
+        except (
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            # The server ends while the client does something else with the connection.
+            asyncpg.InternalClientError,
+            OperatorError,
+        ) as error:
             raise UnknownResult(
                 f"PostgreSQL: {error or type(error).__name__}", judged_by.POSTGRES
             ) from None
