@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from io import BytesIO
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -467,21 +467,55 @@ async def _picture(author: Member) -> str:
     return str(answer.json()["id"])
 
 
+PLANS = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1"
+"""PostgreSQL makes five for the values at hand before it takes the one for all."""
+
+
+def queries() -> dict[str, named_queries.NamedQuery]:
+    packages = (
+        "chitlaq.services.feed",
+        *(f"chitlaq.services.feed.{one}" for one in ("posts", "graph")),
+    )
+    return {one.name: one for one in named_queries.load(*packages)}
+
+
 async def test_one_post_is_read_with_one_plan(stack: Stack, author: Member) -> None:
     """To plan what a viewer may read takes PostgreSQL ten times as long as to read a post."""
-    queries = {one.name: one for one in named_queries.load("chitlaq.services.feed")}
+    query = queries()["readable"]
     post = await author.write("planned once")
     connection = await asyncpg.connect(stack.dsn("chitlaq_feed"))
     try:
-        statement = await connection.prepare(queries["readable"].sql)
+        statement = await connection.prepare(query.sql)
         for _ in range(12):
             (read,) = await statement.fetch(author.id, [post["id"]])
             assert str(read["id"]) == post["id"]
-        plans = await connection.fetch(
-            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1",
-            queries["readable"].sql,
-        )
+        plans = await connection.fetch(PLANS, query.sql)
     finally:
         await connection.close()
-    # PostgreSQL makes five for the values at hand before it takes the one for all.
     assert [tuple(one) for one in plans] == [(7, 5)]
+
+
+async def test_a_members_posts_and_lists_are_read_with_one_plan(
+    stack: Stack, author: Member, reader: Member
+) -> None:
+    """Whichever page is asked for, of few or of many."""
+    post = await author.write("listed with one plan")
+    await reader.put(f"/api/users/{author.username}/follow")
+    connection = await asyncpg.connect(stack.dsn("chitlaq_feed"))
+    try:
+        for name, of, more in [
+            ("posts_of_member", author, (False, False)),
+            ("followers", author, ()),
+            ("following", reader, ()),
+        ]:
+            query = queries()[name]
+            statement = await connection.prepare(query.sql)
+            for page in range(12):
+                cursor = UUID(int=2**128 - 1 if more else 0) if page % 2 else None
+                read = await statement.fetch(reader.id, of.id, cursor, 0, 21, *more)
+                assert str(read[0]["id"]) in {post["id"], author.id, reader.id}
+            plans = await connection.fetch(PLANS, query.sql)
+            assert [tuple(one) for one in plans] == [(7, 5)], name
+            assert query.is_prepared, name
+    finally:
+        await connection.close()

@@ -1,20 +1,12 @@
--- name: followers
--- A member's ($2) followers as a viewer ($1) sees them, by id. Index: follows_by_followed.
+-- name: followers (prepared)
+-- A member's ($2) followers as a viewer ($1) sees them, by id.
 SELECT v.id, v.username, v.display_name, v.department, v.university, v.avatar_url
-FROM feed.follows f
-JOIN feed.visible_members($1) v ON v.id = f.follower_id
-WHERE f.followed_id = $2 AND ($3::uuid IS NULL OR f.follower_id > $3)
-ORDER BY f.follower_id
-OFFSET $4 LIMIT $5;
+FROM feed.followers_of($1, $2, $3, $4, $5) v;
 
--- name: following
--- Members whom a member ($2) follows, as a viewer ($1) sees them, by id. Index: follows' primary key.
+-- name: following (prepared)
+-- Members whom a member ($2) follows, as a viewer ($1) sees them, by id.
 SELECT v.id, v.username, v.display_name, v.department, v.university, v.avatar_url
-FROM feed.follows f
-JOIN feed.visible_members($1) v ON v.id = f.followed_id
-WHERE f.follower_id = $2 AND ($3::uuid IS NULL OR f.followed_id > $3)
-ORDER BY f.followed_id
-OFFSET $4 LIMIT $5;
+FROM feed.followed_by($1, $2, $3, $4, $5) v;
 
 -- name: follow_requests
 -- Who asks to follow a member, the latest first. Index: follow_requests_by_requested.

@@ -169,16 +169,11 @@ WHERE p.reply_to = $2 AND ($3::uuid IS NULL OR p.id > $3)
 ORDER BY p.id
 OFFSET $4 LIMIT $5;
 
--- name: posts_of_member
+-- name: posts_of_member (prepared)
 -- A member's posts that the viewer may read, newest first; without replies if $6, and only those with pictures if $7.
--- Indexes: posts_by_author, posts_with_media.
 SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
        p.liked, p.reposted, p.bookmarked
-FROM feed.readable_posts($1) p
-WHERE p.author_id = $2 AND ($3::uuid IS NULL OR p.id < $3)
-  AND (NOT $6::boolean OR p.reply_to IS NULL) AND (NOT $7::boolean OR p.has_media)
-ORDER BY p.id DESC
-OFFSET $4 LIMIT $5;
+FROM feed.posts_of_member($1, $2, $3, $4, $5, $6, $7) p;
 
 -- name: like (prepared)
 -- Like a post that the member may read, once; whether there is one. Who deletes it at that moment waits, and then deletes
