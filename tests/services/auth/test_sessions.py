@@ -316,7 +316,7 @@ async def test_sessions_of_others_can_not_be_ended(join: Join) -> None:
     ],
 )  # fmt: skip
 def test_device_is_named_by_what_it_says(user_agent: str, device: str) -> None:
-    assert devices.named(user_agent) == device
+    assert devices.described(user_agent).name == device
 
 
 async def test_list_says_which_country_an_address_was_given_to(stack: Stack, join: Join) -> None:

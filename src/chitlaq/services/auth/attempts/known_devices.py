@@ -13,7 +13,7 @@ from chitlaq.core.local_time import local
 from chitlaq.services.auth import mails
 from chitlaq.services.auth.mails import Recipient
 from chitlaq.services.auth.origin import Origin
-from chitlaq.services.auth.sessions.devices import named
+from chitlaq.services.auth.sessions.devices import described
 
 
 def key_of(origin: Origin) -> bytes:
@@ -37,7 +37,7 @@ async def tell(
 ) -> None:
     """Tell an owner of a new device, in the transaction that remembers it."""
     await session.execute("forget_devices", account_id)
-    device = named(origin.user_agent)
+    device = described(origin.user_agent).name
     await notify.tell_account(session, account_id, "new_device", device)
     await mails.tell(
         session,

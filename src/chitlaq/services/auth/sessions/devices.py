@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 from iptocc import country_code
 
 # In the order in which they are looked for: most browsers also name those that they want to be taken for.
@@ -29,16 +30,24 @@ _SYSTEMS = {
 _PROGRAM = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
-def named(user_agent: str) -> str:
-    """Return a device's name: ``Firefox on Android``, or the name of a program that is no browser."""
+class Device(msgspec.Struct, frozen=True):
+    """What a device says of itself: its browser or other program, and its system, if known."""
+
+    program: str | None
+    system: str | None
+
+    @property
+    def name(self) -> str:
+        """Its name in English: ``Firefox on Android``."""
+        return " on ".join(filter(None, (self.program, self.system))) or "Unknown device"
+
+
+def described(user_agent: str) -> Device:
+    """Return the device that sends this ``User-Agent``."""
     if user_agent.startswith("Mozilla/"):
-        browser = _first(_BROWSERS, user_agent)
-        system = _first(_SYSTEMS, user_agent)
-        found = " on ".join(filter(None, (browser, system)))
-    else:
-        program = _PROGRAM.match(user_agent)
-        found = program[0] if program else ""
-    return found or "Unknown device"
+        return Device(_first(_BROWSERS, user_agent), _first(_SYSTEMS, user_agent))
+    program = _PROGRAM.match(user_agent)
+    return Device(program[0] if program else None, None)
 
 
 def country_of(address: str | None) -> str | None:
@@ -49,5 +58,5 @@ def country_of(address: str | None) -> str | None:
     return country_code(address) if address else None
 
 
-def _first(names: dict[str, str], text: str) -> str:
-    return next((name for word, name in names.items() if word in text), "")
+def _first(names: dict[str, str], text: str) -> str | None:
+    return next((name for word, name in names.items() if word in text), None)

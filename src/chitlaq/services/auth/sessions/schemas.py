@@ -77,11 +77,14 @@ class AuthStatus(msgspec.Struct, frozen=True):
 class SessionItem(msgspec.Struct, frozen=True):
     """A signed-in device; ``methods`` are those by which its member proved who they are.
 
+    ``device`` is its name in English, of ``program`` and ``system`` as far as it says them.
     ``country`` (ISO 3166-1, alpha-2) is the one that its address was given to; None where nobody says.
     """
 
     id: UUID
     device: str
+    program: str | None
+    system: str | None
     user_agent: str
     address: str | None
     country: str | None

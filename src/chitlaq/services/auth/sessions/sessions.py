@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from chitlaq.core.data.postgres import Database, Session
@@ -268,14 +269,18 @@ async def listed(
 ) -> Page[SessionItem]:
     """Return a page of the signed-in devices: the one that asks, then those that signed in last."""
     rows = await database.rows("sessions_of_account", account_id, *paging.window, asking)
-    return paging.page_of(
-        rows,
-        lambda row: SessionItem(
+
+    def item(row: asyncpg.Record) -> SessionItem:
+        device = devices.described(row["user_agent"])
+        return SessionItem(
             **row,
-            device=devices.named(row["user_agent"]),
+            device=device.name,
+            program=device.program,
+            system=device.system,
             country=devices.country_of(row["address"]),
-        ),
-    )
+        )
+
+    return paging.page_of(rows, item)
 
 
 async def forget_forever(database: Database) -> None:

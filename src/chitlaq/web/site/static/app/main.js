@@ -5,8 +5,9 @@ import { hydrate, render } from "../vendor/preact.js";
 import { effect, signal } from "../vendor/signals.js";
 import { onSessionEnd, renewed } from "./api.js";
 import { count, first, html, number, t, useLeft } from "./base.js";
+import { blank } from "./components/parts.js";
 import { begin, isBusy, retry, shown } from "./router.js";
-import { MEMBER, OUTBOX, badge, called, chats, me, now, reason, said, unread } from "./store.js";
+import { MEMBER, OUTBOX, badge, called, chats, me, now, reason, said, say, unread } from "./store.js";
 
 const MINUTE_MS = 60_000;
 
@@ -23,15 +24,18 @@ function Screen() {
 /** Why there is nothing to show, and what to do. @param {{problem: any}} properties */
 function Refusal({ problem }) {
   if (problem.status === 404) {
-    return html`<h1 class="title" tabindex="-1">${t("nothing.title")}</h1><p class="note">${t("nothing.text")}</p>`;
+    return html`<h1 class="title" tabindex="-1">${t("nothing.title")}</h1>${blank(t("nothing.text"), "/home", t("shell.home"))}`;
   }
   return html`
     <h1 class="title" tabindex="-1">${t("problem.title")}</h1>
     <p class="note">${reason(problem)}</p>
-    ${problem.requestId && html`<p class="request-id">${t("problem.id", { id: problem.requestId })}</p>`}
     <${Again} problem=${problem} />
+    ${problem.requestId && html`<p class="request-id">${t("problem.id", { id: problem.requestId })}<button class="quiet" type="button" onClick=${() => copy(problem.requestId)}>${t("problem.copy")}</button></p>`}
   `;
 }
+
+/** For whoever is asked for help. @param {string} id */
+const copy = (id) => navigator.clipboard.writeText(id).then(() => say(t("problem.copied")), say);
 
 /** Tries again: by itself, if it was said how long to wait. @param {{problem: any}} properties */
 function Again({ problem }) {

@@ -5,7 +5,7 @@
 
 import { signal } from "../vendor/signals.js";
 import { Problem, read } from "./api.js";
-import { first } from "./base.js";
+import { first, t } from "./base.js";
 import { called, learn } from "./store.js";
 
 /**
@@ -172,7 +172,9 @@ function present(screen) {
     if (current?.path === screen.path) shown.value = { ...current, data: { ...current.data, ...some } };
   };
   shown.value = { ...screen, change };
-  if (!screen.problem) called.value = `${screen.view.title(shown.value)} – ChitLaq`;
+  const problem = /** @type {any} */ (screen.problem);
+  const name = problem ? t(problem.status === 404 ? "nothing.title" : "problem.title") : screen.view.title(shown.value);
+  called.value = `${name} – ChitLaq`;
 }
 
 async function back() {

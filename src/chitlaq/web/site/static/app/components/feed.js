@@ -12,7 +12,7 @@ import { PostCard } from "./post.js";
  */
 export function Feed({ page, path, empty, onMore, Gap }) {
   const [isBusy, setBusy] = useState(false);
-  if (page.items.length === 0) return html`<p class="note">${empty}</p>`;
+  if (page.items.length === 0) return empty;
   const size = page.next_cursor === null ? page.items.length : -1;
   const more = async () => {
     setBusy(true);

@@ -67,6 +67,11 @@ async function enlarge(media, place) {
   enlarged(media, place);
 }
 
+/** That there is nothing, and what one can do about it. @param {string} text @param {string} href @param {string} label */
+export function blank(text, href, label) {
+  return html`<p class="note">${text}</p><p class="more"><a class="button quiet" href=${href}>${label}</a></p>`;
+}
+
 /** A number that is left out while it is 0. @param {number} n */
 export function counted(n) {
   return n ? number(n) : "";

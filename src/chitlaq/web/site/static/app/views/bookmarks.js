@@ -2,6 +2,7 @@
 
 import { html, t } from "../base.js";
 import { Feed } from "../components/feed.js";
+import { blank } from "../components/parts.js";
 
 const PATH = "/api/users/me/bookmarks?limit=20";
 
@@ -13,6 +14,6 @@ export const title = () => t("bookmarks.title");
 export function View({ data, change }) {
   return html`
     <h1 class="title" tabindex="-1">${t("bookmarks.title")}</h1>
-    <${Feed} page=${data.posts} path=${PATH} empty=${t("bookmarks.empty")} onMore=${(/** @type {any} */ posts) => change({ posts })} />
+    <${Feed} page=${data.posts} path=${PATH} empty=${blank(t("bookmarks.empty"), "/explore", t("shell.explore"))} onMore=${(/** @type {any} */ posts) => change({ posts })} />
   `;
 }

@@ -6,6 +6,7 @@ import { count, html, t } from "../base.js";
 import { keep } from "../components/composer.js";
 import { Confirm } from "../components/dialog.js";
 import { More } from "../components/more.js";
+import { blank } from "../components/parts.js";
 import { go } from "../router.js";
 import { say } from "../store.js";
 
@@ -22,7 +23,7 @@ export function View({ data, change }) {
     <h1 class="title" tabindex="-1">${t("drafts.title")}</h1>
     ${drafts.items.length > 0
       ? html`<ul class="drafts" aria-label=${t("drafts.title")}>${drafts.items.map((/** @type {any} */ one) => html`<${Row} key=${one.id} one=${one} onGone=${() => change({ drafts: { ...drafts, items: drafts.items.filter((/** @type {any} */ other) => other.id !== one.id) } })} />`)}</ul><${More} page=${drafts} path=${PATH} address="/drafts?" onMore=${(/** @type {any} */ more) => change({ drafts: more })} />`
-      : html`<p class="note">${t("drafts.empty")}</p>`}
+      : blank(t("drafts.empty"), "/compose", t("shell.write"))}
   `;
 }
 

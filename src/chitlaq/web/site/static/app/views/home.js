@@ -4,6 +4,7 @@ import { useEffect, useState } from "../../vendor/hooks.js";
 import { html, t } from "../base.js";
 import { Composer } from "../components/composer.js";
 import { Feed } from "../components/feed.js";
+import { blank } from "../components/parts.js";
 import { learn, placeKey } from "../store.js";
 
 const FIRST_MS = 500;
@@ -32,6 +33,6 @@ export function View({ data, change }) {
     <h1 class="title" tabindex="-1">${t("shell.home")}</h1>
     <${Composer} name="home" label=${t("composer.new")} onSent=${written} />
     ${fresh && html`<${fresh.Fresh} page=${posts} change=${renew} />`}
-    <${Feed} page=${posts} path="/api/feed/home?limit=20" empty=${t("home.empty")} Gap=${fresh?.Gap} onMore=${renew} />
+    <${Feed} page=${posts} path="/api/feed/home?limit=20" empty=${blank(t("home.empty"), "/explore", t("shell.explore"))} Gap=${fresh?.Gap} onMore=${renew} />
   `;
 }

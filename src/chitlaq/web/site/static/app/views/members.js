@@ -5,6 +5,7 @@ import { ask } from "../api.js";
 import { html, t } from "../base.js";
 import { memberRow } from "../components/member_row.js";
 import { More } from "../components/more.js";
+import { blank } from "../components/parts.js";
 import { me, say } from "../store.js";
 
 /** @param {Record<string, string>} parameters */
@@ -45,7 +46,7 @@ export function View({ parameters, data, change }) {
     </nav>
     ${items.length > 0
       ? html`<ol class="told" aria-label=${t(`members.${list}`)}>${items.map((/** @type {any} */ one) => html`<li key=${one.username} class="member-row">${memberRow(one)}${isOwn && html`<button class="quiet" type="button" aria-label=${t("members.remove-of", { name: one.display_name })} onClick=${() => remove(one)}>${t("members.remove")}</button>`}</li>`)}</ol>`
-      : html`<p class="note">${t(`members.none-${list}`)}</p>`}
+      : blank(t(`members.none-${list}`), "/explore", t("shell.explore"))}
     <${More} page=${members} path=${path(parameters)} address=${`/@${handle}/${list}?`} onMore=${(/** @type {any} */ page) => change({ members: page })} />
   `;
 }

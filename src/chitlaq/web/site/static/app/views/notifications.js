@@ -4,7 +4,7 @@ import { useEffect } from "../../vendor/hooks.js";
 import { ask } from "../api.js";
 import { count, html, t } from "../base.js";
 import { More } from "../components/more.js";
-import { Time, avatar, icon } from "../components/parts.js";
+import { Time, avatar, blank, icon } from "../components/parts.js";
 import { say, unread } from "../store.js";
 
 /** @type {Record<string, string>} The sign of a kind; the others are answers. */
@@ -51,7 +51,7 @@ export function View({ parameters, data, change }) {
     </div>
     ${told.items.length > 0
       ? html`<ol class="told" aria-label=${t("shell.notifications")}>${told.items.map((/** @type {any} */ one, /** @type {number} */ place) => html`<li key=${one.id} class=${one.read ? "" : "unread"}>${toldOne(one, () => readFrom(place))}</li>`)}</ol>`
-      : html`<p class="note">${apart ? t("notifications.none-apart") : t("notifications.none")}</p>`}
+      : apart ? html`<p class="note">${t("notifications.none-apart")}</p>` : blank(t("notifications.none"), "/explore", t("shell.explore"))}
     <${More} page=${told} path=${path(parameters)} address=${`/notifications?${apart ? "filtered=true&" : ""}`} onMore=${(/** @type {any} */ page) => change({ told: page })} />
     <p class="more"><a href=${apart ? "/notifications" : "/notifications?filtered=true"}>${apart ? t("notifications.all") : t("notifications.apart")}</a></p>
   `;

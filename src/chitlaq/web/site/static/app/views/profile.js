@@ -4,7 +4,7 @@ import { useRef, useState } from "../../vendor/hooks.js";
 import { ask } from "../api.js";
 import { count, html, t } from "../base.js";
 import { Feed } from "../components/feed.js";
-import { avatar, icon, written } from "../components/parts.js";
+import { avatar, blank, icon, written } from "../components/parts.js";
 import { go, retry } from "../router.js";
 import { me, say } from "../store.js";
 
@@ -43,7 +43,7 @@ export function View({ parameters, data, change }) {
       ? html`<p class="note">${icon("ban")}${t("member.is-blocked")}</p>`
       : profile.is_private && !profile.is_followed && !isOwn
       ? html`<p class="note">${icon("lock")}${t("profile.private")}</p>`
-      : html`<${Feed} page=${data.posts} path=${`${path(parameters)}/posts?limit=20`} empty=${t("profile.empty")} onMore=${(/** @type {any} */ posts) => change({ posts })} />`}
+      : html`<${Feed} page=${data.posts} path=${`${path(parameters)}/posts?limit=20`} empty=${isOwn ? blank(t("profile.empty"), "/compose", t("shell.write")) : html`<p class="note">${t("profile.empty")}</p>`} onMore=${(/** @type {any} */ posts) => change({ posts })} />`}
   `;
 }
 

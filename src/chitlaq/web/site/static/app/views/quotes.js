@@ -15,6 +15,6 @@ export const title = () => t("post.quotes");
 export function View({ parameters, data, change }) {
   return html`
     <h1 class="title" tabindex="-1"><a href=${`/@${parameters.handle}/p/${parameters.post}`}>${t("thread.plain")}</a>${`: ${t("post.quotes")}`}</h1>
-    <${Feed} page=${data.posts} path=${path(parameters)} empty=${t("quotes.empty")} onMore=${(/** @type {any} */ posts) => change({ posts })} />
+    <${Feed} page=${data.posts} path=${path(parameters)} empty=${html`<p class="note">${t("quotes.empty")}</p>`} onMore=${(/** @type {any} */ posts) => change({ posts })} />
   `;
 }

@@ -5,6 +5,7 @@ import { ask } from "../api.js";
 import { html, t } from "../base.js";
 import { memberRow } from "../components/member_row.js";
 import { More } from "../components/more.js";
+import { blank } from "../components/parts.js";
 import { say } from "../store.js";
 
 const PATH = "/api/users/me/follow-requests?limit=40";
@@ -32,7 +33,7 @@ export function View({ data, change }) {
     <h1 class="title" tabindex="-1">${t("requests.title")}</h1>
     ${items.length > 0
       ? html`<ol class="told" aria-label=${t("requests.title")}>${items.map((/** @type {any} */ one) => html`<li key=${one.username} class="member-row">${memberRow(one)}<button type="button" aria-label=${t("requests.accept-of", { name: one.display_name })} onClick=${() => answer(one, "PUT")}>${t("requests.accept")}</button><button class="quiet" type="button" aria-label=${t("requests.refuse-of", { name: one.display_name })} onClick=${() => answer(one, "DELETE")}>${t("requests.refuse")}</button></li>`)}</ol>`
-      : html`<p class="note">${t("requests.none")}</p>`}
+      : blank(t("requests.none"), "/notifications", t("shell.notifications"))}
     <${More} page=${asking} path=${PATH} address="/follow-requests?" onMore=${(/** @type {any} */ page) => change({ asking: page })} />
   `;
 }

@@ -2,7 +2,7 @@
 
 import { count, html, number, t } from "../base.js";
 import { More } from "../components/more.js";
-import { Time, avatar, icon, person } from "../components/parts.js";
+import { Time, avatar, blank, icon, person } from "../components/parts.js";
 import { addressOf, author } from "../components/post.js";
 import { SearchBox } from "../components/suggest.js";
 
@@ -68,7 +68,7 @@ function results(found, show, more) {
         <ol class="told" aria-label=${t("search.results")}>${found.items.map((/** @type {any} */ one) => html`<li key=${one.id ?? one.tag}>${show(one)}</li>`)}</ol>
         ${more}
       `
-      : html`<p class="note">${t("search.nothing")}</p>`}
+      : blank(t("search.nothing"), "/explore", t("shell.explore"))}
   `;
 }
 

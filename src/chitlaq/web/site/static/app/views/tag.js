@@ -2,6 +2,7 @@
 
 import { html, t } from "../base.js";
 import { Feed } from "../components/feed.js";
+import { blank } from "../components/parts.js";
 
 /** @param {Record<string, string>} parameters */
 const path = ({ tag }) => `/api/feed/tags/${encodeURIComponent(tag)}?limit=20`;
@@ -16,6 +17,6 @@ export const title = ({ parameters }) => `#${parameters.tag}`;
 export function View({ parameters, data, change }) {
   return html`
     <h1 class="title" tabindex="-1" dir="auto">${`#${parameters.tag}`}</h1>
-    <${Feed} page=${data.posts} path=${path(parameters)} empty=${t("tag.empty")} onMore=${(/** @type {any} */ posts) => change({ posts })} />
+    <${Feed} page=${data.posts} path=${path(parameters)} empty=${blank(t("tag.empty"), "/compose", t("shell.write"))} onMore=${(/** @type {any} */ posts) => change({ posts })} />
   `;
 }
