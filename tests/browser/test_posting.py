@@ -168,6 +168,23 @@ async def test_draft_is_kept_by_the_server_and_goes_when_it_is_posted(
         kept = (await eve.get("/api/users/me/drafts")).json()["items"]
         assert [bool(one["scheduled_at"]) for one in kept] == [True]
 
+        await page.locator("main").get_by_role("link", name="Drafts").last.click()
+        drafts = page.get_by_role("list", name="Drafts")
+        await page.get_by_role("button", name="Delete").click()
+        await expect(drafts).to_have_text("You deleted this draft.")
+        await expect(page.get_by_role("button", name="Undo")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(drafts).to_contain_text("Next year")
+        await page.get_by_role("button", name="Delete").click()
+        await expect(drafts).to_have_text("You deleted this draft.")
+        assert (await eve.get("/api/users/me/drafts")).json()["items"] == kept
+        await page.goto("about:blank")  # nobody comes back for it
+
+        async def is_deleted() -> bool:
+            return bool((await eve.get("/api/users/me/drafts")).json()["items"] == [])
+
+        await eventually(is_deleted)
+
 
 async def _are_muted(member: Member, count: int) -> bool:
     answer = await member.get("/api/users/me/muted-threads")

@@ -1,14 +1,16 @@
 /** What is kept to be published later; templates/app/drafts.html makes the same nodes. */
 
-import { useState } from "../../vendor/hooks.js";
-import { ask, read } from "../api.js";
+import { signal } from "../../vendor/signals.js";
+import { read } from "../api.js";
 import { count, html, t } from "../base.js";
 import { keep } from "../components/composer.js";
-import { Confirm } from "../components/dialog.js";
 import { More } from "../components/more.js";
 import { blank } from "../components/parts.js";
 import { go } from "../router.js";
 import { say } from "../store.js";
+
+/** What was deleted and can still be taken back: the server has it until then. @type {{value: Set<string>}} */
+const gone = signal(new Set());
 
 const PATH = "/api/users/me/drafts?limit=20";
 
@@ -22,32 +24,32 @@ export function View({ data, change }) {
   return html`
     <h1 class="title" tabindex="-1">${t("drafts.title")}</h1>
     ${drafts.items.length > 0
-      ? html`<ul class="drafts" aria-label=${t("drafts.title")}>${drafts.items.map((/** @type {any} */ one) => html`<${Row} key=${one.id} one=${one} onGone=${() => change({ drafts: { ...drafts, items: drafts.items.filter((/** @type {any} */ other) => other.id !== one.id) } })} />`)}</ul><${More} page=${drafts} path=${PATH} address="/drafts?" onMore=${(/** @type {any} */ more) => change({ drafts: more })} />`
+      ? html`<ul class="drafts" aria-label=${t("drafts.title")}>${drafts.items.map((/** @type {any} */ one) => html`<${Row} key=${one.id} one=${one} />`)}</ul><${More} page=${drafts} path=${PATH} address="/drafts?" onMore=${(/** @type {any} */ more) => change({ drafts: more })} />`
       : blank(t("drafts.empty"), "/compose", t("shell.write"))}
   `;
 }
 
-/** @param {{one: any, onGone: () => void}} properties */
-function Row({ one, onGone }) {
-  const [isAsking, setAsking] = useState(false);
+/** @param {{one: any}} properties */
+function Row({ one }) {
   const { id, post, scheduled_at, failure } = one;
-  const remove = async (/** @type {boolean} */ isSure) => {
-    setAsking(false);
-    if (!isSure) return;
+  const remove = async () => {
+    gone.value = new Set([...gone.value, id]);
+    const onUndo = () => (gone.value = new Set([...gone.value].filter((other) => other !== id)));
     try {
-      await ask("DELETE", `/api/users/me/drafts/${id}`);
-      onGone();
+      const { deleteLater } = await import("../deleting.js");
+      await deleteLater(`/api/users/me/drafts/${id}`, { done: t("drafts.deleted"), onUndo });
     } catch (problem) {
+      onUndo();
       say(problem);
     }
   };
+  if (gone.value.has(id)) return html`<li class="gone">${t("drafts.deleted")}</li>`;
   return html`
     <li>
       <div class="text" dir="auto">${post.text || t("drafts.no-text")}</div>
       <p class="draft-state">${post.media_ids.length > 0 && html`<span>${count("pictures.number", post.media_ids.length)}</span>`}${post.poll && html`<span>${t("composer.poll")}</span>`}${post.reply_to && html`<span>${t("drafts.reply")}</span>`}${scheduled_at && html`<span>${t("drafts.at")}${" "}<${Moment} at=${scheduled_at} /></span>`}</p>
       ${failure && html`<p class="refused">${t("unsent.failed", { why: failure })}</p>`}
-      <p class="draft-doors"><button class="quiet" type="button" onClick=${() => edit(one).catch(say)}>${t("unsent.edit")}</button><button class="quiet" type="button" onClick=${() => setAsking(true)}>${t("unsent.delete")}</button></p>
-      ${isAsking && html`<${Confirm} title=${t("drafts.delete-title")} action=${t("unsent.delete")} onDone=${remove} />`}
+      <p class="draft-doors"><button class="quiet" type="button" onClick=${() => edit(one).catch(say)}>${t("unsent.edit")}</button><button class="quiet" type="button" onClick=${remove}>${t("unsent.delete")}</button></p>
     </li>
   `;
 }
