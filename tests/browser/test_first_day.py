@@ -10,13 +10,13 @@ from tests.browser.members import open_ready, sign_in
 from tests.conftest import PASSWORD, Member, Stack, eventually
 
 if TYPE_CHECKING:
+    import httpx
     from playwright.async_api import Browser
 
 Join = Callable[[], Awaitable[Member]]
 
-CUT_SESSION = """async () => {
-    await fetch("/api/auth/logout", {method: "POST"});
-}"""
+SIGNED_OUT_MS = 5000
+"""Within which a page is signed out whose session was ended on another device."""
 
 
 async def test_newcomer_joins_writes_likes_follows_and_leaves(
@@ -83,8 +83,8 @@ async def test_newcomer_joins_writes_likes_follows_and_leaves(
         assert "/login?return_to=%2Fhome" in page.url
 
 
-async def test_session_that_ends_meanwhile_loses_no_draft(
-    browser: Browser, stack: Stack, join: Join
+async def test_session_that_ends_elsewhere_signs_out_at_once_and_loses_no_draft(
+    browser: Browser, stack: Stack, join: Join, client: httpx.AsyncClient
 ) -> None:
     from playwright.async_api import expect
 
@@ -97,14 +97,20 @@ async def test_session_that_ends_meanwhile_loses_no_draft(
         await eventually(lambda: page.evaluate("Object.values(localStorage).join().length > 0"))
         await page.reload()
         await expect(page.get_by_label("What is on your mind?")).to_have_value("Half a thought")
+        await eventually(lambda: page.evaluate("document.querySelector('#state > *') !== null"))
         # Nobody has to do anything: the page hears that the session has ended.
-        await page.evaluate(CUT_SESSION)
+        elsewhere = await client.post(
+            "/api/auth/login", json={"login": member.username, "password": PASSWORD}
+        )
+        token = {"Authorization": f"Bearer {elsewhere.json()['access_token']}"}
+        assert (await client.delete("/api/auth/sessions", headers=token)).status_code == 204
         again = page.get_by_role("dialog", name="Sign in again")
-        await again.wait_for()
+        await again.wait_for(timeout=SIGNED_OUT_MS)
         await visit.require_accessible()
         await expect(page.get_by_label("What is on your mind?")).to_be_hidden()
         await again.get_by_label("Password").fill(PASSWORD)
         await again.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_label("What is on your mind?")).to_have_value("Half a thought")
         await page.get_by_role("button", name="Post", exact=True).click()
         await expect(page.get_by_role("feed")).to_contain_text("Half a thought")
         await open_ready(visit, "/home")

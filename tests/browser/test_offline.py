@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from chitlaq.web.site.pages import SITE
 from tests.browser.conftest import Visit, visiting
 from tests.browser.members import open_ready, sign_in
 from tests.conftest import Member, Stack, eventually
@@ -38,6 +40,14 @@ TOLD = """async () => {
     const found = await getNotifications.call(await navigator.serviceWorker.ready);
     return found.map(one => `${one.title}: ${one.body}`);
 }"""
+CHANGE_SUBSCRIPTION = """subscription => {
+    const event = new ExtendableEvent("pushsubscriptionchange");
+    // Only the browser's own may wait.
+    Object.assign(event, {newSubscription: subscription, waitUntil: () => undefined});
+    dispatchEvent(event);
+}"""
+BEFORE = "0" * len(SITE.static_version)
+"""Another version of the static files."""
 CACHES = "async () => (await caches.keys()).length"
 
 
@@ -120,6 +130,62 @@ async def test_device_is_pushed_to_once_its_member_wants_it_and_shows_nothing_of
         await session.send("ServiceWorker.deliverPushMessage", pushed)
         await eventually(partial(page.evaluate, TOLD))
         assert await page.evaluate(TOLD) == ["ChitLaq: There is something new for you."]
+
+        # The browser makes itself another subscription, and the access token has expired.
+        await ada.delete("/api/notifications/push")
+        await sign_in(visit, replace(ada, token=f"x{ada.token}"))
+        other = push_service.Browser("https://push.example.org", "other").subscription
+        await context.service_workers[0].evaluate(CHANGE_SUBSCRIPTION, other)
+
+        async def is_subscribed() -> bool:
+            return bool((await ada.get("/api/notifications/push")).json()["is_subscribed"])
+
+        await eventually(is_subscribed)
         await page.get_by_role("button", name="Switch off").click()
         await expect(page.get_by_role("button", name="Switch on")).to_be_visible()
         assert not (await ada.get("/api/notifications/push")).json()["is_subscribed"]
+
+
+async def test_open_page_goes_on_after_an_upgrade_and_keeps_what_is_typed_when_it_is_reloaded(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import Route, expect
+
+    ada = await join()
+    version = SITE.static_version
+
+    async def as_before(route: Route) -> None:
+        """The page and the files as the version before had them, under its own addresses."""
+        url = route.request.url.replace(BEFORE, version)
+        answer = await route.fetch(url=url)
+        text = (await answer.text()).replace(version, BEFORE) if "/static/" not in url else None
+        await route.fulfill(response=answer, **({"body": text} if text else {}))
+
+    async with visiting(browser, stack.issuer, service_workers="allow") as visit:
+        page = visit.page
+        await sign_in(visit, ada)
+        # Chromium does not know where a page is from that a test hands it.
+        await page.context.grant_permissions(["local-network-access"])
+        await page.route("**/home", as_before)
+        await page.route(f"**/static/{BEFORE}/**", as_before)
+        await open_ready(visit, "/home")
+        await page.get_by_label("What is on your mind?").fill("Half a thought")
+        new = page.get_by_role("button", name="Reload")
+        await expect(new).to_be_visible()
+        await visit.keep("new-version")
+        await page.unroute_all()
+        # It is still the page of before, and all of it works: what it has not loaded yet, too.
+        assert BEFORE in str(await page.locator("html").get_attribute("data-static"))
+        await page.get_by_role("link", name="Notifications").click()
+        await expect(page.get_by_text("Nothing has happened yet.")).to_be_visible()
+        await page.get_by_role("link", name="Home").click()
+        text = page.get_by_label("What is on your mind?")
+        await expect(text).to_have_value("Half a thought")
+        await text.press("End")
+        await text.press_sequentially(", and more")
+        await new.click()
+        await page.wait_for_selector(f"html[data-ready][data-static*='{version}']")
+        await expect(text).to_have_value("Half a thought, and more")
+        await expect(new).to_be_hidden()
+        held = await page.evaluate("async () => caches.keys()")
+        assert f"files-{version}" in held

@@ -10,6 +10,7 @@
 const FILES = "files-";
 /** How long a page may take on a bad network before the shell stands in for it. */
 const PATIENCE_MS = 5000;
+const UNAUTHORIZED = 401;
 const AWAY = new Set([502, 503, 504]);
 /** What is not for the shell: answers of programs, and the operators' pages. */
 const OTHERS = /^\/(?:api|ops)\//;
@@ -77,6 +78,7 @@ async function file(request) {
 
 // A push says that there is something, and nothing of what: it is shown on locked screens, too.
 worker.addEventListener("push", (/** @type {any} */ event) => event.waitUntil(tell()));
+worker.addEventListener("pushsubscriptionchange", (/** @type {any} */ event) => event.waitUntil(renew(event)));
 worker.addEventListener("notificationclick", (/** @type {any} */ event) => {
   event.notification.close();
   event.waitUntil(visit("/notifications"));
@@ -91,6 +93,21 @@ async function tell() {
     icon: `/static/${build.version}/icons/app-192.png`,
     tag: "told",
   });
+}
+
+/** Another subscription takes the place of one that the browser gave up. @param {any} event */
+async function renew({ oldSubscription, newSubscription }) {
+  const next = newSubscription ?? (oldSubscription && (await worker.registration.pushManager.subscribe(oldSubscription.options)));
+  // Whoever switched pushes off here meanwhile has none.
+  if (!next) return;
+  if ((await post("/api/notifications/push", next)).status !== UNAUTHORIZED) return;
+  const { ok } = await worker.navigator.locks.request("refresh", () => post("/api/auth/refresh", {}));
+  if (ok) await post("/api/notifications/push", next);
+}
+
+/** @param {string} path @param {unknown} body */
+function post(path, body) {
+  return fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
 
 /** @param {string} path */
