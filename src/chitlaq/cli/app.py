@@ -37,6 +37,7 @@ from chitlaq.cli import (
     stack,
     statuspage,
     universities,
+    upgrade,
     users,
     ws,
 )
@@ -72,6 +73,7 @@ def _options(
 for _module in (
     stack,
     reload,
+    upgrade,
     ops,
     search,
     backup,

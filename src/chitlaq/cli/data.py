@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -17,6 +17,7 @@ from chitlaq.core.visible import one_line
 if TYPE_CHECKING:
     import asyncpg
 
+    from chitlaq.core.data.migration_review import Review
     from chitlaq.core.installation.home import Home
     from chitlaq.core.installation.settings import Settings
 
@@ -82,6 +83,15 @@ def _check(home: Home, settings: Settings) -> None:
     if not found:
         typer.echo("nothing to apply: the database is up to date")
         return
+    print_reviews(found)
+    faults = [f"{one.name} {one.refusal}" for one in found if one.refusal]
+    faults += [f"{one.name} takes something away" for one in found if one.is_too_new_for("")]
+    if faults:
+        raise OperatorError(f"Stop ChitLaq before this upgrade: {'; '.join(faults)}.")
+
+
+def print_reviews(found: Sequence[Review]) -> None:
+    """Print what migrations would do to a running system."""
     output.print_table(
         ["migration", "locks", "at most about", "takes away"],
         [
@@ -94,10 +104,6 @@ def _check(home: Home, settings: Settings) -> None:
             for one in found
         ],
     )
-    faults = [f"{one.name} {one.refusal}" for one in found if one.refusal]
-    faults += [f"{one.name} takes something away" for one in found if one.contracts]
-    if faults:
-        raise OperatorError(f"Stop ChitLaq before this upgrade: {'; '.join(faults)}.")
 
 
 def seed(

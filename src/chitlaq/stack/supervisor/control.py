@@ -111,7 +111,7 @@ class Continue(msgspec.Struct, tag="continue", frozen=True):
 
 
 class InEffect(msgspec.Struct, tag="in_effect", frozen=True):
-    """Ask for the settings that the stack runs with."""
+    """Ask for the settings and the version that the stack runs with."""
 
 
 class Reload(msgspec.Struct, tag="reload", frozen=True):
@@ -139,6 +139,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
     waiting: str = ""
     settings: Settings | None = None
+    version: str = ""
     changes: list[Change] = []
 
 
@@ -271,6 +272,19 @@ def settings_in_effect(home: Home) -> Settings:
         connection.close()
     assert settings is not None
     return settings
+
+
+def running_version(home: Home) -> str:
+    """The version of the running stack; empty if that one does not say it yet.
+
+    Raises:
+        NotRunningError: no supervisor runs here.
+    """
+    connection = Connection(home)
+    try:
+        return connection.answer(InEffect()).version
+    finally:
+        connection.close()
 
 
 def reload(

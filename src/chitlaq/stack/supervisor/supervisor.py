@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from chitlaq import inventory
+from chitlaq import __version__, inventory
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host.process_title import set_title
 from chitlaq.core.host.programs import describe_exit
@@ -221,7 +221,7 @@ class Supervisor:
             self._note(f"{command} failed: {error!r}")
             return control.Answer(self._statuses(), f"Unexpected: {error!r}"), False
         if isinstance(command, control.InEffect):
-            return control.Answer(settings=self._settings), False
+            return control.Answer(settings=self._settings, version=__version__), False
         return control.Answer(self._statuses()), isinstance(command, control.Attach)
 
     def _statuses(self) -> list[Status]:

@@ -1,0 +1,72 @@
+"""Before an upgrade an operator knows what it meets, and one that members would notice is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+import chitlaq
+from chitlaq.core.data.migration_review import Review, Work
+from chitlaq.core.installation.home import Home
+from chitlaq.ops import upgrade_check
+from chitlaq.stack.supervisor import control
+from tests.conftest import Stack
+
+LATER = "999.0.0"
+
+
+def later_version(folder: Path, migration: str) -> dict[str, str]:
+    """Copy our code as a later version with one more migration; return what selects it."""
+    package = folder / "chitlaq"
+    shutil.copytree(
+        Path(chitlaq.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    start = package / "__init__.py"
+    start.write_text(start.read_text().replace(f'"{chitlaq.__version__}"', f'"{LATER}"'))
+    (package / "migrations" / "9999_later.sql").write_text(migration)
+    return {"PYTHONPATH": str(folder)}
+
+
+async def check(stack: Stack, later: dict[str, str]) -> Any:
+    return await asyncio.to_thread(stack.command, "upgrade", "--check", env=later)
+
+
+async def test_upgrade_that_only_adds_may_begin_and_the_check_changes_nothing(
+    stack: Stack, tmp_path: Path
+) -> None:
+    later = later_version(tmp_path, "ALTER TABLE feed.posts ADD COLUMN later text")
+    answer = await check(stack, later)
+    assert answer.returncode == 0, answer.stderr
+    assert f"on from {chitlaq.__version__} to {LATER}" in answer.stdout
+    for said in ("9999_later", "feed.posts (AccessExclusiveLock)", "all are well", "needed"):
+        assert said in answer.stdout
+    assert "proven backup" in answer.stdout
+    assert not await stack.sql("SELECT FROM _yoyo_migration WHERE migration_id = '9999_later'")
+
+
+async def test_upgrade_that_takes_away_what_the_running_version_uses_is_refused(
+    stack: Stack, tmp_path: Path
+) -> None:
+    later = later_version(tmp_path, "ALTER TABLE feed.posts RENAME COLUMN text TO words")
+    answer = await check(stack, later)
+    assert answer.returncode == 1
+    assert f"takes away what {chitlaq.__version__} may use" in answer.stderr
+
+
+def test_migration_that_would_lock_for_minutes_is_refused() -> None:
+    work = Work("feed.posts", "AccessExclusiveLock", 10_000_000_000)
+    found = upgrade_check._migrations([Review("9999_later", [work], [])], "1.0.0")
+    assert found.refusal == "9999_later locks feed.posts for about 500 s"
+
+
+def test_full_disk_is_refused(tmp_path: Path) -> None:
+    work = Work("feed.posts", "RowExclusiveLock", 10**18)
+    assert upgrade_check._disk(Home(tmp_path), [Review("9999_later", [work], [])]).refusal
+    assert not upgrade_check._disk(Home(tmp_path), []).refusal
+
+
+async def test_running_version_is_the_supervisors(stack: Stack) -> None:
+    version = await asyncio.to_thread(control.running_version, Home(stack.home))
+    assert version == chitlaq.__version__
