@@ -33,6 +33,7 @@ from chitlaq.cli import (
     reload,
     search,
     serve,
+    site,
     sso,
     stack,
     statuspage,
@@ -99,6 +100,7 @@ for _module in (
     config,
     doctor,
     install,
+    site,
     bench,
     serve,
 ):

@@ -1,0 +1,1 @@
+"""Several machines that are one installation: their inventory, and what each of them reads."""

@@ -1,0 +1,73 @@
+"""The inventory of several machines: what is wrong is named, and each node gets what it reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from chitlaq.cli.app import app
+from chitlaq.core.data.valkey_connection import parse_sentinel_url
+from chitlaq.core.installation import settings_loading
+from chitlaq.core.installation.home import Home
+
+SITE = Path(__file__).parents[3] / "deploy" / "site.toml"
+
+
+def chitlaq(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_inventory_of_the_documentation_is_right() -> None:
+    answer = chitlaq("site", "check", SITE)
+    assert answer.exit_code == 0, answer.output
+    assert "db2   10.0.0.22" in answer.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"etcd", "sentinel"]\n\n[nodes.app2]', '"sentinel"]\n\n[nodes.app2]', "2 nodes have the role etcd"),
+        ('"operations", ', "", "0 nodes have the role operations"),
+        ('roles = ["application"]', 'roles = ["aplication"]', "Did you mean application?"),
+        ("10.0.0.22", "10.0.0.21", "2 nodes have the address 10.0.0.21"),
+        ("10.0.0.22", "db2", "'db2' is no IP address"),
+        ("s3://chitlaq/media", "/var/media", "media_url"),
+        ("https://social", "http://social", "public_url"),
+        ("[nodes.db2]", "[nodes.DB2]", "nodes.DB2"),
+        ("public_url", "public", "unknown field `public`"),
+        ("[nodes.db2]", "[nodes.db2", "is not valid TOML"),
+    ],
+)  # fmt: skip
+def test_fault_of_an_inventory_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    text = SITE.read_text()
+    assert old in text
+    file = tmp_path / "site.toml"
+    file.write_text(text.replace(old, new, 1))
+    answer = chitlaq("site", "check", file)
+    assert answer.exit_code != 0
+    assert said in answer.output + str(answer.exception)
+
+
+def test_nodes_get_what_they_read_and_keep_their_secrets(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert chitlaq("site", "render", SITE, tmp_path / "site").exit_code == 0
+    nodes = tmp_path / "site" / "nodes"
+    settings = settings_loading.load(Home(nodes / "app2"), {"PATH": ""})
+    sentinels, name = parse_sentinel_url(settings.redis_url.reveal())
+    assert [one.host for one in sentinels] == ["10.0.0.11", "10.0.0.21", "10.0.0.22"]
+    assert name == "chitlaq"
+    assert not settings.operations.scheduled
+    patroni = json.loads((nodes / "db1" / "patroni.yml").read_text())
+    password = patroni["postgresql"]["authentication"]["superuser"]["password"]
+    assert password in settings.database_url.reveal()
+    assert (nodes / "app2" / "secrets" / "postgres-postgres").read_text().strip() == password
+    dynamic = patroni["bootstrap"]["dcs"]
+    # What Patroni demands, so that a primary gives up before another begins.
+    assert dynamic["loop_wait"] + 2 * dynamic["retry_timeout"] <= dynamic["ttl"]
+    assert dynamic["synchronous_mode"]
+    assert not (nodes / "app2" / "patroni.yml").exists()
+    assert "replicaof 10.0.0.21 6379" in (nodes / "db2" / "valkey.conf").read_text()
+    assert (nodes / "db1" / "patroni.yml").stat().st_mode & 0o077 == 0
