@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 
 def self_signed(path: Path, *, days: float) -> tuple[Path, Path]:
@@ -47,7 +48,11 @@ def self_signed(path: Path, *, days: float) -> tuple[Path, Path]:
 
 
 def chained(
-    path: Path, *days: float, host: str = "chat.example.edu", begins: float = -100
+    path: Path,
+    *days: float,
+    host: str = "chat.example.edu",
+    begins: float = -100,
+    responder: str = "http://localhost/",
 ) -> tuple[list[str], Path]:
     """Write a key beside a path, and return its certificate's chain, one PEM each.
 
@@ -56,6 +61,7 @@ def chained(
         days: until each of the chain expires, the certificate first.
         host: that it is for.
         begins: in how many days the certificate becomes valid.
+        responder: who says whether it was revoked (OCSP). The authority's key is beside its own, as ``.ca``.
     """
     now = datetime.now(UTC)
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in days]
@@ -76,15 +82,23 @@ def chained(
             .not_valid_after(now + timedelta(days=left))
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
             .add_extension(x509.BasicConstraints(ca=bool(n), path_length=None), critical=True)
+            .add_extension(_access(responder), critical=False)
             .sign(keys[issuer], hashes.SHA256())
         )
         pems.append(made.public_bytes(serialization.Encoding.PEM).decode())
-    key_path = path.with_suffix(".key")
-    key_path.write_bytes(
-        keys[0].private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
+    for key, suffix in zip(keys, (".key", ".ca"), strict=False):
+        path.with_suffix(suffix).write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
         )
+    return pems, path.with_suffix(".key")
+
+
+def _access(responder: str) -> x509.AuthorityInformationAccess:
+    place = x509.UniformResourceIdentifier(responder)
+    return x509.AuthorityInformationAccess(
+        [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)]
     )
-    return pems, key_path

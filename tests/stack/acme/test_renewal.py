@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -13,11 +14,14 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import ocsp
+from OpenSSL import SSL
 
 from chitlaq.cli.serve import load
 from chitlaq.core.errors import OperatorError
@@ -97,6 +101,10 @@ async def test_certificate_is_rehearsed_then_issued_and_no_open_connection_is_lo
             reader, writer = await asyncio.open_connection("127.0.0.1", tls.port, ssl=_any())
             writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n")
             await writer.drain()
+            by_name = {"Host": NAME}
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http}") as client:
+                for asked, status in (("/acme", 301), ("/.well-known/acme-challenge/none", 404)):
+                    assert (await client.get(asked, headers=by_name)).status_code == status, asked
             await asyncio.to_thread(renewal.renew, home, settings, now())
             new = configured(home, settings)
             assert new.certificate == home.acme_certificate
@@ -415,3 +423,96 @@ def _write_anew(home: Home, settings: Settings, tls: configuration.Tls) -> None:
         home, settings, declared, user.pw_name if user else None, modules, tls
     )
     configuration.write(home, text, declared, secrets.ensure(home).edge_key)
+
+
+async def test_answer_on_revocation_is_stapled_where_the_certificate_names_who_gives_it(
+    tmp_path: Path,
+) -> None:
+    home, settings = set_up(tmp_path, free_ports(1)[0])
+    certificates.ensure(home, settings)
+    with ocsp_responder() as (url, answers):
+        pem, key = chained(tmp_path / "site.pem", 60, 3000, responder=url)
+        (tmp_path / "site.pem").write_text("".join(pem))
+        answers.append(_good(pem, key))
+        found = certificates.responder(tmp_path / "site.pem")
+        assert (found, certificates.responder(home.authority)) == (url, "")
+        port = settings.ports.edge_tls  # type: ignore[attr-defined]
+        tls = configuration.Tls(port, tmp_path / "site.pem", key, is_stapled=True)
+        async with running(home, settings, tls):
+
+            async def is_stapled() -> bool:
+                # nginx asks for the answer once somebody has connected.
+                return await asyncio.to_thread(_stapled, port) == answers[0]
+
+            await eventually(is_stapled)
+
+
+class _Responder(BaseHTTPRequestHandler):
+    """Gives the one answer that it has to every question."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/ocsp-response")
+        self.end_headers()
+        self.wfile.write(self.server.answers[0])  # type: ignore[attr-defined]
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def ocsp_responder() -> Iterator[tuple[str, list[bytes]]]:
+    """Yield the URL of a server, and the list whose first answer it gives."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Responder)
+    answers: list[bytes] = []
+    server.answers = answers  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/", answers
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _good(pem: list[str], key: Path) -> bytes:
+    """The authority's word that the first certificate of a chain was not revoked."""
+    leaf, issuer = (x509.load_pem_x509_certificate(one.encode()) for one in pem)
+    signing = serialization.load_pem_private_key(key.with_suffix(".ca").read_bytes(), None)
+    assert isinstance(signing, ec.EllipticCurvePrivateKey)
+    return (
+        ocsp.OCSPResponseBuilder()
+        .add_response(
+            leaf,
+            issuer,
+            hashes.SHA1(),
+            ocsp.OCSPCertStatus.GOOD,
+            now() - HOUR,
+            now() + 24 * HOUR,
+            None,
+            None,
+        )
+        .responder_id(ocsp.OCSPResponderEncoding.NAME, issuer)
+        .sign(signing, hashes.SHA256())
+        .public_bytes(serialization.Encoding.DER)
+    )
+
+
+def _stapled(port: int) -> bytes:
+    """The answer that nginx sends with its certificate; empty if it sends none."""
+    found: list[bytes] = []
+
+    def take(_: SSL.Connection, answer: bytes, __: object) -> bool:
+        found.append(answer)
+        return True
+
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_ocsp_client_callback(take)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+        wire.settimeout(None)
+        connection = SSL.Connection(context, wire)
+        connection.request_ocsp()
+        connection.set_connect_state()
+        connection.do_handshake()
+    return found[0] if found else b""
