@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import asyncpg
 import httpx
+import psutil
 
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
@@ -147,6 +148,58 @@ async def campus(stack: Stack) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def valkey_full(stack: Stack) -> AsyncIterator[None]:
+    """Its memory is used up, and an operator has forbidden it to evict: it answers, and refuses writes."""
+    planted = {"maxmemory-policy": "noeviction", "maxmemory": "1000"}
+    before = {name: stack.redis("config", "get", name).splitlines()[-1] for name in planted}
+    for name, value in planted.items():
+        assert stack.redis("config", "set", name, value) == "OK"
+    try:
+        yield
+    finally:
+        for name, value in reversed(before.items()):
+            assert stack.redis("config", "set", name, value) == "OK"
+
+
+@asynccontextmanager
+async def postgres_read_only(stack: Stack) -> AsyncIterator[None]:
+    """As after a failover to a standby: it answers, and refuses writes."""
+    await stack.sql("ALTER SYSTEM SET default_transaction_read_only = on")
+    await stack.sql("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        connection = await asyncpg.connect(stack.dsn())
+        try:
+            await connection.execute("SET default_transaction_read_only = off")
+            await connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            await connection.execute("SELECT pg_reload_conf()")
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def nginx_workers_frozen(stack: Stack) -> AsyncIterator[None]:
+    """Its workers stand still, also those of the next one, while their master lives."""
+    frozen_ones: set[psutil.Process] = set()
+
+    async def freeze() -> None:
+        pid = (await asyncio.to_thread(status_of, stack, "nginx")).pid
+        with suppress(psutil.NoSuchProcess):
+            for worker in psutil.Process(pid).children() if pid is not None else ():
+                worker.suspend()
+                frozen_ones.add(worker)
+
+    try:
+        async with _while(freeze):
+            yield
+    finally:
+        for worker in frozen_ones:
+            with suppress(psutil.NoSuchProcess):
+                worker.resume()
+
+
+@asynccontextmanager
 async def _while(work: Callable[[], asyncio.Future[None] | object]) -> AsyncIterator[None]:
     """Do this again and again meanwhile."""
 
@@ -207,5 +260,8 @@ DISASTERS = {
             "LogNotReceived",
         ),
         Disaster("disk full", disk_full, "host.disk", "DiskAlmostFull"),
+        Disaster("valkey full", valkey_full, "redis.ready", "CacheDown"),
+        Disaster("postgres takes no writes", postgres_read_only, "database.ready", "DatabaseDown"),
+        Disaster("nginx workers frozen", nginx_workers_frozen, "gateway.health", "EdgeDown"),
     )
 }

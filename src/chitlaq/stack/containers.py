@@ -85,7 +85,7 @@ def _port(settings: Settings, name: str) -> int | None:
 def _probes(home: Home, settings: Settings) -> Mapping[str, Probe]:
     found = {
         "postgres": probes.postgres(home.postgres_socket, settings.port_of("postgres")),
-        "redis": probes.redis(home.redis_socket),
+        "redis": probes.redis(home),
         **{row.name: _service(home.service_socket(row.name, 0)) for row in inventory.SERVICES},
         "nginx": probes.edge(home.nginx_probe),
     }

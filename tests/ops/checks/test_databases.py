@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import asyncpg
+import httpx
 import pytest
 
 from chitlaq.core.data import valkey
@@ -16,6 +17,7 @@ from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import Stack, eventually
+from tests.disasters.disasters import postgres_read_only, valkey_full
 from tests.ops.checks.conftest import RunOnStack, answering, frozen
 
 POSTGRESQL = (
@@ -331,6 +333,43 @@ async def configured(system: SystemView, name: str, value: str) -> AsyncIterator
         yield
     finally:
         await system.valkey.each("CONFIG", "SET", name, before.decode())
+
+
+async def test_server_that_answers_and_takes_no_writes_is_down_and_explains_who_cannot_work(
+    stack: Stack, client: httpx.AsyncClient, run_on_stack: RunOnStack
+) -> None:
+    """Also for the exporter, on which the alerts stand, and for `chitlaq ps` and /health."""
+
+    async def exported(component: str) -> bool:
+        answer = await client.get(f"http://127.0.0.1:{stack.ports['ops']}/metrics")
+        (line,) = [
+            one
+            for one in answer.text.splitlines()
+            if one.startswith(f'component_up{{component="{component}"}}')
+        ]
+        return line.endswith(" 1.0")
+
+    async with valkey_full(stack):
+        refused = await run_on_stack("redis.ready")
+        assert refused.verdict is Verdict.CRITICAL
+        assert "refuses writes, since its memory is full" in refused.summary
+        assert not await exported("redis")
+        health = (await client.get("/api/health")).json()
+        assert health["checks"]["redis"]["status"] == "degraded"
+        await eventually(lambda: stack.ps()["redis"]["state"] == "unable")
+    await found(run_on_stack, "redis.ready", Verdict.OK, "answered in")
+    async with postgres_read_only(stack):
+        refused = await run_on_stack("database.ready")
+        assert refused.verdict is Verdict.CRITICAL
+        assert refused.summary.startswith("takes no writes: default_transaction_read_only is on")
+        assert not await exported("postgres")
+    await found(run_on_stack, "database.ready", Verdict.OK, "answered in")
+
+    async def is_exported() -> bool:
+        return await exported("redis") and await exported("postgres")
+
+    await eventually(is_exported)
+    await eventually(stack.is_healthy)
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,15 @@ async def test_closed_port_is_critical(run_on_stack: RunOnStack, check: str, nob
     assert nobody in result.summary
 
 
+async def test_gateway_behind_a_silent_nginx_is_not_blamed(
+    run_on_stack: RunOnStack, nobody: str
+) -> None:
+    result = await run_on_stack("gateway.health", CHITLAQ_PORTS_GATEWAY=nobody)
+    assert result.verdict is Verdict.CRITICAL
+    assert result.summary.startswith("nginx does not answer, though api-gateway behind it does")
+    assert "chitlaq restart nginx" in result.remedy
+
+
 @pytest.mark.parametrize(
     ("check", "body"),
     [

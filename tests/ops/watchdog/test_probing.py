@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chitlaq.core import tasks
+from chitlaq.core.installation import secrets
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations, Settings, Smtp
 from chitlaq.ops.database.database import OpsDatabase, statement
@@ -75,7 +76,7 @@ async def ops_service(home: Home, smtp: MailServer) -> AsyncIterator[OpsDatabase
     arrived, changed = asyncio.Event(), asyncio.Event()
     found = {
         "postgres": probes.postgres(home.postgres_socket, settings.port_of("postgres")),
-        "redis": probes.redis(home.redis_socket),
+        "redis": probes.redis(home),
         "nginx": probes.edge(home.nginx_probe),
         **{
             name: probes.observer(home, settings, name, "/-/ready")
@@ -118,10 +119,11 @@ async def test_alert_of_a_probe_ends_when_the_component_answers_again(
         await eventually(lambda: smtp.mails)
 
         async def pong(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readline()
-            writer.write(b"+PONG\r\n")
+            await reader.read(1000)
+            writer.write(b"+OK\r\n+PONG\r\n:1\r\n")
             writer.close()
 
+        secrets.ensure(home)
         home.run.mkdir()
         async with await asyncio.start_unix_server(pong, str(home.redis_socket)):
 

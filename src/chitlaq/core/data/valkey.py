@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from chitlaq.core.data.valkey_cluster import Cluster
 from chitlaq.core.data.valkey_connection import (
+    WRITE_PROBE,
     Argument,
     Pushed,
     Server,
@@ -26,6 +27,7 @@ from chitlaq.core.data.valkey_connection import (
     parse_cluster_url,
     parse_sentinel_url,
     parse_url,
+    refusal,
 )
 from chitlaq.core.data.valkey_sentinel import Sentinel
 from chitlaq.core.installation.home import Home
@@ -104,6 +106,17 @@ class Valkey:
         return {
             server.address.name: answer for server, answer in zip(servers, answers, strict=True)
         }
+
+    async def require_writes(self) -> None:
+        """Make sure that the server, or every node of a cluster, takes writes.
+
+        Raises:
+            ValkeyUnavailableError, ValkeyReplyError: one of them does not; the message says why.
+        """
+        try:
+            await self.each(*WRITE_PROBE)
+        except ValkeyReplyError as error:
+            raise ValkeyReplyError(refusal(str(error))) from None
 
     def post(self, *command: Argument) -> bool:
         """Send one command whose answer nobody waits for, if there is a connection; return whether."""

@@ -33,12 +33,36 @@ _CLUSTER = "-cluster"
 _SENTINEL = "-sentinel"
 
 
+WRITE_PROBE = ("EVAL", "#!lua\nreturn 1", "0")
+"""A script that does not say that it only reads is refused wherever a write would be, and needs no key:
+so every node of a cluster takes it. `PING` is answered also by a replica, and with a full memory."""
+
+REFUSALS = {
+    "READONLY": "it is a replica of another server",
+    "OOM": "its memory is full, and its policy evicts nothing",
+    "MISCONF": "it could not save to its disk",
+    "NOREPLICAS": "too few replicas are connected",
+}
+"""Why a server answers and takes no writes, by the first word of its error."""
+
+
 class ValkeyUnavailableError(Exception):
     """Valkey is unreachable, or did not answer in time."""
 
 
 class ValkeyReplyError(Exception):
     """Valkey refused a command; the message says why."""
+
+
+def pack(command: Command) -> bytes:
+    """Return a command as it is sent."""
+    return cast(bytes, hiredis.pack_command(command))  # type: ignore[arg-type]
+
+
+def refusal(error: str) -> str:
+    """Return what an error to a write means."""
+    why = REFUSALS.get(error.partition(" ")[0])
+    return f"refuses writes, since {why}" if why else error
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,8 +329,7 @@ class Connection(asyncio.Protocol):
             return answer
         if not self._outgoing:
             self._loop.call_soon(self._flush)
-        packed = hiredis.pack_command(command)  # type: ignore[arg-type]
-        self._outgoing.append(cast(bytes, packed))
+        self._outgoing.append(pack(command))
         self._asked.append((answer, self._loop.time()))
         if self._watch is None:
             self._watch = self._loop.call_later(WATCH_SECONDS, self._check_oldest)

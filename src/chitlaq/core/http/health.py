@@ -98,7 +98,7 @@ async def _redis(client: Valkey) -> DependencyHealth:
     started = time.perf_counter()
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            await client.each("PING")
+            await client.require_writes()
     except (*valkey.UNAVAILABLE, TimeoutError) as error:
         detail = str(error) or f"no answer within {CHECK_SECONDS:g} s"
         return DependencyHealth("degraded", f"working without: {detail}", _since(started))

@@ -70,7 +70,8 @@ ALERTS = (
         expr=f"{_component('postgres')} == 0",
         for_="1m",
         severity="P0",
-        summary="PostgreSQL is not responding: all writes fail, and almost all reads.",
+        summary="PostgreSQL is not responding, or takes no writes: members cannot post, write or sign in."
+        " `chitlaq ops check database.ready` says which.",
         procedure="Database Health",
         family=_DOWN,
         cases=(
@@ -96,7 +97,8 @@ ALERTS = (
         expr=f"{_component('redis')} == 0",
         for_="1m",
         severity="P1",
-        summary="Valkey is not responding: feeds are slow, rate limits and live events are off.",
+        summary="Valkey is not responding, or takes no writes: feeds are slow, rate limits and live events"
+        " are off. `chitlaq ops check redis.ready` says which.",
         procedure="Redis Health",
         family=_DOWN,
         cases=zero(_component("redis"), component="redis"),

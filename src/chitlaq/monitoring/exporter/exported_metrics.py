@@ -28,7 +28,11 @@ def _counter(name: str, help_: str, *labels: str) -> MetricFamily:
 
 
 FAMILIES = (
-    _gauge("component_up", "Whether ops-service can reach the component.", "component"),
+    _gauge(
+        "component_up",
+        "Whether the component answers ops-service and, if it keeps data, takes writes.",
+        "component",
+    ),
     _gauge(
         "clock_difference_seconds",
         "How far the component's clock is ahead of ops-service's clock.",

@@ -23,6 +23,7 @@ from chitlaq.backups.context import BackupContext
 from chitlaq.core.data.notify import NOTIFY
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.data.valkey import Valkey
+from chitlaq.core.data.valkey_connection import ValkeyReplyError
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import limits
 from chitlaq.core.http.service import Context
@@ -169,7 +170,7 @@ def _merged(metrics: Iterable[Metric]) -> Iterable[Metric]:
 
 
 async def postgres(database: Database, settings: Settings) -> list[Metric]:
-    """Sessions, size, cache hits, locks, transactions, replication, archive, dead rows.
+    """Sessions, size, cache hits, locks, transactions, replication, archive; whether it takes writes.
 
     Raises:
         PostgresUnavailableError: PostgreSQL is unreachable.
@@ -177,6 +178,7 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
     async with database.session() as session:
         connections = await session.rows("connections")
         size = await session.row("databases")
+        takes_writes = await session.value("takes_writes")
         asked_at = time()
         their_time = await session.value("clock")
         # The server read its clock halfway between question and answer.
@@ -196,7 +198,7 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
         states[state] += row["connections"]
     reads = size["blks_hit"] + size["blks_read"]
     metrics = [
-        metric("component_up", {"postgres": 1}),
+        metric("component_up", {"postgres": takes_writes}),
         metric("clock_difference_seconds", {"postgres": their_time - our_time}),
         metric(
             "postgresql_connections_active",
@@ -304,7 +306,7 @@ async def growing(database: Database) -> list[Metric]:
 
 
 async def redis(client: Valkey) -> list[Metric]:
-    """Memory, lookups and clients, from INFO; of a cluster by node, all of which must answer."""
+    """Memory, lookups, clients, whether it takes writes; of a cluster by node, all of which must answer."""
     answers: Mapping[str, bytes] = await client.each("INFO", "everything")
     nodes = {
         name if len(answers) > 1 else "": dict(
@@ -314,8 +316,14 @@ async def redis(client: Valkey) -> list[Metric]:
         )
         for name, info in answers.items()
     }
+    try:
+        await client.require_writes()
+        takes_writes = True
+    except ValkeyReplyError as error:
+        log.warning("redis takes no writes", error=str(error))
+        takes_writes = False
     return [
-        metric("component_up", {"redis": 1}),
+        metric("component_up", {"redis": takes_writes}),
         *(
             metric(name, {node: float(values[field]) for node, values in nodes.items()})
             for name, field in _OF_VALKEY.items()

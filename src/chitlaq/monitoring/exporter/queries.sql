@@ -10,6 +10,10 @@ GROUP BY 1;
 SELECT datname, pg_database_size(datid) AS bytes, xact_commit, xact_rollback, deadlocks, blks_hit, blks_read
 FROM pg_stat_database WHERE datname = current_database();
 
+-- name: takes_writes (prepared)
+-- Whether the server takes writes: a standby does not, nor one that is set to be read only.
+SELECT NOT current_setting('transaction_read_only')::boolean AS takes_writes;
+
 -- name: clock (prepared)
 -- The server's time, in seconds since 1970.
 SELECT extract(epoch FROM clock_timestamp())::float8 AS seconds;

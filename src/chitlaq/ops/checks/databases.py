@@ -23,9 +23,15 @@ QUERY_WIDTH = 100
     "database.ready",
     "PostgreSQL",
     section=Section.HOST,
-    looks_at="a connection and a statement",
-    commands=("chitlaq exec postgres pg_isready -U postgres", psql("SELECT 1;")),
-    remedy="`chitlaq logs postgres --tail 50` shows why; `chitlaq ps` shows whether it is restarting.",
+    looks_at="a connection, a statement, and whether it takes writes",
+    commands=(
+        "chitlaq exec postgres pg_isready -U postgres",
+        psql("SELECT 1;"),
+        psql("SHOW transaction_read_only;"),
+    ),
+    remedy="`chitlaq logs postgres --tail 50` shows why; `chitlaq ps` shows whether it is restarting. If it"
+    " takes no writes: let `database_url` name the primary instead of its standby, or reset"
+    " `default_transaction_read_only`.",
     is_timed=True,
 )
 async def ready(system: SystemView) -> CheckOutcome:
@@ -38,13 +44,17 @@ async def ready(system: SystemView) -> CheckOutcome:
         why = await system.why_nothing_runs()
         return outcome(str(error), least=Verdict.CRITICAL, because=why)
     seconds = time.perf_counter() - started
+    said = f"PostgreSQL {row['version']}, up {duration(row['uptime'])}, answered in {duration(seconds)}"
+    if row["is_read_only"]:
+        reason = "it is a standby" if row["is_standby"] else "default_transaction_read_only is on"
+        said = f"takes no writes: {reason}; {said}"
     return outcome(
-        f"PostgreSQL {row['version']}, up {duration(row['uptime'])}, answered in {duration(seconds)}",
+        said,
         {
             "answer": Value(seconds, "seconds", *system.thresholds.answer_seconds),
             "uptime": Value(row["uptime"], "seconds"),
         },
-        least=Verdict.WARNING if row["is_standby"] else Verdict.OK,
+        least=Verdict.CRITICAL if row["is_read_only"] else Verdict.OK,
     )
 
 
@@ -211,16 +221,21 @@ async def dead_rows(system: SystemView) -> CheckOutcome:
     "redis.ready",
     "Valkey",
     section=Section.HOST,
-    looks_at="PING",
-    commands=("chitlaq exec redis redis-cli ping",),
-    remedy="`chitlaq logs redis --tail 50`. Without Valkey everything is slower, but no data is lost.",
+    looks_at="PING, and a script that is refused wherever a write is",
+    commands=(
+        "chitlaq exec redis redis-cli ping",
+        "chitlaq exec redis redis-cli info replication memory persistence",
+    ),
+    remedy="`chitlaq logs redis --tail 50`. Without Valkey everything is slower, but no data is lost. If it"
+    " refuses writes: `replicaof no one` makes a replica a server of its own, a higher `maxmemory` or"
+    " the policy allkeys-lru frees a full memory, and space on its disk lets it save.",
     is_timed=True,
 )
 async def redis_ready(system: SystemView) -> CheckOutcome:
     for patience in (True, True, False):
         started = time.perf_counter()
         try:
-            await system.valkey.each("PING")
+            await system.valkey.require_writes()
         except UnknownResult as error:
             # The client gives up after half a second, which a busy machine alone can use up.
             if not patience:

@@ -1,6 +1,7 @@
 -- name: server
--- Version, uptime in seconds, and whether the server is a standby.
+-- Version, uptime in seconds, and whether the server takes no writes, as a standby never does.
 SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS is_standby,
+       current_setting('transaction_read_only')::boolean AS is_read_only,
        extract(epoch FROM now() - pg_postmaster_start_time())::float8 AS uptime;
 
 -- name: sessions

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -30,6 +31,10 @@ from chitlaq.stack.supervisor import control, resource_usage
 RESTARTED_SECONDS = 3600
 SETTLED_SECONDS = 240
 """After a restart, until what keeps running counts as well again."""
+GATEWAY = next(row for row in inventory.SERVICES if row.is_gateway)
+_NGINX_FIRST = (
+    "If it is nginx: `chitlaq logs nginx --tail 50`, `chitlaq restart nginx`. Otherwise: "
+)
 PING_SECONDS = 3.0
 COUNTED_SECONDS = 1.0
 """Within this time, the gateway reads a request from nginx's log."""
@@ -159,6 +164,16 @@ def _cause(dependency: str, why: str) -> str:
     return "host.disk" if "No space left" in why else "database.ready"
 
 
+async def _silent(system: SystemView, service: str) -> str:
+    """Say what does not answer on a service's port; the gateway's is nginx's."""
+    if service == GATEWAY.name:
+        with suppress(UnknownResult):
+            behind = [one for one in await system.statuses() if one.service == service]
+            if behind and all(one.is_well for one in behind):
+                return f"nginx does not answer, though {service} behind it does"
+    return "does not answer"
+
+
 def _health(
     id: str,  # noqa: A002
     title: str,
@@ -171,7 +186,8 @@ def _health(
         section=Section.SERVICES,
         looks_at=f"GET {path} of {service}",
         commands=("curl -s http://localhost:{port:" + service + "}" + path + " | jq .",),
-        remedy=f"`chitlaq logs {service} --errors --since 1h`; then `chitlaq restart {service}`.",
+        remedy=(_NGINX_FIRST if service == GATEWAY.name else "")
+        + f"`chitlaq logs {service} --errors --since 1h`; then `chitlaq restart {service}`.",
         is_timed=True,
     )
     async def health(system: SystemView) -> CheckOutcome:
@@ -181,7 +197,8 @@ def _health(
         except UnknownResult as error:
             # A service that does not answer is not UNKNOWN: it is down.
             why = await system.why_nothing_runs() or (error.judged_by,)
-            return outcome(f"does not answer: {error}", least=Verdict.CRITICAL, because=why)
+            who = await _silent(system, service)
+            return outcome(f"{who}: {error}", least=Verdict.CRITICAL, because=why)
         seconds = time.perf_counter() - started
         try:
             said = msgspec.json.decode(answer.body, type=_Health)

@@ -207,9 +207,7 @@ def probes_of(context: Context) -> dict[str, Probe]:
             else probes.bounded(external_postgres)
         ),
         "redis": (
-            probes.redis(home.redis_socket)
-            if settings.embeds("redis")
-            else probes.bounded(external_valkey)
+            probes.redis(home) if settings.embeds("redis") else probes.bounded(external_valkey)
         ),
         "nginx": probes.edge(home.nginx_probe),
         **{

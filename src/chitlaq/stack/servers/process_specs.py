@@ -112,7 +112,7 @@ def _postgres(home: Home, settings: Settings) -> ProcessSpec:
 
 
 def _redis(home: Home, settings: Settings) -> ProcessSpec:
-    probe = probes.redis(home.redis_socket)
+    probe = probes.redis(home)
     return ProcessSpec(
         "redis",
         valkey.command(home, settings),

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
+from chitlaq.core.data.valkey_connection import WRITE_PROBE, Command, pack, refusal
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import http_client
 from chitlaq.core.installation import observers
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
 
 PROBE_SECONDS = 1.0
@@ -65,15 +67,19 @@ def postgres(socket_folder: Path, port: int) -> Probe:
     return bounded(probe)
 
 
-def redis(socket: Path) -> Probe:
-    """Ready if it answers, unless it is still loading."""
+def redis(home: Home) -> Probe:
+    """Ready if it answers, unless it is still loading; unable if it refuses writes."""
 
-    async def probe(_pid: int) -> bool:
-        reader, writer = await asyncio.open_unix_connection(str(socket))
+    async def probe(_pid: int) -> Answer:
+        reader, writer = await asyncio.open_unix_connection(str(home.redis_socket))
         try:
-            writer.write(b"PING\r\n")
-            answer = await reader.readline()
-            return answer.startswith((b"+PONG", b"-NOAUTH"))
+            password = Secrets(home.secrets).redis_password
+            commands: tuple[Command, ...] = (("AUTH", password), ("PING",), WRITE_PROBE)
+            writer.write(b"".join(pack(one) for one in commands))
+            await reader.readline()
+            ping, write = await reader.readline(), (await reader.readline()).decode().strip()
+            fault = refusal(write.removeprefix("-")) if write.startswith("-") else ""
+            return Answer(ping.startswith((b"+PONG", b"-NOAUTH")), fault)
         finally:
             writer.close()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -14,6 +14,8 @@ from chitlaq.core.errors import OperatorError, UnknownResult
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.checks.sources import judged_by
+
+T = TypeVar("T")
 
 CONNECT_SECONDS = 2.0
 SESSION_SECONDS = 3.0
@@ -127,10 +129,21 @@ class ValkeyView:
         Raises:
             UnknownResult: Valkey is unavailable, or refuses; of a cluster, a single node.
         """
+        return await self._asked(lambda client: client.each(*command))
+
+    async def require_writes(self) -> None:
+        """Make sure that the server, or every node of a cluster, takes writes.
+
+        Raises:
+            UnknownResult: Valkey is unavailable, or refuses; of a cluster, a single node.
+        """
+        await self._asked(valkey.Valkey.require_writes)
+
+    async def _asked(self, ask: Callable[[valkey.Valkey], Awaitable[T]]) -> T:
         try:
             if self._client is None:
                 self._client = valkey.connect(self._settings, self._home)
-            return await self._client.each(*command)
+            return await ask(self._client)
         except valkey.UNAVAILABLE as error:
             raise UnknownResult(f"Valkey: {error}", judged_by.VALKEY) from None
         except OperatorError as error:
