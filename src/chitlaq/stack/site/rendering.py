@@ -198,6 +198,8 @@ def _etcd(site: Site, name: str, places: Places) -> dict[str, Any]:
         ),
         "initial-cluster-token": site.name,
         "initial-cluster-state": "new",
+        # Patroni speaks to it; etcd 3.4 has it off when it reads a file.
+        "enable-grpc-gateway": True,
         "auto-compaction-mode": "periodic",
         "auto-compaction-retention": "1h",
     }
