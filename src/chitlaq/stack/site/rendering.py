@@ -209,8 +209,10 @@ def _patroni(site: Site, name: str, known: Secrets, places: Places) -> dict[str,
     node = site.nodes[name]
     role = known.postgres_password(SUPERUSER)
     replication = {"username": REPLICATION, "password": known.postgres_password(BACKUP)}
-    databases = [one.address for one in site.having("postgres").values()]
-    everyone = [one.address for one in site.nodes.values()]
+    # From the node itself, by any of its addresses.
+    own = "127.0.0.1"
+    databases = [own, *(one.address for one in site.having("postgres").values())]
+    everyone = [own, *(one.address for one in site.nodes.values())]
     dynamic = {
         "ttl": TTL_SECONDS,
         "loop_wait": LOOP_SECONDS,
