@@ -130,6 +130,32 @@ async def test_follow_and_unfollow_change_the_feed_at_once(join: Join) -> None:
     assert (profile["followers"], profile["is_followed"]) == (0, False)
 
 
+async def test_a_stale_timeline_shows_nothing_of_whom_one_no_longer_follows(
+    stack: Stack, join: Join
+) -> None:
+    """As when Valkey missed the end of a follow: the query decides, not what is kept."""
+    author, sharer, reader = await join(), await join(), await join()
+    for followed in (author, sharer):
+        await reader.put(f"/api/users/{followed.username}/follow")
+    own = (await author.write("of one's own"))["id"]
+    shared = (await (await join()).write("of somebody else"))["id"]
+    await sharer.put(f"/api/posts/{shared}/repost")
+
+    async def home_is(*posts: str) -> bool:
+        return [item["id"] for item in await reader.home()] == list(posts)
+
+    await eventually(lambda: home_is(shared, own))
+    before = await reads(stack, "postgres")
+    for followed, left in ((author, (shared,)), (sharer, ())):
+        await stack.sql(
+            "DELETE FROM feed.follows WHERE followed_id = (SELECT id FROM feed.members"
+            " WHERE username = $1)",
+            followed.username,
+        )
+        assert await home_is(*left)
+    assert await reads(stack, "postgres") == before, "the timeline is the same as before"
+
+
 async def test_abandoned_delivery_is_completed(stack: Stack, join: Join) -> None:
     """As after a kill between the commit and the delivery: only the row remains."""
     author, follower = await join(), await join()
