@@ -42,6 +42,7 @@ class Story:
         seconds: how long each response, query and frame took.
         seconds_before: how long each response took in the month before this one.
         sockets_fell_to: how many of a hundred open sockets are left.
+        is_postgres_up: as it was last looked at.
     """
 
     answers: Mapping[int, float]
@@ -53,6 +54,7 @@ class Story:
     frames: float = 5.0
     invalid_frames: float = 0.0
     sockets_fell_to: int = 100
+    is_postgres_up: bool = True
 
 
 WELL = Story({200: 9.8, 404: 0.2}, seconds_before=0.04)
@@ -69,9 +71,10 @@ STORIES = {
     ),
     "still": Story({200: 0.0}, queries=0.0, committed=0.0, frames=0.0),
     "seldom": Story({500: 0.02, 404: 0.02}, frames=0.02),
+    "down": replace(WELL, is_postgres_up=False),
 }
 """``well``; ``new``, as well and without a past; ``ill``; ``still``, where nobody does anything;
-``seldom``, where a few ask, and nobody gets what was asked for."""
+``seldom``, where a few ask, and nobody gets what was asked for; ``down``, where PostgreSQL has just died."""
 
 
 def exposition(story: Story, now: float) -> Iterator[str]:
@@ -134,6 +137,9 @@ def exposition(story: Story, now: float) -> Iterator[str]:
     yield "# TYPE postgresql_transactions counter"
     for result, rate in (("committed", story.committed), ("rolled_back", story.rolled_back)):
         yield from counter("postgresql_transactions", {"result": result}, rate)
+    yield "# TYPE component_up gauge"
+    for at in recent:
+        yield line("component_up", {"component": "postgres"}, story.is_postgres_up, at)
     yield "# TYPE websocket_connections_active gauge"
     for at in recent:
         is_fallen = at > now - FALL
@@ -215,6 +221,8 @@ OK, WARNING, CRITICAL, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.CRITICAL, 
         ("database.latency", "still", OK, "no queries within five minutes", {}),
         ("database.transactions", "well", OK, "20/s committed, 0/s rolled back", {}),
         ("database.transactions", "ill", WARNING, "20/s committed, 3/s rolled back", {}),
+        ("database.latency", "down", UNKNOWN, "PostgreSQL is down", {}),
+        ("database.transactions", "down", UNKNOWN, "PostgreSQL is down", {}),
         ("websocket.connections", "well", OK, "100 open", {}),
         ("websocket.connections", "ill", WARNING, "40 open, down from 100 ten minutes ago", {}),
         ("websocket.messages", "well", OK, "5/s in, 5/s out", {}),

@@ -18,7 +18,7 @@ from chitlaq.ops.checks.model import (
     check,
     outcome,
 )
-from chitlaq.ops.checks.sources.judged_by import SERVING
+from chitlaq.ops.checks.sources.judged_by import POSTGRES, SERVING
 from chitlaq.ops.checks.sources.prometheus import promql
 from chitlaq.ops.checks.sources.system import SystemView
 
@@ -211,8 +211,11 @@ refusals = _share(
 
 
 async def _require_answer(system: SystemView) -> None:
-    """Raise if PostgreSQL does not answer now: then the last minutes are no news of it."""
-    await system.postgres.rows("server")
+    """Raise if PostgreSQL was down when it was last looked at: then the minutes before are no news of it."""
+    # Where nobody tells, the check that asks PostgreSQL does.
+    is_up = 'component_up{component="postgres"} or on () vector(1)'
+    if not await system.prometheus.number(is_up):
+        raise UnknownResult("PostgreSQL is down: what it did before says nothing of now", POSTGRES)
 
 
 @check(
