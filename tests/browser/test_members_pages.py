@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -213,8 +214,8 @@ async def compare(read: Visit, used: Visit, member: Member, *paths: str) -> None
 
 def _difference(ours: Any, theirs: Any) -> tuple[Any, Any] | None:
     """The first part of two trees that is not the same."""
-    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        parts = (_difference(*pair) for pair in zip(ours, theirs, strict=True))
+    if isinstance(ours, list) and isinstance(theirs, list):
+        parts = (_difference(*pair) for pair in zip_longest(ours, theirs))
         return next((one for one in parts if one), None)
     return None if ours == theirs else (ours, theirs)
 

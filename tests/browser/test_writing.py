@@ -130,6 +130,7 @@ async def test_what_is_edited_after_a_lost_answer_is_there_once(
         await expect(field).to_have_value("Which?")
         await page.get_by_label("Answer 2", exact=True).fill("Blue")
         await field.press("Control+Enter")
+        await expect(page.get_by_text("Waits for a connection")).to_be_visible()
         await page.context.set_offline(False)
         await expect(page.get_by_role("list", name="Not sent yet")).to_have_count(0)
         posts = (await eve.get(f"/api/users/{eve.username}/posts")).json()["items"]
@@ -155,6 +156,11 @@ async def test_what_is_edited_after_a_lost_answer_is_there_once(
         await page.context.set_offline(False)
         await expect(page.locator(".waiting")).to_have_count(0)
         await expect(page.locator(".message .text")).to_have_text("See you at two")
-        stored = (await ada.get(path)).json()["items"]
-        assert [one["text"] for one in stored if not one["event"]] == ["See you at two"]
+
+        async def is_stored() -> bool:
+            stored = (await ada.get(path)).json()["items"]
+            return [one["text"] for one in stored if not one["event"]] == ["See you at two"]
+
+        # The page shows it before the server has it.
+        await eventually(is_stored)
         visit.complaints.clear()  # of the connection
