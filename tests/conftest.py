@@ -92,6 +92,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give the run a folder of its own."""
     if hasattr(config, "workerinput"):
         return
+    _refuse_a_hidden_clone(config.rootpath)
     _remove_runs_that_are_over()
     folder = _new_folder(QUICK_FOLDER)
     os.environ[RUN] = str(folder)
@@ -102,6 +103,18 @@ def pytest_configure(config: pytest.Config) -> None:
             _remove_run(folder)
 
     config.add_cleanup(remove)
+
+
+def _refuse_a_hidden_clone(clone: Path) -> None:
+    """As root, the servers run as another user, who has to reach the code: say so once, not in each test."""
+    hidden = [folder for folder in (clone, *clone.parents) if not folder.stat().st_mode & 0o001]
+    if os.geteuid() == 0 and hidden:
+        closed = hidden[-1]
+        pytest.exit(
+            f"root's tests run servers as another user, who cannot enter {closed}: "
+            f"chmod o+x {closed}, or clone elsewhere.",
+            returncode=2,
+        )
 
 
 def _remove_runs_that_are_over() -> None:

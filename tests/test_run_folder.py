@@ -52,3 +52,15 @@ def test_what_has_just_failed_may_be_looked_at(earlier: Path) -> None:
     os.utime(earlier)
     conftest._remove_runs_that_are_over()
     assert earlier.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="all servers run as who tests")
+def test_clone_that_the_service_user_cannot_reach_is_refused_once(tmp_path: Path) -> None:
+    clone = tmp_path / "closed" / "clone"
+    clone.mkdir(parents=True)
+    conftest._refuse_a_hidden_clone(clone)
+    clone.parent.chmod(0o700)
+    with pytest.raises(
+        pytest.exit.Exception, match=f"chmod o\\+x {clone.parent}, or clone elsewhere"
+    ):
+        conftest._refuse_a_hidden_clone(clone)
