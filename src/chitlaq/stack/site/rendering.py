@@ -38,6 +38,8 @@ PARAMETERS = {
     "max_connections": 300,
     "wal_level": "replica",
     "wal_log_hints": "on",
+    # A standby asks a primary again that was not there: five seconds are a quarter of a failover.
+    "wal_retrieve_retry_interval": "1s",
     "password_encryption": "scram-sha-256",
     "shared_preload_libraries": "pg_stat_statements",
     "jit": "off",
@@ -250,6 +252,8 @@ def _patroni(site: Site, name: str, known: Secrets, places: Places) -> dict[str,
                 "superuser": {"username": SUPERUSER, "password": role},
                 "replication": replication,
             },
+            # A standby is copied at once, not when the next checkpoint happens to end.
+            "basebackup": [{"checkpoint": "fast"}],
             "parameters": {"unix_socket_directories": f"{places.data}/postgres"},
             "pg_hba": [
                 *(

@@ -1,0 +1,289 @@
+"""A site of three machines: etcd, PostgreSQL under Patroni, and Valkey under Sentinel.
+
+All of it runs from the files that ``chitlaq site render`` writes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+
+from chitlaq.core.data import postgres_hosts, valkey
+from chitlaq.core.data.valkey import Valkey
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secrets import SUPERUSER, Secrets
+from chitlaq.core.installation.settings import Settings
+from chitlaq.stack.install import reachable_code, users
+from chitlaq.stack.servers import postgres
+from chitlaq.stack.servers import valkey as valkey_server
+from chitlaq.stack.site import rendering
+from chitlaq.stack.site.nodes import Node, Site, found
+from chitlaq.stack.site.rendering import Places
+from tests.conftest import Stack, eventually, remove_home, run_folder, start_stack
+from tests.debian_programs import unpacked
+from tests.site_network import Network
+
+SERVERS = ("etcd", "postgres", "valkey", "sentinel")
+EVERY = ("postgres", "etcd", "valkey", "sentinel")
+HERE = "app"
+DATABASES = ("db1", "db2")
+
+
+class SiteCluster:
+    """The machines; a test kills, freezes or cuts off any, or single servers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._user = users.service_user()
+        self.network = Network((HERE, *DATABASES), self._user)
+        self.site = Site(
+            public_url="https://social.example.edu",
+            media_url="s3://chitlaq/media",
+            postgres_programs=str(postgres.programs(Settings())),
+            nodes={
+                HERE: Node(
+                    self.network.address(HERE), ("application", "operations", "etcd", "sentinel")
+                ),
+                **{name: Node(self.network.address(name), EVERY) for name in DATABASES},
+            },
+        )
+        assert list(found(self.site)) == []
+        self.secrets = Secrets(Home(folder).secrets)
+        self._processes: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
+
+    @property
+    def database_url(self) -> str:
+        return rendering.database_url(self.site, self.secrets)
+
+    @property
+    def redis_url(self) -> str:
+        return rendering.redis_url(self.site, self.secrets)
+
+    def url_of(self, node: str) -> str:
+        """The URL of one machine's PostgreSQL, whatever it is at the moment."""
+        address = self.site.nodes[node].address
+        return postgres_hosts.with_host(self.database_url, address, rendering.POSTGRES).partition(
+            "?"
+        )[0]
+
+    def data(self, node: str, server: str) -> Path:
+        return self.folder / "data" / node / server
+
+    def start(self) -> None:
+        for name in self.site.nodes:
+            rendering.render_node(self.site, self.folder, name, self._places(name))
+            for server in SERVERS:
+                self.data(name, server).mkdir(mode=0o700, parents=True)
+            for server in ("valkey", "sentinel"):
+                # As the units do it.
+                file = self.folder / "nodes" / name / f"{server}.conf"
+                if file.exists():
+                    shutil.copy(file, self.data(name, server))
+        if self._user is not None:
+            for path in (self.folder, *self.folder.rglob("*")):
+                os.chown(path, self._user.pw_uid, self._user.pw_gid)
+        for name, node in self.site.nodes.items():
+            self.start_servers(name, *(server for server in SERVERS if server in node.roles))
+
+    def _places(self, node: str) -> Places:
+        return Places(str(self.folder / "nodes" / node), str(self.folder / "data" / node))
+
+    def start_servers(self, node: str, *servers: str) -> None:
+        for server in servers:
+            words, environment = self._command(node, server)
+            with (self.folder / f"{node}-{server}.log").open("ab") as log:
+                self._processes[node, server] = subprocess.Popen(
+                    self.network.at(node, words),
+                    env=environment,
+                    cwd=self.folder / "data" / node,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+
+    def _command(self, node: str, server: str) -> tuple[Sequence[str], Mapping[str, str]]:
+        places = self._places(node)
+        if server == "etcd":
+            etcd = unpacked("etcd-server", "etcd", "usr/bin/etcd")
+            words = [str(etcd.path), "--config-file", f"{places.configuration}/etcd.yml"]
+            return words, etcd.environment
+        if server == "postgres":
+            python, more = sys.executable, dict[str, str]()
+            if self._user is not None:
+                python, more = reachable_code.launch(self._user, is_refreshed=True)
+            words = [python, "-m", "patroni", f"{places.configuration}/patroni.yml"]
+            return words, {**os.environ, **more}
+        words = [
+            str(valkey_server.program(Settings()).path),
+            f"{places.data}/{server}/{server}.conf",
+        ]
+        return [*words, *(["--sentinel"] if server == "sentinel" else [])], os.environ
+
+    def signal(self, node: str, *servers: str, number: int = signal.SIGKILL) -> None:
+        """Send a signal to all processes of a machine's servers."""
+        for server in servers:
+            process = self._processes[node, server]
+            if process.poll() is None:
+                signal_family(psutil.Process(process.pid), number)
+            if number == signal.SIGKILL:
+                process.wait()
+            if server == "postgres":
+                with suppress(LookupError):
+                    signal_family(self.postmaster(node), number)
+
+    def log(self, node: str, server: str) -> str:
+        return (self.folder / f"{node}-{server}.log").read_text()
+
+    def postmaster(self, node: str) -> psutil.Process:
+        """The first process of a machine's PostgreSQL.
+
+        Raises:
+            LookupError: it does not run.
+        """
+        file = self.data(node, "postgres") / "data" / "postmaster.pid"
+        with suppress(OSError, psutil.NoSuchProcess):
+            found = psutil.Process(int(file.read_text().split()[0]))
+            if found.name().startswith("postgres"):
+                return found
+        raise LookupError(f"{node} has no PostgreSQL")
+
+    async def members(self) -> dict[str, dict[str, Any]]:
+        """What Patroni says of each database, by name."""
+        async with httpx.AsyncClient(timeout=2) as client:
+            for node in self.site.having("postgres").values():
+                with suppress(httpx.HTTPError):
+                    answer = await client.get(f"http://{node.address}:{rendering.PATRONI}/cluster")
+                    return {one["name"]: one for one in answer.json()["members"]}
+        return {}
+
+    async def primary(self) -> str:
+        """The name of the primary, once a synchronous standby follows it."""
+
+        async def followed() -> str:
+            roles = {one["role"]: one for one in (await self.members()).values()}
+            if not {"leader", "sync_standby"} <= roles.keys():
+                return ""
+            is_whole = roles["sync_standby"]["state"] == "streaming"
+            return str(roles["leader"]["name"]) if is_whole else ""
+
+        return await eventually(followed, 90)
+
+    async def sql(self, statement: str, *args: object) -> list[Any]:
+        """Ask the primary."""
+        connection = await postgres_hosts.connect(self.database_url, timeout=10)
+        try:
+            return await connection.fetch(statement, *args)
+        finally:
+            await connection.close()
+
+    async def valkey_primary(self) -> str:
+        """The name of Valkey's primary, as a majority of the Sentinels tells it."""
+        names = {node.address: name for name, node in self.site.nodes.items()}
+
+        async def agreed() -> str:
+            said: list[str] = []
+            for node in self.site.having("sentinel").values():
+                client = Valkey(
+                    f"redis://:{self.secrets.redis_password}@{node.address}:{rendering.SENTINEL}"
+                )
+                try:
+                    found = await client.execute(
+                        "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.site.name
+                    )
+                    said.append(names[found[0].decode()])
+                except valkey.UNAVAILABLE:
+                    continue
+                finally:
+                    await client.close()
+            return next((one for one in said if said.count(one) > 1), "")
+
+        return await eventually(agreed)
+
+    async def etcd_leader(self) -> str:
+        """The name of the node whose etcd leads."""
+
+        async def leading() -> str:
+            async with httpx.AsyncClient(timeout=2) as client:
+                for name, node in self.site.having("etcd").items():
+                    with suppress(httpx.HTTPError):
+                        url = f"http://{node.address}:{rendering.ETCD}/v3/maintenance/status"
+                        status = (await client.post(url, json={})).json()
+                        if status.get("leader") == status["header"]["member_id"]:
+                            return name
+            return ""
+
+        return await eventually(leading)
+
+    def stop(self) -> None:
+        for node, server in self._processes:
+            self.signal(node, server)
+        self.network.close()
+
+
+def signal_family(root: psutil.Process, number: int) -> None:
+    """Send a signal to a process and its descendants; to the root first, so that it starts no other."""
+    with suppress(psutil.NoSuchProcess):
+        children = set(root.children(recursive=True))
+        root.send_signal(number)
+        for one in children | set(root.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(number)
+
+
+@contextmanager
+def site_cluster() -> Iterator[SiteCluster]:
+    folder = Path(tempfile.mkdtemp(prefix="site-", dir=run_folder()))
+    folder.chmod(0o755)
+    cluster = SiteCluster(folder)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class SiteStack(Stack):
+    """An application node: its database is the site's."""
+
+    database_url: str = ""
+
+    def dsn(self, role: str = SUPERUSER, database: str = "chitlaq") -> str:
+        password = (self.home / "secrets" / f"postgres-{role}").read_text().strip()
+        return f"postgresql://{role}:{password}@{self.database_url.rpartition('@')[2]}"
+
+    async def sql(self, statement: str, *args: object, role: str = SUPERUSER) -> list[Any]:
+        connection: asyncpg.Connection[asyncpg.Record]
+        connection = await postgres_hosts.connect(self.dsn(role), timeout=10)
+        try:
+            return await connection.fetch(statement, *args)
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def application(cluster: SiteCluster) -> Iterator[SiteStack]:
+    """The services of an application node."""
+    started = start_stack(DATABASE_URL=cluster.database_url, REDIS_URL=cluster.redis_url)
+    stack = SiteStack(started.home, started.environment, started.ports, cluster.database_url)
+    shutil.copytree(cluster.secrets.folder, stack.home / "secrets")
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.command("down")
+        remove_home(stack.home)
