@@ -26,6 +26,7 @@ READ_BYTES = 12_000_000
 """Limit for each component's log, uncompressed."""
 COUNT_SECONDS = 15.0
 """Limit for the access log; 20 MB take 0.06 s."""
+MINUTE_SECONDS = 60
 BENCHMARK_AGENT = "chitlaq-bench"
 """The user agent of `chitlaq bench --here`, which is counted apart."""
 SAMPLE_WIDTH = 300
@@ -65,7 +66,10 @@ _PLACEHOLDERS = (
 
 
 class Group(msgspec.Struct):
-    """Lines of one pattern: their number, the first and last time, and the last line as a sample."""
+    """Lines of one pattern: their number, the first and last time, and the last line as a sample.
+
+    ``minutes`` are those, since 1970, in which there was one.
+    """
 
     service: str
     pattern: str
@@ -73,6 +77,7 @@ class Group(msgspec.Struct):
     first: datetime
     last: datetime
     sample: str
+    minutes: set[int]
 
 
 _Field = str | list[int | str] | None
@@ -126,8 +131,8 @@ class Traffic:
     """Of these, requests with a genuine token, by limit."""
     refused_accounts: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """The accounts that these are of, by limit."""
-    limited_at: datetime | None = None
-    """When a limit last refused something."""
+    refusals: dict[str, Group] = field(default_factory=dict)
+    """What each limit refused."""
     statuses: Counter[int] = field(default_factory=Counter)
     failures: dict[str, Group] = field(default_factory=dict)
 
@@ -142,15 +147,11 @@ class Traffic:
         for limit, refused in earlier.limited.items():
             self.limited[limit].update(refused)
         self.refused_members.update(earlier.refused_members)
-        self.limited_at = self.limited_at or earlier.limited_at
         for limit, accounts in earlier.refused_accounts.items():
             self.refused_accounts[limit] |= accounts
         self.statuses.update(earlier.statuses)
-        for words, group in earlier.failures.items():
-            later = self.failures.setdefault(words, group)
-            if later is not group:
-                later.count += group.count
-                later.first = group.first
+        _prepend(self.failures, earlier.failures)
+        _prepend(self.refusals, earlier.refusals)
 
 
 @dataclass
@@ -246,7 +247,7 @@ def _counted(lines: Iterable[bytes], since: datetime, deadline: float) -> Traffi
             found.benchmark += 1
             continue
         if line.limit:
-            found.limited_at = line.time
+            _add(found.refusals, "nginx", line.limit, line.time, "")
             found.limited[line.limit][line.remote_addr] += 1
             found.refused_members[line.limit] += line.is_signed_in
             if line.refused_account:
@@ -337,10 +338,20 @@ def _tail(file: Path) -> Iterator[str]:
 def _add(groups: dict[str, Group], service: str, pattern: str, at: datetime, text: str) -> None:
     group = groups.get(pattern)
     if group is None:
-        groups[pattern] = Group(service, pattern, 1, at, at, text[:SAMPLE_WIDTH])
-    else:
-        group.count += 1
-        group.last, group.sample = at, text[:SAMPLE_WIDTH]
+        group = groups[pattern] = Group(service, pattern, 0, at, at, "", set())
+    group.count += 1
+    group.last, group.sample = at, text[:SAMPLE_WIDTH]
+    group.minutes.add(int(at.timestamp() // MINUTE_SECONDS))
+
+
+def _prepend(groups: dict[str, Group], earlier: dict[str, Group]) -> None:
+    """Add the groups of an earlier file."""
+    for pattern, group in earlier.items():
+        later = groups.setdefault(pattern, group)
+        if later is not group:
+            later.count += group.count
+            later.first = group.first
+            later.minutes |= group.minutes
 
 
 class _Line(msgspec.Struct):

@@ -8,15 +8,19 @@ if it is installed.
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, Verdict
+from chitlaq.stack import containers as stack_containers
 from tests.conftest import free_ports
 from tests.ops.checks.conftest import Programs
+from tests.ops.checks.prometheus_history import serving
 from tests.ops.checks.run_check import run_check
 
 OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = (
@@ -86,6 +90,41 @@ async def test_containers_are_judged_by_their_state(
 async def test_all_containers_are_listed_as_json(home: Home, programs: Programs) -> None:
     programs("docker", f'test "$*" = "ps -a --format {{{{json .}}}}" && echo \'{FEED}\'')
     assert (await run_check(home, "services.containers")).verdict == OK
+
+
+async def test_what_only_the_engine_sees_says_so_and_where_it_is(home: Home) -> None:
+    """In containers: what is UNKNOWN says what to do; a service's errors are those that it has counted."""
+    used = stack_containers.marker(home)
+    used.parent.mkdir(parents=True)
+    used.touch()
+    for check, command in {
+        "services.resources": "docker stats --no-stream",
+        "database.log": "docker compose logs postgres",
+        "redis.log": "docker compose logs redis",
+        "nginx.errors": "docker compose logs nginx",
+        "nginx.tls": "docker compose logs nginx",
+    }.items():
+        found = await run_check(home, check)
+        assert (found.verdict, command in found.summary) == (UNKNOWN, True), found
+    now = time.time()
+    times = [now + second for second in range(-86_400, 600, 15)]
+    pasts: dict[str, str | None] = {"nothing": None}
+    for name, ends in {"lasting": now + 600, "over": now - 7200, "well": times[0]}.items():
+        lines = [
+            f'log_lines_total{{service="feed-service",level="error"}}'
+            f" {0.01 * (min(at, ends) - times[0]):g} {at:.3f}"
+            for at in times
+        ]
+        pasts[name] = "\n".join(["# TYPE log_lines counter", *lines, "# EOF"]) + "\n"
+    async with serving(pasts) as addresses:
+        for name, verdict, said in (
+            ("lasting", WARNING, r"86\d errors within 24 h, 36 of them within the last"),
+            ("over", OK, "79[0-9] errors within 24 h, 0 of them within the last"),
+            ("well", OK, "0 errors within 24 h.* `docker compose logs feed-service"),
+            ("nothing", UNKNOWN, "Prometheus has no samples"),
+        ):
+            found = await run_check(home, "feed.log", PROMETHEUS_URL=addresses[name])
+            assert (found.verdict, bool(re.match(said, found.summary))) == (verdict, True), found
 
 
 @pytest.mark.parametrize(

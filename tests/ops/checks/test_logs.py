@@ -12,7 +12,8 @@ import pytest
 
 from chitlaq.core.installation.home import Home
 from chitlaq.logs import analysis
-from chitlaq.ops.checks.model import Table, Verdict
+from chitlaq.ops.checks.model import Section, Table, Verdict
+from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result
 from chitlaq.ops.database.database import OpsDatabase
 from tests.ops.checks.planted_logs import access, line, plant
@@ -129,46 +130,66 @@ async def test_errors_of_nginx_and_of_tls_are_distinguished(home: Home) -> None:
     assert (tls.verdict, tls.values["lines"].value) == (Verdict.OK, 3)
 
 
-async def test_log_is_ok_again_when_the_last_hour_is_clean_and_says_when_it_ended(
-    home: Home,
+def errors(minutes_ago: float) -> list[str]:
+    return [line(minutes_ago, level="error", event="it broke", duration=9.0) for _ in range(5)]
+
+
+def nginx_errors(minutes_ago: float) -> list[str]:
+    stamp = (datetime.now(UTC) - timedelta(minutes=minutes_ago)).astimezone()
+    return [
+        f"{stamp:%Y/%m/%d %H:%M:%S} [error] 1#1: *1 SSL_do_handshake() failed (SSL: error)"
+        for _ in range(5)
+    ]
+
+
+def failures(minutes_ago: float, status: int, limit: str = "") -> list[str]:
+    return 1000 * [access("203.0.113.9", status, minutes_ago / 60, limit=limit)]
+
+
+TROUBLES: dict[str, tuple[str, Callable[[float], list[str]]]] = {
+    **{check: (f"{service}.log", errors) for check, service in LOGS.items()},
+    "nginx.errors": ("nginx.log", nginx_errors),
+    "nginx.tls": ("nginx.log", nginx_errors),
+    "nginx.statuses": ("nginx-access.log", partial(failures, status=503)),
+    "nginx.limits": ("nginx-access.log", partial(failures, status=429, limit="account")),
+}
+OF_OTHERS = {"nginx.addresses", "system.journal"}
+"""The one judges nothing that ends; the other is judged as the logs of components are."""
+AN_OUTAGE = (9.0, 8.0, 7.0, 6.0)
+AGAIN_AND_AGAIN = (126.0, 96.0, 66.0, 36.0, 6.0)
+"""In minutes ago."""
+
+
+def test_every_check_of_a_days_log_is_known_to_say_what_ended() -> None:
+    of_logs = {
+        one.id
+        for one in CHECKS.values()
+        if one.section is Section.LOGS and "the last 24 hours" in one.looks_at
+    }
+    assert of_logs == TROUBLES.keys() | OF_OTHERS
+
+
+@pytest.mark.parametrize("check", TROUBLES)
+async def test_outage_is_over_five_minutes_after_its_end_and_what_comes_again_is_not(
+    home: Home, check: str
 ) -> None:
-    """For every check of a day's log: an outage is told for a day, and a fault for as long as it lasts."""
+    """Nothing is red five minutes after the mend; the sentence says when it ended, and the day is told."""
+    file, written = TROUBLES[check]
+    early = [access("203.0.113.9", 200, 23.9)] if file == home.access_log.name else [line(1430)]
 
-    def ended() -> str:
-        return f"ended at {datetime.now().astimezone() - timedelta(minutes=90):%H:%M}"
-
-    async def judged(check: str) -> Result:
+    async def judged(*minutes_ago: float) -> Result:
+        plant(home, file, *early, *(one for at in minutes_ago for one in written(at)))
         return await run_check(home, check, CHITLAQ_CHECKS_LOG_ERRORS_A_DAY="3,5")
 
-    def errors(minutes_ago: int) -> list[str]:
-        return [line(minutes_ago, level="error", event="it broke") for _ in range(5)]
+    def ended() -> str:
+        return f"ended at {datetime.now().astimezone() - timedelta(minutes=6):%H:%M}"
 
-    def nginx(minutes_ago: int) -> list[str]:
-        stamp = (datetime.now(UTC) - timedelta(minutes=minutes_ago)).astimezone()
-        return [
-            f"{stamp:%Y/%m/%d %H:%M:%S} [error] 1#1: *1 SSL_do_handshake() failed (SSL: error)"
-            for _ in range(5)
-        ]
-
-    def failures(minutes_ago: int, status: int, limit: str = "") -> list[str]:
-        return 1000 * [access("203.0.113.9", status, minutes_ago / 60, limit=limit)]
-
-    cases: dict[str, tuple[str, Callable[[int], list[str]]]] = {
-        "feed.log": ("feed-service.log", errors),
-        "nginx.errors": ("nginx.log", nginx),
-        "nginx.tls": ("nginx.log", nginx),
-        "nginx.statuses": (home.access_log.name, partial(failures, status=503)),
-        "nginx.limits": (home.access_log.name, partial(failures, status=429, limit="account")),
-    }
-    for check, (file, written) in cases.items():
-        early = access("203.0.113.9", 200, 23.9) if file == home.access_log.name else ""
-        first = ended()
-        plant(home, file, *filter(None, (early, *written(90))))
-        last = ended()
-        over = await judged(check)
-        assert over.verdict is Verdict.OK, over
-        assert first in over.summary or last in over.summary, over.summary
-        plant(home, file, *filter(None, (early, *written(90), *written(20))))
-        lasting = await judged(check)
+    first = ended()
+    over = await judged(*AN_OUTAGE)
+    assert over.verdict is Verdict.OK, over
+    assert first in over.summary or ended() in over.summary, over.summary
+    for lasting in (await judged(*AGAIN_AND_AGAIN), await judged(*AN_OUTAGE, 1.0)):
         assert lasting.verdict is Verdict.CRITICAL, lasting
         assert "ended" not in lasting.summary
+    late = await judged(*AGAIN_AND_AGAIN[:2])
+    assert (late.verdict, "ended" in late.summary) == (Verdict.OK, True), late

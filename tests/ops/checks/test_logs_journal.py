@@ -116,7 +116,7 @@ async def test_journal_is_judged_by_its_errors_of_a_day(
     journal.keep(
         *((ERROR, "kernel", "too long ago", 60 * 25) for _ in range(9)),
         *((NOTICE, "systemd", "Started a thing.", 200) for _ in range(9)),
-        *((ERROR, "kernel", f"I/O error, sector {n}", 50 - n) for n in range(errors)),
+        *((ERROR, "kernel", f"I/O error, sector {n}", 5 - n) for n in range(errors)),
     )
     found = await run_check(home, "system.journal", CHITLAQ_CHECKS_LOG_ERRORS_A_DAY="2,5")
     assert found.verdict == verdict, found.summary

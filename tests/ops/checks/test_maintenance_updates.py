@@ -137,10 +137,10 @@ async def test_action_fetches_the_lists_and_then_installs_what_the_check_counted
         "update a [1] (2 Debian:12/stable [amd64])",
     ]
     await run_check(home, "updates.all")
-    planned, counted = said.read_text().splitlines()[:2]
+    planned, *counted = said.read_text().splitlines()
     words = " ".join(APT_UPGRADE)
-    assert planned == counted
-    assert counted.endswith(f" {words}")
+    assert planned in counted
+    assert planned.endswith(f" {words}")
     said.unlink()
     if os.geteuid() != 0:
         with pytest.raises(OperatorError, match="root"):

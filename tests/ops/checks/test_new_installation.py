@@ -14,7 +14,7 @@ from chitlaq.core.installation.secrets import ensure
 from chitlaq.core.installation.settings_loading import load
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.sources.system import SystemView
-from chitlaq.stack.supervisor.control import Status
+from chitlaq.stack.supervisor.control import State, Status
 from tests.conftest import free_ports
 from tests.ops.checks.run_check import run_check
 
@@ -87,6 +87,34 @@ async def test_observer_that_is_being_fetched_is_no_fault_yet(
         aged(home, 1000)
         found = await run_check(home, name, CHITLAQ_PORTS_PROMETHEUS=str(port))
         assert found.verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("state", ["waiting", "starting"])
+async def test_first_start_of_an_observer_is_no_fault_and_a_later_one_is(
+    home: Home, monkeypatch: pytest.MonkeyPatch, state: State
+) -> None:
+    def process(name: str, state: State, restarts: int = 0, *, is_needed: bool = True) -> Status:
+        return Status(name, 0, state, 7, restarts, 5, None, "", is_needed)
+
+    async def said(*statuses: Status) -> tuple[Verdict, str]:
+        monkeypatch.setattr("chitlaq.stack.supervisor.control.ask", lambda *_: list(statuses))
+        found = await run_check(home, "services.processes")
+        return found.verdict, found.summary
+
+    well = process("feed-service", "healthy")
+    observer = process("prometheus", state, is_needed=False)
+    assert await said(well, observer) == (
+        Verdict.OK, "started for the first time: prometheus; the other 1 are up"
+    )  # fmt: skip
+    faults = (
+        (process("feed-service", state), Verdict.CRITICAL),
+        (process("prometheus", state, restarts=1, is_needed=False), Verdict.WARNING),
+        (process("prometheus", "unresponsive", is_needed=False), Verdict.WARNING),
+    )
+    for fault, verdict in faults:
+        assert (await said(well, observer, fault))[0] is verdict
+    aged(home, 1000)
+    assert await said(well, observer) == (Verdict.WARNING, f"prometheus is {state}")
 
 
 async def test_machine_that_was_booted_for_the_installation_has_lost_nothing(

@@ -6,6 +6,8 @@ import asyncio
 import signal
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import httpx
@@ -260,6 +262,11 @@ async def test_what_fires_now_is_asked_of_alertmanager_first(
     assert "EndedThere" not in names
     assert "Watchdog" in caution
 
+    # A command says so, and is no "none".
+    unsure = await asyncio.to_thread(
+        stack.command, "alerts", "--active", env={"ALERTMANAGER_URL": str(alertmanager.base_url)}
+    )
+    assert (unsure.returncode, "Watchdog" in unsure.stderr) == (3, True), unsure
     await raise_alert(alertmanager, {"alertname": "Watchdog", "severity": "none"})
 
     async def is_sure() -> bool:
@@ -280,3 +287,34 @@ async def test_what_fires_now_is_asked_of_alertmanager_first(
     assert shown.returncode == 3
     assert "RaisedHere" in shown.stdout
     assert "Alertmanager does not answer" in shown.stderr
+
+
+async def test_what_fires_now_is_shown_without_the_operations_database(
+    stack: Stack, alertmanager: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    """Alertmanager knows it; what only the database knows may be missing, which is said."""
+    (tmp_path / "ops").write_text("in the way")
+    environment = {
+        "CHITLAQ_HOME": str(tmp_path),
+        "ALERTMANAGER_URL": str(alertmanager.base_url),
+    }
+
+    def shown() -> CompletedProcess[str]:
+        return stack.command("alerts", "--active", env=environment)
+
+    silent = await asyncio.to_thread(shown)
+    assert (silent.returncode, silent.stdout) == (3, ""), silent
+    for name in ("Watchdog", "FiresNow"):
+        await raise_alert(alertmanager, {"alertname": name, "severity": "P1"})
+
+    async def is_shown() -> bool:
+        found = await asyncio.to_thread(shown)
+        assert (found.returncode, "FiresNow" in found.stdout) == (3, True), found
+        assert "Alerts that ops-service raises itself are not shown." in found.stderr
+        return "Watchdog" not in found.stdout + found.stderr
+
+    await eventually(is_shown)
+    (nobody,) = free_ports(1)
+    environment["ALERTMANAGER_URL"] = f"http://127.0.0.1:{nobody}"
+    neither = await asyncio.to_thread(shown)
+    assert (neither.returncode, neither.stdout) == (1, ""), neither

@@ -175,9 +175,10 @@ async def limits(system: SystemView) -> CheckOutcome:
         if members:
             said += f", to {await _share_of_members(system, len(members))}"
     is_enough = total >= FEW_REQUESTS
-    threshold = ended.limits(system.thresholds.limited_ratio, found.limited_at)
+    trouble = ended.of(found.refusals.values())
+    threshold = ended.limits(system.thresholds.limited_ratio, trouble)
     return outcome(
-        said + ended.said(found.limited_at) + _left_out(found),
+        said + ended.said(trouble) + _left_out(found),
         {
             "refused": Value(ratio, "ratio", *(threshold if is_enough else ())),
             "members": Value(
@@ -259,11 +260,11 @@ async def statuses(system: SystemView) -> CheckOutcome:
     failed = sum(times for status, times in found.statuses.items() if status >= 500)
     refused = sum(times for status, times in found.statuses.items() if 400 <= status < 500)
     ratio = failed / found.requests if found.requests else 0.0
-    last = ended.last_of(group for words, group in found.failures.items() if words.startswith("5"))
-    threshold = ended.limits(system.thresholds.server_errors_ratio, last)
+    trouble = ended.of(group for words, group in found.failures.items() if words.startswith("5"))
+    threshold = ended.limits(system.thresholds.server_errors_ratio, trouble)
     is_enough = found.requests >= FEW_REQUESTS
     return outcome(
-        f"{failed:,} of {count(found.requests, 'request')} failed{ended.said(last)}, {refused:,} refused"
+        f"{failed:,} of {count(found.requests, 'request')} failed{ended.said(trouble)}, {refused:,} refused"
         + _left_out(found),
         {
             "failed": Value(ratio, "ratio", *(threshold if is_enough else ())),

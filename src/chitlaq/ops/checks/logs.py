@@ -47,13 +47,16 @@ COMPONENTS = {
     "redis": "redis",
 }
 """The components whose logs are read, by the short name of their check."""
+SERVICES = {row.name for row in inventory.SERVICES}
 
 
 async def _component(system: SystemView, service: str) -> ComponentLog:
     since = datetime.now(UTC) - timedelta(hours=HOURS)
     slow = system.settings.logs.slow_seconds
     if containers.are_used(system.home):
-        raise UnknownResult(f"the container engine has the log: `docker compose logs {service}`")
+        raise UnknownResult(
+            f"the container engine has the log, which no container can read: `{_of_engine(service)}`"
+        )
     if not (system.home.logs / f"{service}.log").exists():
         raise UnknownResult(
             f"there is no log of {service} in {system.home.logs}", JUDGED_BY[service]
@@ -63,6 +66,27 @@ async def _component(system: SystemView, service: str) -> ComponentLog:
         return await system.blocking(partial(analysis.component, system.home, service, since, slow))
 
     return await system.once(f"log {service}", read)
+
+
+def _of_engine(service: str) -> str:
+    return f"docker compose logs {service} --since {HOURS}h"
+
+
+async def _counted(system: SystemView, service: str) -> CheckOutcome:
+    """Judge the errors that a service has counted, where only the container engine has their lines."""
+    logged = f'log_lines_total{{service="{service}",level="error"}}'
+    total, lately = [
+        round(await system.prometheus.number(f"sum(increase({logged}[{hours}h]))"))
+        for hours in (HOURS, 1)
+    ]
+    return outcome(
+        f"{count(total, 'error')} within {HOURS} h, {lately:,} of them within the last, as {service} counts"
+        f" them; the container engine has the lines: `{_of_engine(service)}`",
+        {
+            "errors": Value(total, "", *(system.thresholds.log_errors_a_day if lately else ())),
+            "lately": Value(lately),
+        },
+    )
 
 
 def grouped(title: str, groups: Sequence[Group], new: frozenset[str] = frozenset()) -> Evidence:
@@ -128,7 +152,8 @@ def _log(name: str, service: str) -> Check:
         f"{name}.log",
         f"Log of {service}",
         section=Section.LOGS,
-        looks_at=f"logs/{service}.log, the last {HOURS} hours",
+        looks_at=f"logs/{service}.log, the last {HOURS} hours"
+        + ("; in containers log_lines_total" if service in SERVICES else ""),
         commands=(
             f"chitlaq logs {service} --tail 100",
             f"chitlaq logs {service} --errors --since {HOURS}h",
@@ -139,14 +164,16 @@ def _log(name: str, service: str) -> Check:
         stands_on=("database.ready", "redis.ready", JUDGED_BY[service]),
     )
     async def one_log(system: SystemView) -> CheckOutcome:
+        if containers.are_used(system.home) and service in SERVICES:
+            return await _counted(system, service)
         found = await _component(system, service)
         errors, slow = list(found.errors.values()), list(found.slow.values())
         total = sum(group.count for group in errors)
         slow_total = sum(group.count for group in slow)
         new = await _new_patterns(system, errors)
         said = _errors_said(errors, new)
-        ended_at, slow_at = ended.last_of(errors), ended.last_of(slow)
-        said += f"{ended.said(ended_at)}; {slow_total:,} slow{ended.said(slow_at)};"
+        trouble, slowness = ended.of(errors), ended.of(slow)
+        said += f"{ended.said(trouble)}; {slow_total:,} slow{ended.said(slowness)};"
         said += f" {count(found.lines, 'line')}{reach(found.since)}"
         evidence = [grouped("errors", errors, new or frozenset())] if errors else []
         if slow:
@@ -157,10 +184,10 @@ def _log(name: str, service: str) -> Check:
             said,
             {
                 "errors": Value(
-                    total, "", *ended.limits(system.thresholds.log_errors_a_day, ended_at)
+                    total, "", *ended.limits(system.thresholds.log_errors_a_day, trouble)
                 ),
                 "slow": Value(
-                    slow_total, "", *ended.limits(system.thresholds.slow_lines_a_day, slow_at)
+                    slow_total, "", *ended.limits(system.thresholds.slow_lines_a_day, slowness)
                 ),
                 "new_patterns": Value(len(new or ())),
                 "lines": Value(found.lines),
@@ -174,8 +201,8 @@ def _log(name: str, service: str) -> Check:
 
 def _least_of_new(errors: Sequence[Group], new: frozenset[str] | None) -> Verdict:
     """Return WARNING while new patterns come."""
-    last = ended.last_of(one for one in errors if one.pattern in (new or ()))
-    return Verdict.OK if ended.is_over(last) else Verdict.WARNING
+    trouble = ended.of(one for one in errors if one.pattern in (new or ()))
+    return Verdict.WARNING if trouble is not None and not trouble.is_over else Verdict.OK
 
 
 LOGS = tuple(_log(name, component) for name, component in COMPONENTS.items())
@@ -194,11 +221,11 @@ LOGS = tuple(_log(name, component) for name, component in COMPONENTS.items())
 async def nginx_errors(system: SystemView) -> CheckOutcome:
     found = await _component(system, "nginx")
     total = sum(group.count for group in found.errors.values())
-    last = ended.last_of(found.errors.values())
+    trouble = ended.of(found.errors.values())
     return outcome(
-        f"{count(total, 'error')} in {count(len(found.errors), 'pattern')}{ended.said(last)}"
+        f"{count(total, 'error')} in {count(len(found.errors), 'pattern')}{ended.said(trouble)}"
         + reach(found.since),
-        {"errors": Value(total, "", *ended.limits(system.thresholds.log_errors_a_day, last))},
+        {"errors": Value(total, "", *ended.limits(system.thresholds.log_errors_a_day, trouble))},
         grouped("errors", list(found.errors.values())),
         least=least(found.since),
     )
@@ -216,10 +243,10 @@ async def nginx_errors(system: SystemView) -> CheckOutcome:
 async def tls_errors(system: SystemView) -> CheckOutcome:
     found = await _component(system, "nginx")
     total = sum(group.count for group in found.tls.values())
-    last = ended.last_of(found.tls.values())
+    trouble = ended.of(found.tls.values())
     return outcome(
-        f"{count(total, 'line')} about TLS{ended.said(last)}{reach(found.since)}",
-        {"lines": Value(total, "", *ended.limits(system.thresholds.log_errors_a_day, last))},
+        f"{count(total, 'line')} about TLS{ended.said(trouble)}{reach(found.since)}",
+        {"lines": Value(total, "", *ended.limits(system.thresholds.log_errors_a_day, trouble))},
         grouped("TLS", list(found.tls.values())),
         least=least(found.since),
     )
@@ -253,15 +280,15 @@ async def journal(system: SystemView) -> CheckOutcome:
     new = await _new_patterns(system, errors)
     since = found.first if found.entries >= JOURNAL_ENTRIES else None
     warned = sum(group.count for group in warnings)
-    last = ended.last_of(errors)
-    said = f"{_errors_said(errors, new)}{ended.said(last)}; {count(warned, 'warning')} in"
+    trouble = ended.of(errors)
+    said = f"{_errors_said(errors, new)}{ended.said(trouble)}; {count(warned, 'warning')} in"
     return outcome(
         f"{said} {count(len(warnings), 'pattern')}{reach(since)}",
         {
             "errors": Value(
                 sum(group.count for group in errors),
                 "",
-                *ended.limits(system.thresholds.log_errors_a_day, last),
+                *ended.limits(system.thresholds.log_errors_a_day, trouble),
             ),
             "warnings": Value(warned),
             "new_patterns": Value(len(new or ())),

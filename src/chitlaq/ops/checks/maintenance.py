@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import time
@@ -75,8 +76,11 @@ async def _updates(system: SystemView) -> list[_Update]:
         return _UPDATE.findall(text)
 
     async def ask() -> list[_Update]:
-        installable = {name for name, *_ in await simulated(*APT_UPGRADE)}
-        everything = await simulated("dist-upgrade")
+        # Each works out for seconds what depends on what.
+        upgrade, everything = await asyncio.gather(
+            simulated(*APT_UPGRADE), simulated("dist-upgrade")
+        )
+        installable = {name for name, *_ in upgrade}
         await system.blocking(_require_fresh_lists)
         return [
             _Update(name, installed, new, "security" in sources.lower(), name not in installable)

@@ -66,7 +66,8 @@ async def processes(system: SystemView) -> CheckOutcome:
             # Something else may keep the services running: a container engine, or systemd.
             raise
         return outcome(str(error), {"processes": Value(0)}, least=Verdict.CRITICAL)
-    bad = [status for status in statuses if not status.is_well]
+    beginning = [one for one in statuses if not one.is_well and system.is_beginning(one)]
+    bad = [one for one in statuses if not one.is_well and one not in beginning]
     young = [
         status
         for status in statuses
@@ -80,6 +81,9 @@ async def processes(system: SystemView) -> CheckOutcome:
         said = ", ".join(f"{s.name} is {s.state}" for s in bad)
     elif young:
         said = "restarted within the last hour: " + ", ".join(s.name for s in young)
+    elif beginning:
+        said = "started for the first time: " + ", ".join(one.name for one in beginning)
+        said += f"; the other {len(statuses) - len(beginning)} are up"
     else:
         said = f"all {len(statuses)} are up"
     is_down = not control.is_up(statuses)

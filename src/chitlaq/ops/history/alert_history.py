@@ -24,6 +24,7 @@ from chitlaq.monitoring.alerts import routing
 from chitlaq.ops.database import overflow
 from chitlaq.ops.database.database import (
     OpsDatabase,
+    OpsDatabaseUnavailableError,
     Statement,
     moment,
     statement,
@@ -228,28 +229,35 @@ async def firing(
     """Return the alerts that fire now, newest first, and why there may be others.
 
     Alertmanager knows them before ops-service is told, and when it is not told. What ops-service raises
-    itself, Alertmanager does not know. If it does not answer, the history is all that is known.
+    itself, Alertmanager does not know. If one of the two cannot be asked, the other is all that is known.
+
+    Raises:
+        OpsDatabaseUnavailableError: neither can be asked.
     """
-    kept = await alerts(database, is_active=True, limit=limit)
     if not has_alertmanager(settings):
-        return kept, ""
+        return await alerts(database, is_active=True, limit=limit), ""
     try:
         there = await alertmanager.active_alerts(home, settings)
     except (OperatorError, OSError, msgspec.MsgspecError) as error:
         return (
-            kept,
+            await alerts(database, is_active=True, limit=limit),
             f"Alertmanager does not answer ({error}): these are from ops-service's history.",
         )
-    own = _records(await database.rows("own_alerts", OWN, limit))
+    cautions, own = [], []
+    try:
+        own = _records(await database.rows("own_alerts", OWN, limit))
+    except OpsDatabaseUnavailableError as error:
+        cautions.append(f"{error} Alerts that ops-service raises itself are not shown.")
     active = [one for one in there.alerts if one.status.state != "suppressed"]
     found = [_record(one) for one in active if one.labels.get("alertname") != WATCHDOG]
-    caution = ""
     if len(found) == len(active):
-        caution = (
+        cautions.append(
             "The Watchdog, which always fires, does not: alerts do not get from Prometheus to"
             " Alertmanager. See `chitlaq ps`."
         )
-    return sorted(found + own, key=lambda one: one.started_at, reverse=True)[:limit], caution
+    return sorted(found + own, key=lambda one: one.started_at, reverse=True)[:limit], " ".join(
+        cautions
+    )
 
 
 def _records(rows: Sequence[sqlite3.Row]) -> list[AlertRecord]:

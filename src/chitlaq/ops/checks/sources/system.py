@@ -141,11 +141,15 @@ class SystemView:
             statuses = await self.statuses()
         except UnknownResult:
             return
-        for one in statuses:
-            if one.service == name and one.state in {"waiting", "starting", "missing"}:
-                raise NotYet(
-                    f"{name} is fetched and started for the first time, which takes some minutes"
-                )
+        if any(one.service == name and self.is_beginning(one) for one in statuses):
+            raise NotYet(
+                f"{name} is fetched and started for the first time, which takes some minutes"
+            )
+
+    def is_beginning(self, status: Status) -> bool:
+        """Whether this is fetched or started for the first time, and nothing else waits for it."""
+        is_first = self.is_new(FETCHED_SECONDS) and not status.restarts and not status.is_needed
+        return is_first and status.state in {"waiting", "starting", "missing"}
 
     async def run(self, program: str, *words: str, package: str) -> str:
         """Return the standard output of a program.
