@@ -66,6 +66,11 @@ def cleaned(text: str) -> str:
     return _UNUSED.sub(r"\1", _LINE_BREAK.sub("\n", text))
 
 
+def said(text: str) -> str:
+    """Return a text of several lines as `cleaned`, or an empty one if it shows nothing."""
+    return kept if is_seen(kept := cleaned(text)) else ""
+
+
 def is_seen(text: str) -> bool:
     """Whether a text shows something: a letter, a digit, a sign; not only spaces, accents and joiners."""
     return any(unicodedata.category(one)[0] in "LNPS" and one != _BLANK for one in text)

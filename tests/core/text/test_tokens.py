@@ -85,3 +85,14 @@ def test_browsers_use_the_same_patterns() -> None:
         assert f'["{closing}", "{opening}"]' in BROWSERS
     for name in ("MAX_TAGS", "MAX_MENTIONS", "MAX_TAG_LENGTH"):
         assert f"const {name} = {getattr(tokens, name)};" in BROWSERS
+
+
+@pytest.mark.parametrize("name", ["Straße", "#STRASSE", "＃strasse", "strasse"])
+def test_name_of_a_tag_is_as_posts_have_it(name: str) -> None:
+    (tag,) = tokens.parsed("#straße").tags
+    assert tokens.tag_of(name) == tag.folded
+
+
+@pytest.mark.parametrize("name", ["", "#", "##a", "two words", "a#b", "@ada", "2026", "x" * 101])
+def test_what_no_post_can_have_is_no_tag(name: str) -> None:
+    assert tokens.tag_of(name) is None

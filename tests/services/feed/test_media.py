@@ -226,6 +226,7 @@ async def test_description_is_changed_by_the_owner_alone(stack: Stack, join: Joi
     assert made["alt"] == "before"
     path = f"/api/media/{made['id']}"
     assert (await ada.patch(path, {"alt": "a\x1bb"})).json()["alt"] == "ab"
+    assert (await ada.patch(path, {"alt": "\u200b \u2060"})).json()["alt"] == ""
     assert (await ada.patch(path, {"alt": "after"})).json()["alt"] == "after"
     assert (await eve.patch(path, {"alt": "mine"})).status_code == 404
     assert (await eve.get(path)).status_code == 404

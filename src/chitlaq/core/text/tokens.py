@@ -38,6 +38,7 @@ OPENED_BY = {
 """Closing brackets, each with the one that opens it."""
 
 _PIECE = regex.compile(PIECE)
+_SIGNS = ("#", "＃")
 _LINK = regex.compile(LINK)
 _LETTER = regex.compile(r"\p{L}")
 _IGNORED = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
@@ -111,6 +112,13 @@ def _piece(found: regex.Match[str]) -> Piece | None:
         return Piece("mention", found[0], name.lower())
     link = _link(found["address"])
     return None if link is None else Piece("link", link, link)
+
+
+def tag_of(name: str) -> str | None:
+    """Return the folded form of a hashtag, with or without its sign; None if a post cannot have it."""
+    found = _PIECE.fullmatch(name if name[:1] in _SIGNS else f"#{name}")
+    tag = _tag(found["tag"]) if found is not None and found["tag"] else None
+    return tag.folded if tag is not None else None
 
 
 def folded(text: str) -> str:

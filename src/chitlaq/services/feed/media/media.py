@@ -20,7 +20,7 @@ from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.uploads import Upload
 from chitlaq.core.installation.settings import Media as MediaSettings
 from chitlaq.core.telemetry import logs
-from chitlaq.core.visible import cleaned
+from chitlaq.core.visible import said
 from chitlaq.services.feed.media import metrics, rendering
 from chitlaq.services.feed.media.orders import Answer, Purpose
 from chitlaq.services.feed.media.render_job import RENDER_PICTURE, RenderPicture
@@ -136,7 +136,7 @@ def alt_of(upload: Upload) -> str:
     alt = upload.fields.get("alt", "")
     if len(alt) > MOST_ALT or "\x00" in alt:
         raise problems.invalid({"alt": f"must be at most {MOST_ALT} characters long, without NUL"})
-    return cleaned(alt)
+    return said(alt)
 
 
 async def _looked_at(upload: Upload, purpose: Purpose) -> Answer:

@@ -9,7 +9,7 @@ import msgspec
 
 from chitlaq.core.http.pictures import still_url, url
 from chitlaq.core.http.schemas import Incoming, normalize
-from chitlaq.core.visible import cleaned
+from chitlaq.core.visible import said
 
 MOST_ALT = 1500
 
@@ -21,7 +21,7 @@ class MediaChange(Incoming, frozen=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        normalize(self, "alt", cleaned)
+        normalize(self, "alt", said)
 
 
 class Media(msgspec.Struct, frozen=True):

@@ -25,6 +25,8 @@ from chitlaq.services.feed.mutes.schemas import (
 from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.state import FeedState
 
+NO_TAG = "each must be a hashtag: letters and digits, without spaces or other signs"
+
 
 async def mute(database: Database, member: UUID, username: str, until: datetime | None) -> None:
     """Mute somebody, for good or until then; repeating it changes until when.
@@ -83,11 +85,11 @@ async def set_tags(database: Database, member: UUID, wanted: MutedTags) -> None:
     """Mute these hashtags, and no others.
 
     Raises:
-        Problem: 422 for one that is empty without its sign.
+        Problem: 422 for one that no post can have.
     """
-    names = [tokens.folded(one.tag.removeprefix("#")) for one in wanted.tags]
-    if not all(names):
-        raise problems.invalid({"tags": "a hashtag is more than its sign"})
+    names = [tokens.tag_of(one.tag) for one in wanted.tags]
+    if None in names:
+        raise problems.invalid({"tags": NO_TAG})
     async with database.transaction() as session:
         await session.execute("forget_muted_tags", member)
         await session.execute("mute_tags", member, names, [one.until for one in wanted.tags])

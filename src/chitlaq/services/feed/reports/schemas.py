@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from chitlaq.core.http.schemas import Incoming, normalize
-from chitlaq.core.visible import cleaned
+from chitlaq.core.visible import said
 
 Reason = Literal["spam", "harassment", "hate", "violence", "private", "other"]
 """``private``: it shows what is nobody else's business, such as an address."""
@@ -22,4 +22,4 @@ class Report(Incoming, frozen=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        normalize(self, "note", cleaned)
+        normalize(self, "note", said)
