@@ -109,6 +109,7 @@ class Post(msgspec.Struct, frozen=True):
     visibility: str
     reply_to: UUID | None
     quote_of: UUID | None
+    quotable_by: str
     created_at: datetime
     edited_at: datetime | None
     content_warning: str | None

@@ -117,6 +117,7 @@ BORROWED = {
         "feed.causes",
         "feed.deleted_posts",
         "feed.excerpts",
+        "feed.news_for",
         "feed.poll_audience",
         "feed.use_media",
     ],

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.conftest import Member, eventually
 from tests.services.feed.test_lists import pages
@@ -213,6 +214,44 @@ async def test_quote_is_null_for_who_may_not_read_the_quoted(
         assert (await one.get(f"/api/posts/{post['id']}/quotes")).status_code == 404
     await ada.delete(f"/api/posts/{post['id']}")
     assert (await eve.get(path)).json()["quote"] is None
+
+
+async def test_who_may_quote_is_shown_and_changed(join: Join) -> None:
+    ada, eve = await join(), await join()
+    post = await ada.write("mine", quotable_by="followers")
+    path = f"/api/posts/{post['id']}"
+    assert post["quotable_by"] == (await eve.get(path)).json()["quotable_by"] == "followers"
+    changed = (await ada.patch(path, {"quotable_by": "nobody"})).json()
+    assert (changed["quotable_by"], changed["edited_at"]) == ("nobody", None)
+    assert (await eve.get(path)).json()["quotable_by"] == "nobody"
+
+
+@pytest.mark.parametrize("blocker", ["quoted", "quoting"])
+async def test_block_takes_a_quote_away_from_everybody_while_it_holds(
+    client: httpx.AsyncClient, join: Join, blocker: str
+) -> None:
+    ada, eve, reader = await join(), await join(), await join()
+    post = await ada.write("quote me")
+    quote = await eve.write("look at her", quote_of=post["id"])
+    await reader.put(f"/api/users/{eve.username}/follow")
+    one, other = (ada, eve) if blocker == "quoted" else (eve, ada)
+
+    async def quoted() -> set[str | None]:
+        seen = [
+            (await who.get(f"/api/posts/{quote['id']}")).json() for who in (eve, reader, client)
+        ]
+        seen += await reader.home()
+        return {each["quote"] and each["quote"]["text"] for each in seen}
+
+    async def quotes() -> list[str]:
+        answer = await client.get(f"/api/posts/{post['id']}/quotes")
+        return [each["id"] for each in answer.json()["items"]]
+
+    assert await quoted() == {"quote me"}
+    await one.put(f"/api/users/{other.username}/block")
+    assert (await quoted(), await quotes()) == ({None}, [])
+    await one.delete(f"/api/users/{other.username}/block")
+    assert (await quoted(), await quotes()) == ({"quote me"}, [quote["id"]])
 
 
 async def test_likes_and_reposts_name_whom_the_viewer_may_see(join: Join) -> None:

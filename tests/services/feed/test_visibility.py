@@ -371,6 +371,7 @@ async def test_new_posts_are_announced_to_those_who_follow_and_may_read_them(
     stack: Stack, at_hand: World
 ) -> None:
     found: dict[str, set[str]] = {viewer: set() for viewer in (*AUTHORS, *VIEWERS)}
+    quoted: dict[str, set[str]] = {viewer: set() for viewer in found}
     marks: set[str] = set()
 
     async def listen(viewer: str, socket: Any) -> None:
@@ -379,6 +380,9 @@ async def test_new_posts_are_announced_to_those_who_follow_and_may_read_them(
             if frame["type"] == "post":
                 at_hand.check(viewer, "a frame", text)
                 found[viewer].add(frame["post"]["id"])
+                quoted[viewer] |= (
+                    {frame["post"]["quote"]["id"]} if frame["post"]["quote"] else set()
+                )
 
     async with AsyncExitStack() as exits:
         listeners = []
@@ -392,6 +396,13 @@ async def test_new_posts_are_announced_to_those_who_follow_and_may_read_them(
                 text = f"new @{at_hand.members['mentioned'].username}"
                 post = await at_hand.members[author].write(text, visibility=visibility)
                 written.append(Written(post["id"], author, visibility, "post"))
+        for about in at_hand.of("post", authors=("open",)):
+            answer = await at_hand.members[HOST].post(
+                "/api/posts", {"text": f"see {about.id}", "quote_of": about.id}
+            )
+            if answer.status_code == 201:
+                quote = Written(answer.json()["id"], HOST, "public", "quote of it", about.id)
+                written.append(quote)
 
         async def are_delivered() -> bool:
             return not await stack.sql("SELECT FROM jobs.jobs WHERE kind = 'deliver_post'")
@@ -412,4 +423,11 @@ async def test_new_posts_are_announced_to_those_who_follow_and_may_read_them(
             and not mutes(viewer, post.author)
         }
         assert found[viewer] - marks == wanted, viewer
+        # In frames, a post is quoted only if somebody who is not signed in may read it as well.
+        public = {str(post.about) for post in written if post.kind == "quote of it"}
+        assert quoted[viewer] == {
+            one
+            for one in public
+            if may_read(viewer, at_hand.posts[one]) and may_read(NOBODY, at_hand.posts[one])
+        }, viewer
     assert SHARER not in found

@@ -4,10 +4,16 @@ SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p
        p.liked, p.reposted, p.bookmarked
 FROM feed.readable_by_id($1, $2) p;
 
+-- name: shown_quotes (prepared)
+-- Of these posts ($3), quoted by these members ($2), those that a viewer sees there, each after who quotes it.
+SELECT p.quoting_id, p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
+       p.liked, p.reposted, p.bookmarked
+FROM feed.shown_quotes($1, $2, $3) p;
+
 -- name: post_contents (prepared)
 -- What posts say, whoever reads them: the caller knows who may.
-SELECT p.version, p.id, p.text, p.visibility, p.reply_to, p.quote_of, p.quote_detached, p.created_at,
-       p.edited_at, p.content_warning,
+SELECT p.version, p.id, p.text, p.visibility, p.reply_to, p.quote_of, p.quote_detached, p.quotable_by,
+       p.created_at, p.edited_at, p.content_warning,
        ARRAY(SELECT m.username FROM feed.post_mentions n JOIN feed.members m ON m.id = n.member_id
              WHERE n.post_id = p.id ORDER BY m.username) AS mentions,
        ARRAY(SELECT t.tag FROM feed.post_tags t WHERE t.post_id = p.id ORDER BY t.tag) AS tags,

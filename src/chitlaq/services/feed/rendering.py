@@ -50,6 +50,9 @@ class Row(NamedTuple):
 
 COLUMNS = Row._fields.index("entry")
 
+Quotes = Mapping[tuple[UUID, UUID], bytes]
+"""What is quoted, by who quotes it and its id."""
+
 
 class Rendering:
     """Makes JSON of posts."""
@@ -166,19 +169,21 @@ class Rendering:
         read = await self._reading_authors.ask(list(missing))
         return [card or read[one[0]] for one, card in zip(members, cards, strict=True)]
 
-    async def _quotes(self, viewer: UUID | None, rows: Sequence[Any]) -> Mapping[UUID, bytes]:
-        """Return the JSON of the quoted posts that the viewer may read, by id."""
-        quoted = {row[4] for row in rows if row[4] is not None}
+    async def _quotes(self, viewer: UUID | None, rows: Sequence[Any]) -> Quotes:
+        """Return the JSON of the quoted posts that the viewer sees, by who quotes them and their ids."""
+        quoted = {(row[2], row[4]) for row in rows if row[4] is not None}
         if not quoted:
             return {}
-        readable = await self._database.rows("readable", viewer, list(quoted))
-        decided, contents = await self._contents_of(viewer, readable)
+        found = await self._database.rows("shown_quotes", viewer, *zip(*quoted, strict=True))
+        by_id = {row[1]: tuple(row)[1:] for row in found}
+        decided, contents = await self._contents_of(viewer, list(by_id.values()))
         cards = await self._cards_of([(row[2], row[3]) for row in decided])
         polls = await self._polls(viewer, decided)
-        return {
+        posts = {
             row[0]: _joined(row, content, card, {}, polls)
             for row, content, card in zip(decided, contents, cards, strict=True)
         }
+        return {(row[0], row[1]): posts[row[1]] for row in found if row[1] in posts}
 
     async def _polls(self, viewer: UUID | None, rows: Sequence[Any]) -> Mapping[UUID, bytes]:
         """Return the JSON of the polls of these posts, by the posts' ids."""
@@ -219,7 +224,7 @@ def _joined(
     row: Any,
     content: bytes,
     card: bytes,
-    quotes: Mapping[UUID, bytes],
+    quotes: Quotes,
     polls: Mapping[UUID, bytes],
 ) -> bytes:
     quote_of, _has_poll, likes, replies, reposts, liked, reposted, bookmarked = row[4:COLUMNS]
@@ -229,7 +234,7 @@ def _joined(
             b',"likes":%d,"replies":%d,"reposts":%d' % (likes, replies, reposts),
             _FLAGS[liked, reposted, bookmarked],
             b',"poll":', polls.get(row[0], b"null"),
-            b',"quote":', quotes.get(quote_of, b"null"), b"}",
+            b',"quote":', quotes.get((row[2], quote_of), b"null"), b"}",
         )
     )  # fmt: skip
 

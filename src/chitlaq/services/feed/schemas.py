@@ -12,6 +12,7 @@ import msgspec
 from chitlaq.core.http.pictures import Picture
 
 Visibility = Literal["public", "university", "followers", "mentioned", "self"]
+QuotableBy = Literal["everyone", "followers", "nobody"]
 
 
 class Author(msgspec.Struct, frozen=True):
@@ -29,7 +30,8 @@ class Reposter(Author, frozen=True, kw_only=True):
 class PostContent(msgspec.Struct, frozen=True):
     """What a post says: the same for everybody who may read it, until its version changes.
 
-    ``quote_detached``: it quoted a post whose author did not want that.
+    ``quote_detached``: it quoted a post whose author did not want that. ``quotable_by``: who else may quote
+    it, if it is public or for a university.
     """
 
     id: UUID
@@ -38,6 +40,7 @@ class PostContent(msgspec.Struct, frozen=True):
     reply_to: UUID | None
     quote_of: UUID | None
     quote_detached: bool
+    quotable_by: QuotableBy
     created_at: datetime
     edited_at: datetime | None
     content_warning: str | None
@@ -68,8 +71,8 @@ class Post(PostContent, frozen=True, kw_only=True):
     """A post as one viewer sees it.
 
     Counters leave out what the viewer may not see; ``liked``, ``reposted`` and ``bookmarked`` are about the
-    viewer. ``quote`` is the quoted post, or null if the viewer may not read it. Of a quoted post, the post
-    that it quotes itself is only named.
+    viewer. ``quote`` is the quoted post, or null if the viewer may not read it, or if one of the two authors
+    blocks the other. Of a quoted post, the post that it quotes itself is only named.
     """
 
     author: Author

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+import msgspec
+
 from chitlaq.core.data import events, valkey
 from chitlaq.core.data.events import Event
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
@@ -54,13 +56,21 @@ class Listener:
 
     async def _announce(self, event: events.PostCreated) -> None:
         members = self._hub.members()
-        frame = PostFrame(event.post)
         sent = 0
         for start in range(0, len(members), AUDIENCE_BATCH):
             batch = members[start : start + AUDIENCE_BATCH]
             rows = await self._database.rows("audience", event.post_id, batch)
-            sent += self._hub.send([row["id"] for row in rows], frame)
+            whole = [row["id"] for row in rows if row["sees_quote"]]
+            sent += self._hub.send(whole, PostFrame(event.post))
+            if len(whole) < len(rows):
+                others = [row["id"] for row in rows if not row["sees_quote"]]
+                sent += self._hub.send(others, PostFrame(_without_quote(event.post)))
         seconds = (datetime.now(UTC) - event.created_at).total_seconds()
         metrics.WEBSOCKET_MESSAGE_DURATION.labels("post").observe(max(seconds, 0))
         if sent:
             log.info("event delivered", post_id=event.post_id, sockets=sent)
+
+
+def _without_quote(post: msgspec.Raw) -> msgspec.Raw:
+    """Return a post as somebody sees it who may not read what it quotes."""
+    return msgspec.Raw(msgspec.json.encode(msgspec.json.decode(post) | {"quote": None}))

@@ -1,3 +1,3 @@
 -- name: audience
--- Of the members $2, those who are notified of a new post ($1), by feed's published rule.
-SELECT feed.audience($1, $2::uuid[]) AS id;
+-- Of the members $2, those who are told of a new post ($1), by feed's published rule, and whether they see what it quotes.
+SELECT id, sees_quote FROM feed.news_for($1, $2::uuid[]);

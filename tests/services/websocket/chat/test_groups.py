@@ -108,6 +108,20 @@ async def test_declined_invitation_is_gone(join: Join) -> None:
     assert members_of(await shown(ada, found["id"])) == {ada.username: ("owner", "joined")}
 
 
+async def test_who_is_leaving_can_be_removed_and_not_promoted(stack: Stack, join: Join) -> None:
+    ada, ben = await join(), await join()
+    found = await conversation(ada, ben, kind="group", name="some")
+    path = f"/api/conversations/{found['id']}/members/{ben.username}"
+    await stack.sql("SELECT feed.hide_member($1, true)", ben.id)
+    assert members_of(await shown(ada, found["id"])) == {ada.username: ("owner", "joined")}
+    assert (await ada.put(path, {"role": "owner"})).status_code == 403
+    assert (await ada.delete(path)).status_code == 204
+    assert (await ada.delete(path)).status_code == 404
+    await stack.sql("SELECT feed.hide_member($1, false)", ben.id)
+    assert members_of(await shown(ada, found["id"])) == {ada.username: ("owner", "joined")}
+    assert (await ben.get(f"/api/conversations/{found['id']}")).status_code == 404
+
+
 async def test_removed_members_get_nothing_after_and_added_ones_nothing_before(
     stack: Stack, join: Join
 ) -> None:

@@ -17,11 +17,13 @@ ORDER BY s.member_id
 OFFSET $4 LIMIT $5;
 
 -- name: quotes
--- Posts that quote one and that the viewer may read, newest first. Index: posts_by_quoted.
+-- Posts that quote one and that the viewer may read, newest first, but for those of who blocks its author or is blocked.
+-- Index: posts_by_quoted.
 SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
        p.liked, p.reposted, p.bookmarked
 FROM feed.readable_posts($1) p
 WHERE p.quote_of = $2 AND ($3::uuid IS NULL OR p.id < $3)
+  AND NOT EXISTS (SELECT FROM feed.blocks_between(p.author_id, (SELECT q.author_id FROM feed.posts q WHERE q.id = $2)))
 ORDER BY p.id DESC
 OFFSET $4 LIMIT $5;
 

@@ -111,6 +111,7 @@ async def insert(
         new.reply_to,
         new.quote_of,
         False,
+        new.quotable_by,
         row["created_at"],
         None,
         new.content_warning,

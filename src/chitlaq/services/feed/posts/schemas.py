@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -13,7 +13,7 @@ from chitlaq.core.http.pictures import MediaIds
 from chitlaq.core.http.schemas import Incoming, normalize, require_one_line
 from chitlaq.core.text import written
 from chitlaq.services.feed.polls.schemas import NewPoll
-from chitlaq.services.feed.schemas import Visibility
+from chitlaq.services.feed.schemas import QuotableBy, Visibility
 
 MAX_GRAPHEMES = 1000
 MAX_CHARACTERS = 5000
@@ -23,8 +23,6 @@ PostText = Annotated[str, msgspec.Meta(max_length=MAX_CHARACTERS)]
 """At most `MAX_GRAPHEMES`, stored as `written.checked` returns it."""
 
 ContentWarning = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-QuotableBy = Literal["everyone", "followers", "nobody"]
-
 
 _checked = partial(written.checked, max_graphemes=MAX_GRAPHEMES)
 

@@ -118,7 +118,7 @@ class Groups:
         """
         await self.count_brought(actor, 1)
         async with self._changing(actor, conversation_id) as change:
-            target = await change.session.row("participant_named", conversation_id, username)
+            target = await change.session.row("participant_named", conversation_id, username, False)
             if target is not None and target["id"] == actor and change.state != "joined":
                 await self._accept(change)
             elif target is not None and target["state"] == "joined":
@@ -128,13 +128,13 @@ class Groups:
                 await self._add(change, username, role or "member")
 
     async def remove(self, actor: UUID, conversation_id: UUID, username: str) -> None:
-        """Leave, decline, or remove somebody from a group.
+        """Leave, decline, or remove somebody from a group, also one whose account goes and whom nobody sees.
 
         Raises:
             Problem: 404, 403 or 409, as the rules say; nothing has changed.
         """
         async with self._changing(actor, conversation_id) as change:
-            target = await change.session.row("participant_named", conversation_id, username)
+            target = await change.session.row("participant_named", conversation_id, username, True)
             if target is not None and target["id"] == actor:
                 await self._leave(change)
                 return

@@ -167,11 +167,11 @@ SELECT kind, name, is_history_visible, last_seq FROM websocket.conversations WHE
 SELECT role, state FROM websocket.participants WHERE conversation_id = $1 AND account_id = $2;
 
 -- name: participant_named
--- How the member of this name takes part in a conversation, if they do.
-SELECT s.id, p.role, p.state
-FROM feed.member_cards s
-LEFT JOIN websocket.participants p ON p.conversation_id = $1 AND p.account_id = s.id
-WHERE s.username = $2;
+-- How the member of this name takes part in a conversation, if they do; one who is leaving only if $3.
+SELECT i.id, p.role, p.state
+FROM feed.member_ids i
+LEFT JOIN websocket.participants p ON p.conversation_id = $1 AND p.account_id = i.id
+WHERE i.username = $2 AND ($3 OR EXISTS (SELECT FROM feed.member_cards s WHERE s.id = i.id));
 
 -- name: other_of_direct
 -- The other one of a direct conversation, and whether one of the two blocks the other.

@@ -10,12 +10,14 @@ import { Dialog } from "./dialog.js";
 
 const MAX_GRAPHEMES = 1000;
 const AUDIENCES = ["public", "university", "followers", "mentioned", "self"];
+const QUOTERS = ["everyone", "followers", "nobody"];
 
 /** @param {{post: any, onClose: () => void}} properties */
 export function PostEditor({ post, onClose }) {
   const [text, setText] = useState(post.text);
   const [warning, setWarning] = useState(post.content_warning ?? "");
   const [visibility, setVisibility] = useState(post.visibility);
+  const [quoters, setQuoters] = useState(post.quotable_by);
   const [refused, setRefused] = useState("");
   const [isBusy, setBusy] = useState(false);
   const left = MAX_GRAPHEMES - graphemes(text);
@@ -26,6 +28,7 @@ export function PostEditor({ post, onClose }) {
     const change = {
       ...(text === post.text ? {} : { text }),
       ...(visibility === post.visibility ? {} : { visibility }),
+      ...(quoters === post.quotable_by ? {} : { quotable_by: quoters }),
       ...(warning.trim() === (post.content_warning ?? "") ? {} : { content_warning: warning.trim() || null }),
     };
     try {
@@ -49,6 +52,8 @@ export function PostEditor({ post, onClose }) {
       <input id="edit-warning" dir="auto" maxlength="200" value=${warning} onInput=${(/** @type {any} */ event) => setWarning(event.target.value)} />
       <label for="edit-audience">${t("composer.audience")}</label>
       <select id="edit-audience" onChange=${(/** @type {any} */ event) => setVisibility(event.target.value)}>${AUDIENCES.map((one) => html`<option value=${one} selected=${one === visibility}>${t(`audience.${one}`)}</option>`)}</select>
+      <label for="edit-quoters">${t("composer.quotable")}</label>
+      <select id="edit-quoters" onChange=${(/** @type {any} */ event) => setQuoters(event.target.value)}>${QUOTERS.map((one) => html`<option value=${one} selected=${one === quoters}>${t(`quotable.${one}`)}</option>`)}</select>
       <div class="dialog-foot"><span class=${left < 0 ? "left over" : "left"} aria-hidden="true">${left < 100 ? number(left) : null}</span><button class="quiet" type="button" onClick=${onClose}>${t("dialog.cancel")}</button><button type="submit" disabled=${isBusy || left < 0}>${t("post.save")}</button></div>
     </form>
   <//>`;

@@ -59,7 +59,7 @@ export function PostMenu({ post, at, onClose }) {
   /** @type {import("./menu.js").Entry[]} */
   const entries = [
     { label: t("post.copy"), act: copy },
-    ...(QUOTABLE.includes(post.visibility) ? [{ label: t("post.quote"), act: () => go(`/compose?quote=${post.id}`) }] : []),
+    ...(QUOTABLE.includes(post.visibility) && (isOwn || post.quotable_by !== "nobody") ? [{ label: t("post.quote"), act: () => go(`/compose?quote=${post.id}`) }] : []),
     { label: t("post.likers"), act: () => go(`${href}/likes`) },
     { label: t("post.reposters"), act: () => go(`${href}/reposts`) },
     { label: t("post.quotes"), act: () => go(`${href}/quotes`) },
