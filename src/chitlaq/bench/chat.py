@@ -102,11 +102,11 @@ async def run(say: Callable[[str], None], *, beside_ejabberd: bool = False) -> R
         await installation.command(
             "seed", "--members", str(CONNECTIONS), "--posts-per-member", "5", "--json"
         )
-        accounts = await _accounts(installation)
-        tokens = await _tokens(installation, accounts)
+        accounts = await all_accounts(installation)
+        tokens = await sign_in_without_passwords(installation, accounts)
         pairs = [accounts[at : at + 2] for at in range(0, CONNECTIONS, 2)]
-        direct = await _conversations(installation, "direct", pairs)
-        (group,) = await _conversations(installation, "group", [accounts[:GROUP]])
+        direct = await begin_conversations(installation, "direct", pairs)
+        (group,) = await begin_conversations(installation, "group", [accounts[:GROUP]])
         async with AsyncExitStack() as stack:
             peer = None
             if beside_ejabberd:
@@ -259,7 +259,8 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return round(median(a / b for a, b in zip(ours, theirs, strict=True)), 2)
 
 
-async def _accounts(installation: Installation) -> list[UUID]:
+async def all_accounts(installation: Installation) -> list[UUID]:
+    """Return all members' accounts, and make an empty chat and a bare table beside it."""
     async with postgres.connection(_dsn(installation)) as connection:
         rows = await connection.fetch("SELECT id FROM feed.members ORDER BY id")
         await connection.execute(
@@ -271,8 +272,10 @@ async def _accounts(installation: Installation) -> list[UUID]:
         return [row["id"] for row in rows]
 
 
-async def _tokens(installation: Installation, accounts: Sequence[UUID]) -> list[str]:
-    """Sign all in without their password, whose hash alone would take a minute for a thousand."""
+async def sign_in_without_passwords(
+    installation: Installation, accounts: Sequence[UUID]
+) -> list[str]:
+    """Return a token of each without their password: a thousand hashes would take a minute."""
     secrets = Secrets(installation.home.secrets)
     (key,) = secrets.signing_keys.values()
     signer = Signer(key, secrets.edge_key, installation.settings.base_url)
@@ -294,7 +297,7 @@ async def _tokens(installation: Installation, accounts: Sequence[UUID]) -> list[
     ]
 
 
-async def _conversations(
+async def begin_conversations(
     installation: Installation, kind: str, groups: Sequence[Sequence[UUID]]
 ) -> list[str]:
     """Begin conversations as the service does, but for a thousand requests."""

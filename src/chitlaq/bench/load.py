@@ -12,6 +12,7 @@ import asyncio
 import ipaddress
 import random
 import re
+import ssl
 import sys
 from array import array
 from collections.abc import Sequence
@@ -28,6 +29,9 @@ GRACE_SECONDS = 15.0
 """How long responses may take after the end of the measurement."""
 
 START_SECONDS = 30.0
+
+NAME = "localhost"
+"""What requests and certificates call the server."""
 
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked\r\n", re.IGNORECASE)
 _NO_CONTENT = b"204"
@@ -48,6 +52,8 @@ class Load(msgspec.Struct, frozen=True):
     connections: Annotated[int, msgspec.Meta(ge=1, le=256)]
     seconds: Annotated[float, msgspec.Meta(gt=0, le=120)]
     per_second: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    authority: str | None = None
+    """A file of certificates: the connections speak TLS and trust these."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -68,7 +74,7 @@ def get(target: str, token: str | None = None, agent: str = "") -> str:
     """Return a GET request as text, ready to be sent again and again."""
     headers = f"Authorization: Bearer {token}\r\n" if token else ""
     headers += f"User-Agent: {agent}\r\n" if agent else ""
-    return f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n{headers}\r\n"
+    return f"GET {target} HTTP/1.1\r\nHost: {NAME}\r\nAccept: application/json\r\n{headers}\r\n"
 
 
 def post(target: str, body: object, token: str | None = None) -> str:
@@ -76,7 +82,7 @@ def post(target: str, body: object, token: str | None = None) -> str:
     text = msgspec.json.encode(body).decode()
     headers = f"Authorization: Bearer {token}\r\n" if token else ""
     return (
-        f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}"
+        f"POST {target} HTTP/1.1\r\nHost: {NAME}\r\nContent-Type: application/json\r\n{headers}"
         f"Content-Length: {len(text.encode())}\r\n\r\n{text}"
     )
 
@@ -215,6 +221,8 @@ async def run(load: Load) -> Outcome:
     loop = asyncio.get_running_loop()
     requests = [request.encode() for request in load.requests]
     pause = load.connections / load.per_second if load.per_second else 0.0
+    tls = ssl.create_default_context(cafile=load.authority) if load.authority else None
+    name = NAME if tls else None
     started = perf_counter()
     tally = _Tally(started + load.seconds)
     finished = []
@@ -225,7 +233,9 @@ async def run(load: Load) -> Outcome:
         def connection(place: int = place, done: asyncio.Future[None] = done) -> _Connection:
             return _Connection(requests, place, tally, done, pause)
 
-        await loop.create_connection(connection, load.host, load.port)
+        await loop.create_connection(
+            connection, load.host, load.port, ssl=tls, server_hostname=name
+        )
         finished.append(done)
     _, hanging = await asyncio.wait(finished, timeout=load.seconds + GRACE_SECONDS)
     seconds = perf_counter() - started

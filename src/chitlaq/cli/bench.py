@@ -64,6 +64,12 @@ def bench(
         bool,
         typer.Option("--web", help="Measure pages in Chromium, as on a cheap phone."),
     ] = False,
+    deployment: Annotated[
+        bool,
+        typer.Option(
+            "--deployment", help="Measure a second process of each service, TLS, and a second copy."
+        ),
+    ] = False,
     typesense: Annotated[
         str | None,
         typer.Option(
@@ -93,7 +99,7 @@ def bench(
 
     Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups · chitlaq bench --chat
     · chitlaq bench --accounts · chitlaq bench --feed · chitlaq bench --notifications --members 50000
-    · chitlaq bench --search --members 1000000 · chitlaq bench --web
+    · chitlaq bench --search --members 1000000 · chitlaq bench --web · chitlaq bench --deployment
     """
     if here:
         _here(history_db.operator(operator), seconds, as_json=as_json, production=production)
@@ -111,6 +117,8 @@ def bench(
         _search(members, typesense, as_json=as_json)
     elif web:
         _web(as_json=as_json)
+    elif deployment:
+        _deployment(as_json=as_json)
     else:
         _whole(as_json=as_json)
 
@@ -193,6 +201,16 @@ def _web(*, as_json: bool) -> None:
         output.print_json(result)
     else:
         output.console_for_output().print(web_report.rendered(result))
+
+
+def _deployment(*, as_json: bool) -> None:
+    from chitlaq.bench import deployment, deployment_report
+
+    result = asyncio.run(deployment.run(_say))
+    if as_json:
+        output.print_json(result)
+    else:
+        output.console_for_output().print(deployment_report.rendered(result))
 
 
 def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> None:
