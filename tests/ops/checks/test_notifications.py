@@ -58,7 +58,8 @@ def a_day(pushed: float, failed: float) -> str:
 
 
 async def test_pushes_and_mails_are_judged_by_the_share_that_failed(tmp_path: Path) -> None:
-    pasts = {
+    pasts: dict[str, str | None] = {
+        "none": None,
         "few": a_day(5, 10),
         "some": a_day(800, 200),
         "most": a_day(100, 900),
@@ -69,6 +70,7 @@ async def test_pushes_and_mails_are_judged_by_the_share_that_failed(tmp_path: Pa
             for name, url in addresses.items()
         }
     assert {name: one.verdict for name, one in found.items()} == {
+        "none": Verdict.UNKNOWN,
         "few": Verdict.OK,
         "some": Verdict.WARNING,
         "most": Verdict.CRITICAL,

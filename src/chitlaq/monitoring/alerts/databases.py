@@ -75,7 +75,7 @@ ALERTS = (
     Alert(
         name="DatabaseConnectionsExhausted",
         expr=f"{_SHARE} > 0.95",
-        for_="2m",
+        for_="1m",
         severity="P1",
         summary="{{ $value | humanizePercentage }} of PostgreSQL's connections are in use:"
         " requests are starting to fail.",

@@ -277,7 +277,7 @@ ALERTS = (
     Alert(
         name="MessagesUndelivered",
         expr="chat_round_trip_ok == 0",
-        for_="2m",
+        for_="1m",
         severity="P1",
         summary="Messages do not arrive: the synthetic members cannot write to each other through the"
         " edge. `chitlaq ops check websocket.round_trip` says where it ends.",

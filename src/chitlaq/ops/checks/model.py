@@ -179,6 +179,8 @@ class Check:
         is_timed: it measures how long something takes, so it runs before the others, and alone.
         is_heavy: it uses much CPU, so it runs last.
         stands_on: checks that explain a problem here if they have found one that is at least as bad.
+        samples_of: the components whose last minutes it reads from Prometheus: while one of them is down,
+            it is UNKNOWN.
     """
 
     id: str
@@ -192,6 +194,13 @@ class Check:
     is_timed: bool = False
     is_heavy: bool = False
     stands_on: tuple[str, ...] = ()
+    samples_of: tuple[str, ...] = ()
+
+    async def look(self, system: SystemView) -> CheckOutcome:
+        """Measure, if there is something to measure; raises as a check's function does."""
+        if self.samples_of:
+            await system.prometheus.require_alive(self.samples_of)
+        return await self.judge(system)
 
 
 def check(
@@ -206,6 +215,7 @@ def check(
     is_timed: bool = False,
     is_heavy: bool = False,
     stands_on: Sequence[str] = (),
+    samples_of: Sequence[str] = (),
 ) -> Callable[[Judge], Check]:
     """Declare a function as a check; its name then refers to the `Check`."""
     return lambda judge: Check(
@@ -220,4 +230,5 @@ def check(
         is_timed,
         is_heavy,
         tuple(stands_on),
+        tuple(samples_of),
     )

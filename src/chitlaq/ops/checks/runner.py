@@ -143,7 +143,7 @@ async def judge(check: Check, system: SystemView) -> Result:
 async def _look(check: Check, system: SystemView) -> tuple[CheckOutcome, float]:
     """Return what a check finds, and after how many seconds."""
     started = time.perf_counter()
-    looking = asyncio.ensure_future(check.judge(system))
+    looking = asyncio.ensure_future(check.look(system))
     # Not `wait_for`: that waits until the cancelled task ends, which a server that hangs can delay.
     await asyncio.wait({looking}, timeout=check.timeout_seconds)
     if looking.done():

@@ -87,9 +87,9 @@ async def processes(system: SystemView) -> CheckOutcome:
     else:
         said = f"all {len(statuses)} are up"
     is_down = not control.is_up(statuses)
-    is_unsettled = bool(bad) or any(one.uptime < SETTLED_SECONDS for one in young)
-    least = Verdict.CRITICAL if is_down else Verdict.WARNING if is_unsettled else Verdict.OK
-    judges = [JUDGED_BY.get(one.service, "") for one in bad]
+    unsettled = bad + [one for one in young if one.uptime < SETTLED_SECONDS and one not in bad]
+    least = Verdict.CRITICAL if is_down else Verdict.WARNING if unsettled else Verdict.OK
+    judges = [JUDGED_BY.get(one.service, "") for one in unsettled]
     return outcome(
         said,
         {

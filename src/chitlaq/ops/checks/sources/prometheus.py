@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Protocol, TypeVar
@@ -70,6 +70,10 @@ class _Response(msgspec.Struct):
     error: str = ""
 
 
+FRESH_SECONDS = 90.0
+"""How old the last look at a component may be; four looks where they are further apart."""
+
+
 def promql(expression: str) -> str:
     """Return the shell command for a query; it is URL-encoded, so curl leaves braces alone."""
     address = "http://localhost:{port:prometheus}/api/v1/query"
@@ -82,6 +86,31 @@ class PrometheusView:
     def __init__(self, home: Home, settings: Settings, get: Get, require: Require) -> None:
         self._home, self._settings = home, settings
         self._get, self._require = get, require
+
+    async def require_alive(self, components: Sequence[str]) -> None:
+        """Raise unless all of these components answered when they were last looked at.
+
+        What rates are over a window of minutes outlives whoever is counted in it by these minutes.
+
+        Raises:
+            UnknownResult: one of them did not answer, or is not observed; or as `query`.
+        """
+        fresh = max(FRESH_SECONDS, 4.0 * self._settings.monitoring.scrape_seconds)
+        seen = {
+            one.metric.get("job") or one.metric["component"]: one.number
+            for one in await self.query(
+                f"{_up('up', 'job', fresh)} or {_up('component_up', 'component', fresh)}"
+            )
+        }
+        for name in components:
+            if name not in seen:
+                raise UnknownResult(
+                    f"Prometheus has no samples of {name}", JUDGED_BY["ops-service"]
+                )
+            if not seen[name]:
+                raise UnknownResult(
+                    f"{name} is down: what it did before says nothing of now", JUDGED_BY[name]
+                )
 
     async def query(self, expression: str) -> list[Sample]:
         """Return an instant vector.
@@ -139,6 +168,12 @@ class PrometheusView:
                     "Prometheus is starting: it reads what it has stored", JUDGED_BY["prometheus"]
                 ) from None
             raise UnknownResult(f"{access.url} does not answer like Prometheus: {error}") from None
+
+
+def _up(metric: str, label: str, fresh_seconds: float) -> str:
+    """Whether what a label names is up: 0 also if nobody has looked lately."""
+    lately = f"{metric} and timestamp({metric}) > time() - {fresh_seconds:g}"
+    return f"max by ({label}) ({lately}) or 0 * max by ({label}) ({metric})"
 
 
 class AlertmanagerView:
