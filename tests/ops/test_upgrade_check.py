@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.ops import upgrade_check
 from chitlaq.stack.supervisor import control
 from tests.conftest import Stack
-
-LATER = "999.0.0"
-
-
-def later_version(folder: Path, migration: str) -> dict[str, str]:
-    """Copy our code as a later version with one more migration; return what selects it."""
-    package = folder / "chitlaq"
-    shutil.copytree(
-        Path(chitlaq.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
-    )
-    start = package / "__init__.py"
-    start.write_text(start.read_text().replace(f'"{chitlaq.__version__}"', f'"{LATER}"'))
-    (package / "migrations" / "9999_later.sql").write_text(migration)
-    return {"PYTHONPATH": str(folder)}
+from tests.other_versions import LATER, later_version
 
 
 async def check(stack: Stack, later: dict[str, str]) -> Any:

@@ -417,11 +417,12 @@ def _table(statuses: list[Status]) -> Table:
     from rich.text import Text
 
     return output.table(
-        ["service", "state", "port", "pid", "uptime", "restarts", ""],
+        ["service", "state", "version", "port", "pid", "uptime", "restarts", ""],
         [
             [
                 status.name,
                 Text(status.state, style=COLOURS[status.state]),
+                status.version,
                 ", ".join(str(port) for port in (status.port, status.optional_port) if port),
                 status.pid or "",
                 _duration(status.uptime) if status.pid else "",

@@ -28,6 +28,8 @@ from chitlaq.stack.supervisor import control
 
 HELP = frozenset({"-h", "--help", "--version"})
 STARTS_SERVERS = ("up", "supervise", "serve")
+STARTS_CODE = (*STARTS_SERVERS, "upgrade")
+"""What runs our code as it is now: `upgrade` has the supervisor of another version start it."""
 STAYS_ROOT = (
     ("ops", "do", "updates"),
     ("config", "grafana"),
@@ -113,7 +115,7 @@ def leave_root(words: Sequence[str]) -> None:
     if owner is None:
         return
     given = [_handed_in(word, owner) for word in words]
-    python, environment = reachable_code.launch(owner, is_refreshed=starts)
+    python, environment = reachable_code.launch(owner, is_refreshed=words[0] in STARTS_CODE)
     _become(owner, keeps_low_ports=keeps_low_ports)
     script = AGAIN if starts else KEEP_RIGHTS + AGAIN
     arguments = [python, "-P", "-c", script, *given]

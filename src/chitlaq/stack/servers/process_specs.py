@@ -17,6 +17,8 @@ from chitlaq.stack.servers import barman, certificates, nginx, observers, postgr
 from chitlaq.stack.supervisor import probes
 from chitlaq.stack.supervisor.probes import Probe
 
+_PROGRAM = [sys.executable, "-m", "chitlaq"]
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
@@ -72,6 +74,11 @@ class ProcessSpec:
         """Unique among all processes: ``feed-service``, and ``feed-service.1`` for a second worker."""
         return f"{self.service}.{self.worker}" if self.worker else self.service
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it runs ChitLaq's own program, and so has a version."""
+        return not callable(self.command) and self.command[: len(_PROGRAM)] == _PROGRAM
+
 
 def declare(home: Home, settings: Settings) -> list[ProcessSpec]:
     """Return the processes that these settings require, in display order."""
@@ -94,7 +101,7 @@ def declare(home: Home, settings: Settings) -> list[ProcessSpec]:
 
 def chitlaq(*words: str) -> list[str]:
     """Return the command line of this very installation."""
-    return [sys.executable, "-m", "chitlaq", *words]
+    return [*_PROGRAM, *words]
 
 
 def _postgres(home: Home, settings: Settings) -> ProcessSpec:

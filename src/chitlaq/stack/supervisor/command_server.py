@@ -20,6 +20,7 @@ class CommandServer:
         home: the installation whose socket this is.
         obey: carries out a command, of which the connection is given, too, and returns the answer.
         statuses: the state of all components.
+        step: what a command is at, if it takes several; else empty.
         leave: called with a connection that has ended.
         close: called when the terminal of an attached command was closed.
     """
@@ -29,12 +30,14 @@ class CommandServer:
         home: Home,
         obey: Callable[[control.Command, asyncio.StreamWriter], Awaitable[control.Answer]],
         statuses: Callable[[], list[Status]],
+        step: Callable[[], str],
         leave: Callable[[asyncio.StreamWriter], Awaitable[None]],
         close: Callable[[], None],
     ) -> None:
         self._home = home
         self._obey = obey
         self._statuses = statuses
+        self._step = step
         self._leave = leave
         self._close = close
         self._running: set[asyncio.Task[tuple[control.Answer, bool]]] = set()
@@ -81,6 +84,8 @@ class CommandServer:
 
     def _waits_for(self) -> str:
         """What a running command waits for, as far as it is known."""
+        if step := self._step():
+            return step
         unfinished = [
             f"{status.name} ({status.state}{', ' if status.reason else ''}{status.reason})"
             for status in self._statuses()

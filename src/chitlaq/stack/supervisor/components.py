@@ -11,6 +11,7 @@ from chitlaq.stack.supervisor.control import Status
 from chitlaq.stack.supervisor.instance import Instance
 from chitlaq.stack.supervisor.lifecycle import Lifecycle
 from chitlaq.stack.supervisor.process import Process
+from chitlaq.stack.supervisor.release import Release
 
 # A command waits no longer for a component to be ready; the supervisor does.
 READY_SECONDS = 60.0
@@ -23,6 +24,7 @@ class Components:
         home: the installation.
         instances: all components by name, in display order.
         lifecycle: keeps one running.
+        release: the version of our own processes, until another one is brought.
         note: writes to the supervisor's log.
     """
 
@@ -31,11 +33,13 @@ class Components:
         home: Home,
         instances: dict[str, Instance],
         lifecycle: Lifecycle,
+        release: Release,
         note: Callable[[str], None],
     ) -> None:
         self.home = home
         self.instances = instances
         self.lifecycle = lifecycle
+        self.release = release
         self.note = note
         self.busy = asyncio.Lock()
         """Held by the one command that changes what runs."""
@@ -51,10 +55,18 @@ class Components:
         Raises:
             OSError: everything is being stopped.
         """
-        if self._is_ending:
-            raise OSError("ChitLaq is being stopped.")
+        self.refuse_at_the_end()
         instance.became_ready.clear()
         self._keepers[instance.spec.name] = asyncio.create_task(self.lifecycle.keep(instance))
+
+    def refuse_at_the_end(self) -> None:
+        """Refuse to start something.
+
+        Raises:
+            OSError: everything is being stopped.
+        """
+        if self._is_ending:
+            raise OSError("ChitLaq is being stopped.")
 
     async def cancel_keeper(self, name: str) -> None:
         keeper = self._keepers.pop(name, None)

@@ -14,6 +14,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import from_text
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.supervisor import leftovers
+from chitlaq.stack.supervisor.release import Release
 from chitlaq.stack.supervisor.reloading import Change
 
 MAX_LINE = 65_536
@@ -39,7 +40,8 @@ State = Literal[
 class Status(msgspec.Struct, frozen=True):
     """One process as ``chitlaq ps`` shows it; ``uptime`` in whole seconds.
 
-    ``optional_port`` is the second port that it listens on, if it got it.
+    ``optional_port`` is the second port that it listens on, if it got it; ``version`` is ChitLaq's, if the
+    process is ours.
     """
 
     service: str
@@ -52,6 +54,7 @@ class Status(msgspec.Struct, frozen=True):
     reason: str
     is_needed: bool = True
     optional_port: int | None = None
+    version: str = ""
 
     @property
     def name(self) -> str:
@@ -114,6 +117,18 @@ class InEffect(msgspec.Struct, tag="in_effect", frozen=True):
     """Ask for the settings and the version that the stack runs with."""
 
 
+class Upgrade(msgspec.Struct, tag="upgrade", frozen=True):
+    """Bring the services to another installed version; answered once they have proved themselves in it.
+
+    Args:
+        release: the version.
+        watch_seconds: for how long they are watched at the end.
+    """
+
+    release: Release
+    watch_seconds: float
+
+
 class Reload(msgspec.Struct, tag="reload", frozen=True):
     """Have the components take the settings that have changed; answered with these, once it is done.
 
@@ -126,7 +141,7 @@ class Reload(msgspec.Struct, tag="reload", frozen=True):
     file: str = ""
 
 
-Command = Ps | Attach | Restart | Reload | Rotate | Stop | Pause | Continue | InEffect
+Command = Ps | Attach | Restart | Reload | Rotate | Stop | Pause | Continue | InEffect | Upgrade
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -140,6 +155,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     waiting: str = ""
     settings: Settings | None = None
     version: str = ""
+    release: Release | None = None
     changes: list[Change] = []
 
 
@@ -283,6 +299,19 @@ def running_version(home: Home) -> str:
     connection = Connection(home)
     try:
         return connection.answer(InEffect()).version
+    finally:
+        connection.close()
+
+
+def running_release(home: Home) -> Release | None:
+    """What the services of the running stack are started from; None if its supervisor cannot replace it.
+
+    Raises:
+        NotRunningError: no supervisor runs here.
+    """
+    connection = Connection(home)
+    try:
+        return connection.answer(InEffect()).release
     finally:
         connection.close()
 

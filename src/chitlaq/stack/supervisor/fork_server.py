@@ -19,7 +19,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 import msgspec
@@ -27,6 +27,7 @@ import msgspec
 from chitlaq.core.host.death_signal import die_with_parent
 from chitlaq.core.host.process_title import set_title
 from chitlaq.stack.supervisor.process import Process, start
+from chitlaq.stack.supervisor.release import Release
 
 LIBRARIES = (
     "aiosmtplib",
@@ -58,6 +59,8 @@ SPAWN_SECONDS = 30.0
 
 
 class _Order(msgspec.Struct):
+    """What a fork server is asked, also by other versions' supervisors: it only gains what has a default."""
+
     component: str
     words: list[str]
     environment: dict[str, str]
@@ -142,6 +145,47 @@ class ForkServer:
             self._socket = None
         if self._process is not None:
             self._process.send(signal.SIGKILL)
+
+
+class ForkServers:
+    """One fork server for each version whose processes are started.
+
+    Args:
+        environment: of the processes, whatever their version.
+        write_log: takes what the fork servers themselves write.
+        mark: returns the mark of a component's processes, by its name.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        write_log: Callable[[bytes], None],
+        mark: Callable[[str], int],
+    ) -> None:
+        self._environment = environment
+        self._write_log = write_log
+        self._mark = mark
+        self._by_folder: dict[str, ForkServer] = {}
+
+    def of(self, release: Release) -> ForkServer:
+        found = self._by_folder.get(release.folder)
+        if found is None:
+            found = self._by_folder[release.folder] = ForkServer(
+                release.command("fork-server"),
+                release.environment(self._environment),
+                self._write_log,
+                self._mark,
+            )
+        return found
+
+    def keep(self, release: Release) -> None:
+        """End the fork servers of all other versions, from which nothing is started now."""
+        for folder in self._by_folder.keys() - {release.folder}:
+            self._by_folder.pop(folder).close()
+
+    def close(self) -> None:
+        for one in self._by_folder.values():
+            one.close()
 
 
 def serve(descriptor: int, run: Callable[[], None]) -> None:

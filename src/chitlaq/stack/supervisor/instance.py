@@ -11,14 +11,17 @@ from chitlaq.logs.rotation import LogFile
 from chitlaq.stack.servers.process_specs import ProcessSpec
 from chitlaq.stack.supervisor.control import State, Status
 from chitlaq.stack.supervisor.process import Process
+from chitlaq.stack.supervisor.release import Release
 
 
 class Instance:
     """The current state of one component."""
 
-    def __init__(self, spec: ProcessSpec, log: LogFile) -> None:
+    def __init__(self, spec: ProcessSpec, log: LogFile, release: Release) -> None:
         self.spec = spec
         self.log = log
+        self.release = release
+        """The version that runs, and is started again; of a program that is not ours, what prepares it."""
         self.state: State = "waiting"
         self.reason = ""
         self.restarts = 0
@@ -45,6 +48,7 @@ class Instance:
             reason=self.reason,
             is_needed=spec.is_needed,
             optional_port=spec.optional_port(pid) if spec.optional_port and pid else None,
+            version=self.release.version if spec.is_ours else "",
         )
 
     def change(self, state: State, reason: str = "") -> None:

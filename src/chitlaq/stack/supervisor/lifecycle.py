@@ -19,9 +19,10 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.telemetry import multiprocess_metrics
 from chitlaq.stack.servers import process_specs
 from chitlaq.stack.supervisor import leftovers, probes
-from chitlaq.stack.supervisor.fork_server import ForkServer
+from chitlaq.stack.supervisor.fork_server import ForkServers
 from chitlaq.stack.supervisor.instance import Instance, program_of
 from chitlaq.stack.supervisor.process import Process, start
+from chitlaq.stack.supervisor.release import Release
 
 POLL_SECONDS = 0.05
 FIRST_PAUSE_SECONDS = 0.2
@@ -45,7 +46,7 @@ class Lifecycle:
         home: the installation.
         environment: of the processes.
         instances: all components, some of which wait for others.
-        fork_server: starts what is our own.
+        fork_servers: start what is our own.
         note: writes to the supervisor's log.
     """
 
@@ -54,13 +55,13 @@ class Lifecycle:
         home: Home,
         environment: dict[str, str],
         instances: Mapping[str, Instance],
-        fork_server: ForkServer,
+        fork_servers: ForkServers,
         note: Callable[[str], None],
     ) -> None:
         self._home = home
         self._environment = environment
         self._instances = instances
-        self._fork_server = fork_server
+        self._fork_servers = fork_servers
         self._note = note
 
     async def keep(self, instance: Instance) -> None:
@@ -175,8 +176,16 @@ class Lifecycle:
         self._note(f"{spec.name} was reloaded")
 
     async def spawn(
-        self, instance: Instance, command: list[str] | Callable[[], list[str]]
+        self,
+        instance: Instance,
+        command: list[str] | Callable[[], list[str]],
+        release: Release | None = None,
     ) -> Process:
+        """Start a command of a component; one of ours in the version that the component has, or in another.
+
+        Raises:
+            OSError: it cannot be started.
+        """
         spec, prefix = instance.spec, process_specs.chitlaq()
         if callable(command):
             # It may ask programs what they are, and those may not answer.
@@ -184,7 +193,7 @@ class Lifecycle:
         if command != spec.prepare_command:
             instance.command, instance.program = command, program_of(command)
         if command[: len(prefix)] == prefix:
-            process = await self._fork_server.spawn(
+            process = await self._fork_servers.of(release or instance.release).spawn(
                 spec.name, command[len(prefix) :], instance.log.write
             )
             # A killed process cannot delete its gauges itself, and they would be added to the others'.

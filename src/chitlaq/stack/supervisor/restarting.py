@@ -13,6 +13,7 @@ from chitlaq.stack.supervisor.components import READY_SECONDS, Components
 from chitlaq.stack.supervisor.instance import Instance, program_of
 from chitlaq.stack.supervisor.lifecycle import POLL_SECONDS
 from chitlaq.stack.supervisor.process import Process
+from chitlaq.stack.supervisor.release import Release
 
 # New connections reach the successor; those queued at the predecessor get this long.
 HANDOVER_SECONDS = 0.3
@@ -41,9 +42,22 @@ class Restarts:
                 instance.spec = before
             raise
 
+    async def bring_to(self, instance: Instance, release: Release) -> None:
+        """Replace a service's process by one of another version; one that does not run is started in it.
+
+        Raises:
+            OSError: its successor did not become ready; the old one keeps running if it did.
+        """
+        self._components.refuse_at_the_end()
+        if instance.process is not None and not instance.process.exited.done():
+            await self._replace(instance, release)
+        else:
+            instance.release = release
+            await self._stop_and_start(instance)
+
     async def add(self, spec: ProcessSpec, order: Sequence[str]) -> None:
         """Start one more worker."""
-        instance = Instance(spec, self._logs[spec.service])
+        instance = Instance(spec, self._logs[spec.service], self._components.release)
         every = self._components.instances | {spec.name: instance}
         self._components.instances.clear()
         self._components.instances |= sorted(every.items(), key=lambda item: _place(item[0], order))
@@ -84,23 +98,24 @@ class Restarts:
         if process is None or process.exited.done():
             await self._stop_and_start(instance)
         elif spec.is_replaceable:
-            await self._replace(instance)
+            await self._replace(instance, instance.release)
         elif spec.reload_signal is not None and not await self._has_other_command(instance):
             await self._components.lifecycle.reload(instance)
         else:
             await self._stop_and_start(instance)
 
-    async def _replace(self, instance: Instance) -> None:
+    async def _replace(self, instance: Instance, release: Release) -> None:
         """Start a successor beside a running process, and stop that one once it is ready."""
         spec, old = instance.spec, instance.process
         assert old is not None
-        new = await self._components.lifecycle.spawn(instance, spec.command)
+        new = await self._components.lifecycle.spawn(instance, spec.command, release)
         instance.is_being_replaced, instance.reason = True, "its successor starts"
         try:
             await self._until_it_can_take_over(spec, new, old)
         finally:
             instance.is_being_replaced, instance.reason = False, ""
         instance.process, instance.started_at = new, time.monotonic()
+        instance.release = release
         instance.restarts += 1
         instance.change("healthy")
         await asyncio.sleep(HANDOVER_SECONDS)

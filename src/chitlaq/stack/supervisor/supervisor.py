@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chitlaq import __version__, inventory
+from chitlaq import inventory
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host.process_title import set_title
 from chitlaq.core.installation import settings_loading
@@ -27,16 +27,17 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.stack.servers import process_specs
 from chitlaq.stack.servers.process_specs import ProcessSpec
-from chitlaq.stack.supervisor import control, leftovers, reloading
+from chitlaq.stack.supervisor import control, leftovers, release, reloading
 from chitlaq.stack.supervisor.command_server import CommandServer
 from chitlaq.stack.supervisor.component_logs import ComponentLogs
 from chitlaq.stack.supervisor.components import Components
-from chitlaq.stack.supervisor.fork_server import ForkServer
+from chitlaq.stack.supervisor.fork_server import ForkServers
 from chitlaq.stack.supervisor.instance import Instance
 from chitlaq.stack.supervisor.lifecycle import Lifecycle
 from chitlaq.stack.supervisor.pausing import Pause
 from chitlaq.stack.supervisor.process import adopt_orphans, is_waited_for
 from chitlaq.stack.supervisor.restarting import Restarts
+from chitlaq.stack.supervisor.rollout import Rollout
 from chitlaq.stack.supervisor.service_manager import ServiceManager
 
 TEND_SECONDS = 5.0
@@ -55,18 +56,24 @@ class Supervisor:
             home, settings.logs, {c.service for c in declared}, self._reopen_access_log
         )
         self._note = self._logs.note
-        instances = {c.name: Instance(c, self._logs.of[c.service]) for c in declared}
+        version = release.own()
+        instances = {c.name: Instance(c, self._logs.of[c.service], version) for c in declared}
         self._applied = {reloading.SUPERVISOR: settings} | {c.service: settings for c in declared}
-        self._fork_server = ForkServer(
-            process_specs.chitlaq("fork-server"),
-            self._environment,
-            self._logs.own.write,
-            partial(leftovers.mark, home),
+        self._fork_servers = ForkServers(
+            self._environment, self._logs.own.write, partial(leftovers.mark, home)
         )
-        lifecycle = Lifecycle(home, self._environment, instances, self._fork_server, self._note)
-        self._components = Components(home, instances, lifecycle, self._note)
+        lifecycle = Lifecycle(home, self._environment, instances, self._fork_servers, self._note)
+        self._components = Components(home, instances, lifecycle, version, self._note)
         self._restarts = Restarts(self._components, self._logs.of)
         self._pause = Pause(self._components)
+        self._rollout = Rollout(
+            home,
+            lambda: self._settings,
+            self._components,
+            self._restarts,
+            self._fork_servers,
+            self._pause,
+        )
         self._stopping: asyncio.Future[dict[int, str]] | None = None
         self._ended = asyncio.Event()
         self._is_edge_behind = False
@@ -79,7 +86,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_stop)
         loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
-        self._fork_server.open()
+        self._fork_servers.of(self._components.release).open()
         for name, instance in self._components.instances.items():
             self._components.begin_to_keep(instance)
             if instance.spec.fetch is not None:
@@ -92,6 +99,7 @@ class Supervisor:
             self._home,
             self._obey,
             self._components.statuses,
+            lambda: self._rollout.step,
             self._pause.go_on_without,
             self._leave_terminal,
         )
@@ -168,7 +176,12 @@ class Supervisor:
                         f"These processes cannot be ended: {leftovers.listed(remaining)}."
                     )
             elif isinstance(command, control.InEffect):
-                return control.Answer(settings=self._settings, version=__version__)
+                running = self._components.release
+                return control.Answer(
+                    settings=self._settings, version=running.version, release=running
+                )
+            elif isinstance(command, control.Upgrade):
+                await self._rollout.run(command.release, command.watch_seconds)
         except (OSError, OperatorError) as error:
             return control.Answer(self._components.statuses(), str(error))
         except Exception as error:
@@ -281,7 +294,7 @@ class Supervisor:
         # What is frozen holds up what waits for it, on the way to its end as well.
         leftovers.resume(await asyncio.to_thread(leftovers.marked, self._home))
         await self._components.stop_in_order(list(self._components.instances.values()))
-        self._fork_server.close()
+        self._fork_servers.close()
         left = await asyncio.to_thread(_end_all, self._home)
         if left:
             self._note(f"these processes cannot be ended: {leftovers.listed(left)}")
