@@ -278,9 +278,12 @@ async def test_conversation_of_5000_messages_is_a_window_that_can_be_moved(
         await expect(rows).to_have_count(50)
         for shown in (100, 150, 200, 200):
             top = await rows.first.get_attribute("data-seq")
+            known = await page.locator(f"[data-seq='{top}']").element_handle()
             await move("Show earlier messages", rows.first, shown)
-            # What one reads stays where it is.
+            # What one reads stays where it is, and what it is: the very same nodes.
             await expect(page.locator(f"[data-seq='{top}']")).to_be_in_viewport()
+            assert known is not None
+            assert await known.evaluate("row => row.isConnected")
         assert await page.evaluate("document.querySelectorAll('*').length") <= 1500
         await page.get_by_role("button", name="To the latest").click()
         await expect(rows).to_have_count(50)

@@ -145,9 +145,11 @@ async def run(say: Callable[[str], None]) -> Report:
                     ("conversation of 5,000 messages", places[5], _use_conversation),
                 ):
                     async with visits.visiting(place) as page:
+                        await page.evaluate(web_scripts.SHOW_EACH_FRAME)
                         await use(page)
-                        frames.setdefault(name, []).extend(await page.evaluate(web_scripts.SCROLL))
                         acted.setdefault(name, []).extend(await page.evaluate(web_scripts.EVENTS))
+                        await page.evaluate(web_scripts.NO_LONGER)
+                        frames.setdefault(name, []).extend(await page.evaluate(web_scripts.SCROLL))
                         found = await page.evaluate("document.querySelectorAll('*').length")
                         nodes[name] = max(found, nodes.get(name, 0))
     return Report(

@@ -26,6 +26,22 @@ EVENTS = """async () => {
 }"""
 """The longest event of each interaction; 16 where all were quicker."""
 
+SHOW_EACH_FRAME = """() => {
+    const dot = document.createElement("i");
+    dot.style.cssText = "position: fixed; inset: 0 auto auto 0; inline-size: 2px; block-size: 2px;";
+    dot.style.background = "red";
+    document.body.append(dot);
+    const steps = [{transform: "none"}, {transform: "translateX(2px)"}];
+    dot.animate(steps, {duration: 32, iterations: Infinity, easing: "steps(2, jump-none)"});
+}"""
+"""A dot that moves with each frame.
+
+Without a display, Chromium leaves out frames in which only the lowest part of the page has changed, such
+as the field of a conversation: what was typed there counts as painted when something else is.
+"""
+
+NO_LONGER = "() => document.querySelector('body > i').remove()"
+
 SCROLL = """async () => {
     const frames = [];
     let before = await new Promise(requestAnimationFrame);

@@ -292,12 +292,13 @@ export function Log({ path, conversation, page, at, change }) {
       ${hasEarlier && html`<p class="more"><button class="quiet" type="button" disabled=${isBusy} onClick=${() => load("before")}>${t("chat.earlier")}</button></p>`}
       ${items.length === 0 && !hasEarlier && waiting.length === 0 && html`<p class="note">${t("chat.quiet")}</p>`}
       <ol class="messages">
-        ${items.map((/** @type {any} */ one, /** @type {number} */ place) => html`
-          ${one.seq === firstNew && html`<li class="divider" key="new">${t("chat.new")}</li>`}
-          <${Message}
+        ${items.flatMap((/** @type {any} */ one, /** @type {number} */ place) => [
+          one.seq === firstNew && html`<li class="divider" key="new">${t("chat.new")}</li>`,
+          html`<${Message}
             key=${one.seq} one=${one} before=${items[place - 1]} path=${`/chat/${id}`} isTarget=${one.seq === target} isTabbed=${one === stop} doing=${doing}
             quoted=${one.reply_to && (items.find((/** @type {any} */ other) => other.seq === one.reply_to) ?? quotes[one.reply_to])}
-          />`)}
+          />`,
+        ])}
         ${!hasLater && waiting.map((/** @type {any} */ one) => html`<${Waiting} key=${one.id} one=${one} isLive=${isLive.value && reached.value} onRetry=${() => outbox.retry(one)} onEdit=${() => rewrite(one)} onDiscard=${() => outbox.discard(one)} />`)}
       </ol>
       ${seen && !hasLater && waiting.length === 0 && html`<p class="seen">${seen}</p>`}
