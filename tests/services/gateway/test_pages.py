@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -98,16 +98,35 @@ async def test_members_pages_lead_strangers_to_sign_in_and_are_kept_by_nobody(
     assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
 
 
+# Services take their parameters in the same way, and nothing makes an error of that there.
+@pytest.mark.filterwarnings("ignore::litestar.exceptions.LitestarDeprecationWarning")
 async def test_page_comes_without_the_parts_of_a_service_that_is_away(tmp_path: Path) -> None:
     nowhere: Any = SimpleNamespace(settings=Settings(), home=Home(tmp_path))
     gateway = Litestar(
-        [routes.explore, routes.home],
+        [
+            routes.explore,
+            routes.home,
+            routes.profile,
+            routes.thread,
+            routes.followers,
+            routes.search,
+        ],
         state=State({"screens": Screens(nowhere)}),
         openapi_config=None,
     )
     async with AsyncTestClient(gateway) as client:
-        page = await client.get("/explore")
-        assert (page.status_code, "cannot be shown" in page.text) == (200, True)
+        for path in (
+            "/explore",
+            "/@ada",
+            f"/@ada/p/{UUID(int=1)}",
+            "/@ada/followers",
+            "/search?q=x",
+        ):
+            page = await client.get(path)
+            assert page.status_code == 200
+            # Strangers have no script that asks again.
+            assert "at the moment" in page.text, path
+            assert '<a class="button quiet" href="">Try again</a>' in page.text, path
         page = await client.get("/home", headers={"Cookie": f"{cookies.ACCESS}=x"})
         assert (page.status_code, '"posts":null' in page.text) == (200, True)
 
