@@ -13,6 +13,7 @@ import pytest
 
 from chitlaq.core.languages import LANGUAGES
 from chitlaq.services.gateway.pages import settings
+from tests.browser import outlines
 from tests.browser.conftest import Theme, Visit, Width, visiting
 from tests.browser.members import open_ready, sign_in
 from tests.conftest import Member, Stack, eventually
@@ -41,6 +42,8 @@ TREE = """() => {
 ASKED = """() => [location.href, ...performance.getEntriesByType("resource")
     .filter(one => one.startTime < Number(document.documentElement.dataset.ready))
     .map(one => one.name)]"""
+IS_WHOLE = """() => Object.values(JSON.parse(document.getElementById("first").textContent).data)
+    .every(one => one !== null)"""
 FOLLOW = """path => {
     const link = Object.assign(document.createElement("a"), {href: path});
     document.body.append(link);
@@ -127,11 +130,7 @@ async def test_scripts_make_the_very_nodes_that_the_server_writes(
         await bob.write(text, reply_to=thread.rpartition("/")[2])
     await bob.put(f"/api/users/{ada.username}/follow")
 
-    async def is_told() -> bool:
-        told = (await ada.get("/api/notifications?limit=100")).json()["items"]
-        return len(told) == len(HOSTILE) + 1
-
-    await eventually(is_told)
+    await eventually(partial(_is_told, ada, len(HOSTILE) + 1))
     paths = [
         "/home",
         "/explore",
@@ -202,7 +201,7 @@ async def compare(read: Visit, used: Visit, member: Member, *paths: str) -> None
     # Scripts that take over a page trust its attributes: here they make each page anew.
     await open_ready(used, "/settings/appearance")
     for path in paths:
-        await read.open(path)
+        await eventually(partial(_is_whole, read, path))
         ours = _without_moments(await read.page.evaluate(TREE))
         await used.page.evaluate(FOLLOW, path)
         await used.page.wait_for_url(f"**{path}")
@@ -210,6 +209,16 @@ async def compare(read: Visit, used: Visit, member: Member, *paths: str) -> None
             await eventually(partial(_is_shown, used, ours), 30)
         theirs = _without_moments(await used.page.evaluate(TREE))
         assert _difference(ours, theirs) is None, path
+
+
+async def _is_told(member: Member, count: int) -> bool:
+    return len((await member.get("/api/notifications?limit=100")).json()["items"]) == count
+
+
+async def _is_whole(visit: Visit, path: str) -> bool:
+    """Open a page, and tell whether all its parts came: the server waits for none of them for long."""
+    await visit.open(path)
+    return bool(await visit.page.evaluate(IS_WHOLE))
 
 
 def _difference(ours: Any, theirs: Any) -> tuple[Any, Any] | None:
@@ -235,6 +244,11 @@ LOOKS: list[tuple[str, Theme, Width]] = [
     *itertools.product(LANGUAGES, ("light", "dark"), (360, 1400))  # type: ignore[list-item]
 ]
 SHORT: list[tuple[str, Theme, Width]] = [("en", "light", 360), ("tr", "dark", 1400)]
+NO_MOMENTS = """() => {
+    for (const one of document.querySelectorAll("time")) one.textContent = "TIME";
+    for (const one of document.querySelectorAll("#navigation .hidden")) one.textContent = "";
+}"""
+"""Take out of a page how long ago something was, and how much is unread meanwhile."""
 
 
 IN_EVERY_LOOK = [pytest.mark.long, pytest.mark.timeout(3600)]
@@ -244,42 +258,57 @@ IN_EVERY_LOOK = [pytest.mark.long, pytest.mark.timeout(3600)]
 async def test_members_pages_are_accessible_in_every_language_and_colour(
     browser: Browser, stack: Stack, ada: Member, join: Join, is_long: bool
 ) -> None:
-    """In the short form each page in one of two looks, in turn; and all of them at 400 % of 1280 px."""
+    """In the short form each page in one of two looks, in turn; in Turkish, all at 400 % of 1280 px.
+
+    What is read out, and in which order, is kept as an outline.
+    """
     thread = f"/@{ada.username}/p/{await first_post(ada)}"
-    chat = await conversation(ada, join, "See https://example.edu/ or ask @ada")
-    paths = ["/home", thread, "/settings/appearance", f"/@{ada.username}"]
-    paths += ["/bookmarks", "/drafts", f"{thread}/likes", f"{thread}/history"] if is_long else []
-    paths += ["/notifications", "/chat", chat, "/search?q=post&type=posts"]
-    paths += ["/settings/security", "/settings/notifications", f"/@{ada.username}/followers"]
+    paths = {
+        "home": "/home",
+        "post": thread,
+        "appearance": "/settings/appearance",
+        "profile": f"/@{ada.username}",
+        "notifications": "/notifications",
+        "chat": "/chat",
+        "conversation": await conversation(ada, join, "See https://example.edu/ or ask @ada"),
+        "search": f"/search?q=from:{ada.username}&type=posts",
+        "security": "/settings/security",
+        "notified": "/settings/notifications",
+        "followers": f"/@{ada.username}/followers",
+    }
+    await eventually(partial(_is_told, ada, 1))
+    public = {"landing": "/", "login": "/login", "about": "/about", "rules": "/rules"}
     if is_long:
-        paths += ["/explore", "/compose", "/tags/post", "/search", "/follow-requests", "/settings"]
-        paths += [f"/settings/{one}" for one in settings.SECTIONS]
-    public = ["/", "/login", "/about", "/rules"]
-    if is_long:
-        public += ["/join", "/explore", "/dev/mail"]
+        more = ["/bookmarks", "/drafts", f"{thread}/likes", f"{thread}/history", "/explore"]
+        more += ["/compose", "/tags/post", "/search", "/follow-requests", "/settings"]
+        paths |= {path: path for path in more}
+        paths |= {one: f"/settings/{one}" for one in settings.SECTIONS}
+        public |= {path: path for path in ("/join", "/explore", "/dev/mail")}
     faults: list[str] = []
-    async with visiting(browser, stack.issuer) as visit:
-        await sign_in(visit, ada)
-        for place, path in enumerate(paths):
-            for language, theme, width in LOOKS if is_long else [SHORT[place % 2]]:
-                await visit.look(theme, width)
-                await visit.speak(language)
-                await open_ready(visit, path)
-                faults += await visit.faults()
-                await visit.keep(f"members-{place}-{language}-{theme}-{width}")
-            await visit.look("light", 320)
-            faults += await visit.too_wide()
-            await visit.keep(f"members-{place}-{language}-zoomed")
-    async with visiting(browser, stack.issuer, 360, "light") as visit:
-        for place, path in enumerate(public):
-            for language, theme, width in LOOKS if is_long else SHORT[:1]:
-                await visit.look(theme, width)
-                await visit.speak(language)
-                await visit.open(path)
-                faults += await visit.faults()
-                await visit.keep(f"public-{place}-{language}-{theme}-{width}")
-            await visit.look("light", 320)
-            faults += await visit.too_wide()
+    for is_member, pages in ((True, paths), (False, public)):
+        async with visiting(browser, stack.issuer) as visit:
+            if is_member:
+                await sign_in(visit, ada)
+            open_page = partial(open_ready, visit) if is_member else visit.open
+            for place, (name, path) in enumerate(pages.items()):
+                for language, theme, width in LOOKS if is_long else [SHORT[place % 2]]:
+                    await visit.look(theme, width)
+                    await visit.speak(language)
+                    await open_page(path)
+                    faults += await visit.faults()
+                    await visit.keep(
+                        f"{'members' if is_member else 'public'}-{place}-{language}-{theme}-{width}"
+                    )
+                if not is_long and name != "landing":
+                    await visit.page.evaluate(NO_MOMENTS)
+                    body = visit.page.locator("body")
+                    faults += await outlines.differences(body, f"members-{name}", outlines.MEMBERS)
+                if language != "tr":
+                    await visit.speak("tr")
+                    await open_page(path)
+                await visit.look("dark" if place % 4 else "light", 320)
+                faults += await visit.too_wide()
+                await visit.keep(f"{'members' if is_member else 'public'}-{place}-zoomed")
     assert not faults, "\n".join(faults)
 
 

@@ -10,16 +10,20 @@ from uuid import uuid4
 import pytest
 
 from chitlaq.core.data.digests import MailDigest
+from chitlaq.core.data.mail import Mail
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.languages import LANGUAGES
 from chitlaq.services.auth.digests import digests
 from chitlaq.services.auth.mails import Recipient
 from chitlaq.services.websocket.notifications.kinds import KINDS, SECURITY
 from tests.conftest import Member, Stack, eventually
+from tests.hostile_texts import TEXTS
+from tests.services.auth.test_mails import Seen
 
 Join = Callable[..., Awaitable[Member]]
 
 SETTINGS = "/api/notifications/settings"
+READER, TOKEN = uuid4(), uuid4()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -35,6 +39,25 @@ def test_digest_names_each_kind_that_is_not_mailed_at_once(language: str) -> Non
         assert all(str(number) in line for line in listed)
         assert "{" not in mail.text
         assert mail.html.count("<br>- ") == len(kinds) - 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_hostile_name_of_its_reader_stays_text_in_a_digest(language: str) -> None:
+    """Nothing else in it is a member's: of whom and of what it tells, it says nothing."""
+
+    def written(name: str) -> Mail:
+        to = Recipient("ada@example.edu", name, language)
+        return digests.composed(Settings(), to, MailDigest(READER, {"like": 2}, TOKEN))
+
+    plain = written("Ada")
+    for text in TEXTS:
+        mail = written(text)
+        for header in ("to_address", "subject", "unsubscribe", "links"):
+            assert getattr(mail, header) == getattr(plain, header), text
+        greeting, rest = mail.text.split("\n", 1)
+        assert rest == plain.text.split("\n", 1)[1], text
+        assert "://" not in greeting
+        assert Seen(mail.html).elements == Seen(plain.html).elements, text
 
 
 async def test_digest_comes_in_the_morning_if_something_is_unread_and_once(

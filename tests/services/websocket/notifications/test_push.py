@@ -11,10 +11,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chitlaq.core.installation.settings import Notifications
+from chitlaq.core.visible import is_one_line, is_seen
 from chitlaq.services.websocket.notifications.channels import encryption
 from chitlaq.services.websocket.notifications.channels.pushing import MOST_FAILURES, Pushes
 from chitlaq.services.websocket.notifications.channels.schemas import require_public
 from tests.conftest import Member, Stack, eventually
+from tests.hostile_texts import TEXTS, packed
 from tests.services.websocket.notifications import push_service
 from tests.services.websocket.notifications.push_service import Browser, PushService, decoded
 
@@ -162,6 +164,26 @@ async def test_push_says_that_there_is_something_new_and_not_what(
     await told(member, 2)
     assert (await member.get(PUSH)).json()["is_subscribed"] is False
     assert len(browser.got) == 1
+
+
+async def test_push_carries_nothing_of_hostile_texts_and_names(
+    join: Join, service: PushService
+) -> None:
+    member, other = await join(), await join()
+    browser = service.browser()
+    await subscribed(member, browser)
+    key = (await member.get(PUSH)).json()["public_key"]
+    name = packed(TEXTS, " ", lambda one: len(one) <= 80 and is_one_line(one) and is_seen(one))[0]
+    assert (await other.patch("/api/users/me", {"display_name": name})).is_success
+    texts = packed(TEXTS, "\n", lambda one: len(one) <= 900 and len(one.encode()) <= 3000)
+    for text in texts:
+        assert (await other.post("/api/posts", {"text": f"@{member.username} {text}"})).is_success
+    ids = {one["id"] for one in await told(member, len(texts))}
+    await eventually(lambda: browser.got)
+    for pushed in browser.got:
+        read = browser.read(pushed, key)
+        assert list(read) == ["id"]
+        assert read["id"] in ids
 
 
 async def test_nothing_is_pushed_that_is_switched_off_or_seen_or_signed_out(
