@@ -123,6 +123,54 @@ async def test_list_goes_on_to_the_last_whom_the_viewer_may_find(
         await stack.sql("DELETE FROM auth.accounts WHERE id = ANY ($1)", list(own.values()))
 
 
+STORE_WORDS = "INSERT INTO search.words SELECT w, $2, search.keys_of(w) FROM unnest($1::text[]) w"
+
+
+async def test_word_that_is_meant_is_compared_however_many_words_are_like_it(stack: Stack) -> None:
+    """Attacks what is cut: among the words of 100,000 members, hundreds share a key with a typo."""
+    letters, meant = "bcdfghjkmnpqrstvwz", "zaloxyella"
+    # Another letter, two swapped, one too few, one too many, two faults, and half typed.
+    typos = ("zaloxiella", "zaolxyella", "zalxyella", "zalloxyella", "zaolxyell", "zalixyel")
+    connection = await asyncpg.connect(stack.dsn())
+    try:
+        for typo in typos:
+            others = [f"{typo[:2]}{a}{typo[3]}{b}{typo[5:]}" for a in letters for b in letters]
+            await connection.execute("BEGIN")
+            await connection.execute(STORE_WORDS, others, 320)
+            await connection.execute(STORE_WORDS, [meant], 0)
+            keys = "{" + ",".join(map(str, typed.keys(typo))) + "}"
+            rows = await connection.fetch("SELECT * FROM search.words_like($1, $2)", [typo], [keys])
+            assert meant in {row["word"] for row in rows}, typo
+            await connection.execute("ROLLBACK")
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("meant", "mistyped", "others"),
+    [
+        ("Brekkenhofer", "brekkenhofre", "Brakkenhofer"),
+        ("Wrondan", "wrodnan", "Wrodnaxberg"),
+    ],
+    ids=["of more than are ranked", "whole before begun"],
+)
+async def test_nearest_to_what_was_mistyped_comes_first(
+    stack: Stack, join: Join, meant: str, mistyped: str, others: str
+) -> None:
+    viewer, own = await join(), await join()
+    rows = await stack.sql(STORE, f"{others.lower()}_", f"Ottokar {others}", 110)
+    ids = [row["id"] for row in rows]
+    known = "UPDATE feed.members SET followers_count = 128 WHERE id = ANY ($1)"
+    try:
+        await stack.sql(known, ids)
+        await own.patch("/api/users/me", {"display_name": f"Ottokar {meant}"})
+        found = await usernames(viewer, mistyped)
+        assert found[0] == own.username
+        assert len(found) > 1, "others are near as well"
+    finally:
+        await stack.sql("DELETE FROM auth.accounts WHERE id = ANY ($1)", ids)
+
+
 @pytest.mark.parametrize("audience", ["everyone", "university", "followed", "nobody"])
 async def test_guesses_show_nobody_whom_the_viewer_may_not_find(
     join: Join, client: httpx.AsyncClient, audience: str

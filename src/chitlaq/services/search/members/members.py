@@ -55,7 +55,8 @@ class Way:
         words: all that was typed.
         meanings: of the words that are searched for.
         enough: with so many members, no other way is tried.
-        keeps_typed: who has a word that begins as typed is among those that are ranked.
+        keeps_typed: who has a word that begins as typed, or else one of the nearest, is ranked in any case,
+            before others.
     """
 
     why: str
@@ -95,7 +96,7 @@ class Way:
             *typed.whole(self.words, text),
             offset,
             limit,
-            deciding[0].begun if self.keeps_typed else None,
+            deciding[0].first if self.keeps_typed else None,
         ]
 
 
@@ -213,9 +214,9 @@ async def _guessed(database: Database, words: Sequence[str]) -> list[Meaning]:
     keys = [_array(typed.keys(form)) for form in forms]
     for number, word, uses, is_beginning in await database.rows("words_like", forms, keys):
         one, form = asked[number - 1]
-        edits = 0 if is_beginning else typed.edits(form, word)
-        if is_beginning or edits:
-            one.add(word, uses, edits=edits or 0)
+        apart = typed.SAME if is_beginning else typed.apart(form, word)
+        if is_beginning or (apart and apart.edits):
+            one.add(word, uses, apart or typed.SAME)
     return made
 
 
@@ -224,7 +225,7 @@ async def _add_parts(database: Database, meanings: Sequence[Meaning]) -> None:
     long = [one for one in meanings if len(one.typed) > typed.SHORT]
     patterns = [folding.as_pattern(one.typed) for one in long]
     for number, word, uses in await database.rows("words_containing", patterns):
-        long[number - 1].add(word, uses, edits=2)
+        long[number - 1].add(word, uses, typed.FAR)
 
 
 def _readings(words: Sequence[str]) -> list[list[str]]:

@@ -1,6 +1,6 @@
 -- name: words_like (prepared)
 -- For each of the typed words $1: words that begin with it, and those that share a key with it ($2, an array as text, or
--- null); the most used first.
+-- null), the nearest first.
 SELECT w.number, w.word, w.uses, w.is_beginning FROM search.words_like($1, $2) w;
 
 -- name: words_containing
@@ -24,7 +24,9 @@ WHERE w.uses > 0 GROUP BY 1 HAVING sum(w.uses) > $1;
 -- finds them; of these, whom the viewer $1 may find, the best match first: for each group,
 -- whether it is the word itself ($11 to $13: patterns
 -- of the name), begins with it ($8 to $10), or is an edit apart ($14 to $16); the whole name or username ($17, $18); then
--- closeness and fame. Groups that repeat one have nulls there. Who has one of the tokens $21 is ranked in any case.
+-- closeness and fame. Groups that repeat one have nulls there. If $21 is not null, the first group is a mistyped word: who
+-- has one of these tokens is ranked in any case. Whose name begins as typed comes before one an edit apart, and that before
+-- the rest.
 SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university, r.score, r.found, r.is_cut
 FROM (
     SELECT c.member_id, c.score, c.is_findable,
@@ -42,6 +44,8 @@ FROM (
                + CASE WHEN c.place = (SELECT o.place FROM search.members o WHERE o.member_id = $1) THEN 2 ELSE 0 END
                + CASE WHEN c.university = (SELECT o.university FROM search.members o WHERE o.member_id = $1)
                       THEN 1 ELSE 0 END
+               + CASE WHEN $21::integer[] IS NULL THEN 0 WHEN c.called LIKE ANY ($8) THEN 24
+                      WHEN c.called LIKE ANY ($14) THEN 12 ELSE 0 END
                + c.fame AS score,
                -- As `feed.findable_members` has it, without asking that of each.
                CASE WHEN c.is_open AND $1 IS NOT NULL

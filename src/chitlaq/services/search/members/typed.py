@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from zlib import crc32
 
 from chitlaq.core.text import folding
@@ -19,6 +20,20 @@ MIN_GUESSED = 4
 MIN_GUESSED_TWICE = 8
 MANY = 1_000_000
 """Of how many a word is that is too short to look up."""
+CLOSE = 12
+"""The nearest words of a mistyped one, at most: each is compared with all that are ranked."""
+
+
+class Apart(NamedTuple):
+    """How far what was typed is from a word: by so many edits it is the whole of it, or a beginning."""
+
+    edits: int
+    is_whole: bool
+
+
+SAME = Apart(0, is_whole=False)
+FAR = Apart(2, is_whole=False)
+"""Of a word with what was typed further in."""
 
 
 def hashed(token: str) -> int:
@@ -34,7 +49,7 @@ class Meaning:
         typed: the folded word.
         forms: it, and it in Latin letters.
         tokens: of members whom it may mean.
-        close: words an edit apart, if others are meant that are two apart.
+        close: of the words that it may mean if it is mistyped, the nearest.
         uses: of how many members that is, about.
     """
 
@@ -53,18 +68,21 @@ class Meaning:
         return [hashed(token) for token in self.tokens]
 
     @property
-    def begun(self) -> list[int]:
-        return [hashed("b" + form) for form in self.forms]
+    def first(self) -> list[int]:
+        """Tokens of who has a word that begins as typed, or one of the nearest."""
+        return [hashed("b" + form) for form in self.forms] + [hashed("n" + w) for w in self.close]
 
     @property
     def near(self) -> list[int]:
         return [hashed(f"b{form[:NEAR]}") for form in self.forms]
 
-    def add(self, word: str, uses: int, *, edits: int) -> None:
-        """Add a word of the vocabulary that it may mean: one that it begins, or so many edits apart."""
-        if edits:
+    def add(self, word: str, uses: int, apart: Apart = SAME) -> None:
+        """Add a word of the vocabulary that it may mean: one that it begins, or so far from it."""
+        if apart.edits:
             self.tokens.append("n" + word)
-            if edits == 1 and len(self.typed) >= MIN_GUESSED_TWICE:
+            # Of a short word, each beginning of another is near.
+            is_close = apart.is_whole or len(self.typed) >= MIN_GUESSED_TWICE
+            if apart.edits == 1 and is_close and len(self.close) < CLOSE:
                 self.close.append(word)
         self.tokens.append("d" + word)
         # What is there is of one member at least; what is counted is of many.
@@ -116,21 +134,22 @@ def keys(word: str) -> list[int]:
     return [hashed(key) for key in found]
 
 
-def edits(typed: str, word: str) -> int | None:
-    """Return by how many edits what was typed is a word or its beginning; or None.
+def apart(typed: str, word: str) -> Apart | None:
+    """Return how far what was typed is from a word or its beginning; None if too far.
 
     An edit is a letter too many, one too few, another one, or two that changed places (optimal string
     alignment, the restricted Damerau-Levenshtein distance). Four letters may have one, eight may have two.
     """
     # A word of four letters has so many neighbours that only whole ones are meant.
-    is_whole = len(typed) == MIN_GUESSED
+    only_whole = len(typed) == MIN_GUESSED
     most = 2 if len(typed) >= MIN_GUESSED_TWICE else 1
-    fewest = _distance(typed, word if is_whole else word[: len(typed) + most], is_whole=is_whole)
-    return fewest if fewest <= most else None
+    whole, begun = _distances(typed, word[: len(typed) + most + 1])
+    fewest = whole if only_whole else begun
+    return Apart(fewest, whole == fewest) if fewest <= most else None
 
 
-def _distance(typed: str, word: str, *, is_whole: bool) -> int:
-    """Return the distance from a word, or from the nearest of its beginnings.
+def _distances(typed: str, word: str) -> tuple[int, int]:
+    """Return the distances from a word, and from the nearest of its beginnings.
 
     A column of the table of distances is two integers, a bit for each letter that was typed (Hyyrö, A
     Bit-Vector Algorithm for Computing Levenshtein and Damerau Edit Distances, 2003): half of what comparing
@@ -156,7 +175,7 @@ def _distance(typed: str, word: str, *, is_whole: bool) -> int:
         more = (left << 1 | ~(diagonal | right)) & every
         less = right & diagonal & every
         before = same
-    return distance if is_whole else nearest
+    return distance, nearest
 
 
 def rarest(meanings: Iterable[Meaning]) -> list[Meaning]:
