@@ -115,3 +115,110 @@ BEGIN
     ) f;
 END
 $$;
+
+-- Whom a post answers is known to those who may read what it answers: for others, its words are without that mark.
+CREATE FUNCTION feed.words_shown_to(viewer uuid, answered uuid, words tsvector) RETURNS tsvector
+LANGUAGE sql STABLE
+AS $$
+    SELECT CASE
+        WHEN answered IS NULL OR EXISTS (SELECT FROM feed.permitted_posts(viewer) r WHERE r.id = answered) THEN words
+        ELSE ts_delete(words, ARRAY(SELECT '@t' || p.author_id FROM feed.posts p
+                                    WHERE p.id = answered AND p.author_id IS NOT NULL))
+    END
+$$;
+
+-- As before, but `to:` tells nobody whom a post answers that they may not read.
+CREATE OR REPLACE FUNCTION feed.posts_found(
+    viewer uuid, wanted tsquery, checked tsquery, parts tsquery[], exact tsquery[], whole tsquery, newest uuid,
+    oldest uuid, by_time boolean, considered integer, examined integer, after uuid, skipped integer, shown integer
+)
+RETURNS TABLE (
+    id uuid, username text, display_name text, avatar_url text, text text, content_warning text,
+    visibility text, reply_to uuid, has_media boolean, has_poll boolean, likes integer, replies integer, reposts integer,
+    created_at timestamptz, edited_at timestamptz, points double precision, found integer, oldest_found uuid,
+    is_cut boolean, is_by_time boolean
+)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = '' SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    blocks constant text[] := search.blocks_within(
+        oldest, newest, (SELECT w.post_id FROM feed.post_words w ORDER BY w.post_id LIMIT 1)
+    );
+    names_the_answered constant boolean := strpos(concat(wanted, checked), '''@t') > 0;
+BEGIN
+    RETURN QUERY
+    WITH matching AS (
+        SELECT h.post_id, h.words
+        FROM unnest(blocks) block
+        CROSS JOIN LATERAL (
+            SELECT w.post_id, w.words FROM feed.post_words w
+            WHERE w.words @@ (wanted && quote_literal(block)::tsquery)
+              AND (newest IS NULL OR w.post_id < newest) AND (oldest IS NULL OR w.post_id >= oldest)
+            ORDER BY w.post_id DESC
+        ) h
+        LIMIT examined
+    ),
+    hits AS MATERIALIZED (
+        SELECT m.post_id, m.words, r.author_id, r.likes_count + r.reposts_count AS liked
+        FROM (SELECT m.* FROM matching m WHERE checked IS NULL OR m.words @@ checked OR names_the_answered OFFSET 0) m
+        CROSS JOIN LATERAL (SELECT r.* FROM feed.permitted_posts(viewer) r WHERE r.id = m.post_id OFFSET 0) r
+        WHERE NOT names_the_answered OR (
+            SELECT (wanted = '' OR s.words @@ wanted) AND (checked IS NULL OR s.words @@ checked)
+            FROM (SELECT feed.words_shown_to(viewer, r.reply_to, m.words) AS words OFFSET 0) s
+        )
+        LIMIT considered + 1
+    ),
+    ranked AS (
+        SELECT h.post_id,
+               CASE WHEN by_time THEN 0 ELSE
+                   coalesce((SELECT sum(CASE WHEN h.words @@ e.exact THEN 3 WHEN h.words @@ e.part THEN 2 ELSE 0 END)
+                             FROM unnest(parts, exact) e (part, exact)), 0)
+                   + CASE WHEN h.words @@ whole THEN 3 ELSE 0 END
+                   + CASE WHEN (SELECT true FROM feed.follows f
+                                WHERE f.follower_id = viewer AND f.followed_id = h.author_id) THEN 2 ELSE 0 END
+                   + least(3, 0.5 * log(2, 1 + h.liked))
+                   + 2 / (1 + greatest(0, extract(epoch FROM now() - coalesce(uuid_extract_timestamp(h.post_id), now())))
+                              / 2592000)
+               END::double precision AS points
+        FROM hits h
+        ORDER BY h.post_id DESC
+        LIMIT considered
+    ),
+    counted AS MATERIALIZED (
+        SELECT k.*, count(*) OVER ()::integer AS found, first_value(k.post_id) OVER (ORDER BY k.post_id) AS oldest_found
+        FROM ranked k
+    ),
+    page AS (
+        SELECT k.* FROM counted k
+        WHERE after IS NULL OR (k.points, k.post_id) < (SELECT o.points, o.post_id FROM counted o WHERE o.post_id = after)
+        ORDER BY k.points DESC, k.post_id DESC
+        OFFSET skipped LIMIT shown
+    )
+    SELECT p.id, a.username, a.display_name, a.avatar_url, t.text, t.content_warning, p.visibility, p.reply_to,
+           p.has_media, p.has_poll, p.likes, p.replies, p.reposts, p.created_at, t.edited_at, k.points, k.found,
+           k.oldest_found,
+           -- Counted only where all of them were looked at in any case.
+           CASE WHEN (SELECT count(*) FROM hits) > considered THEN true
+                ELSE (SELECT count(*) FROM matching) >= examined END,
+           by_time
+    FROM page k
+    CROSS JOIN LATERAL (SELECT p.* FROM feed.readable_posts(viewer) p WHERE p.id = k.post_id OFFSET 0) p
+    JOIN feed.posts t ON t.id = p.id
+    JOIN feed.members a ON a.id = p.author_id
+    ORDER BY k.points DESC, k.post_id DESC;
+END
+$$;
+
+-- As before, but a group is named by what it is called only to those who take part: who left does not see its name.
+CREATE OR REPLACE FUNCTION websocket.conversations_named(viewer uuid, names text[]) RETURNS TABLE (named text, id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+AS $$
+    SELECT n, c.id
+    FROM websocket.readable_conversations(viewer) c
+    LEFT JOIN feed.member_cards o ON o.id = CASE c.lower_id WHEN viewer THEN c.upper_id ELSE c.lower_id END
+    LEFT JOIN websocket.named_groups g ON g.account_id = viewer AND g.id = c.id
+    CROSS JOIN unnest(names) n
+    WHERE c.id::text = n OR o.username = lower(n)
+       OR search.folded(n) <> '' AND strpos(search.folded(g.name), search.folded(n)) > 0
+$$;

@@ -250,3 +250,7 @@ async def test_who_left_a_group_does_not_learn_its_new_name(join: Join) -> None:
     for text in ("teekranz", later):
         assert await suggested(former, text) == []
     assert await suggested(owner, later) == [later]
+    for text in (f"in:Without {word}", f'in:"{later}" {word}', "in:teekr"):
+        assert await places(former, text) == set()
+    assert await places(owner, f'in:"{later}" {word}') == {(group["id"], 1)}
+    assert await places(former, f"in:{group['id']} {word}") == {(group["id"], 1)}

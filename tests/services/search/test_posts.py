@@ -91,6 +91,29 @@ async def test_post_is_found_at_once_by_all_that_is_said_of_it(stack: Stack, joi
     assert await stack.sql("SELECT FROM feed.post_words WHERE post_id = $1", one["id"]) == []
 
 
+async def test_whom_a_post_answers_is_found_by_those_who_may_read_what_it_answers(
+    join: Join,
+) -> None:
+    author, follower, stranger = await join(), await join(), await join()
+    own, name = author.username, follower.username
+    await follower.put(f"/api/users/{own}/follow")
+    hidden = await author.write("For followers", visibility="followers")
+    answer = [(await follower.write("Wombats agree", reply_to=hidden["id"]))["id"]]
+    naming = [(await follower.write(f"Numbats for @{own}", reply_to=hidden["id"]))["id"]]
+    for asked, of_follower, of_stranger in (
+        (f"to:{own} wombats", answer, []),
+        (f"to:{own}", naming + answer, naming),
+        (f"wombats -to:{own}", [], answer),
+        (f"wombats to:{own} OR has:poll", answer, []),
+        (f"numbats -to:{own}", [], []),
+        ("wombats", answer, answer),
+    ):
+        text = f"{asked} from:{name}"
+        for sort in ("relevance", "time"):
+            assert await ids(follower, text, sort=sort) == of_follower, text
+            assert await ids(stranger, text, sort=sort) == of_stranger, text
+
+
 @pytest.fixture
 async def database(stack: Stack) -> AsyncIterator[Database]:
     packages = ("chitlaq.services.search.posts", "test", "chitlaq.services.search.texts")

@@ -109,7 +109,7 @@ class Reading:
 
     def _wanted(self, group: Sequence[Term]) -> str:
         """Return what the index is asked for; nothing if it would have to say more than it knows."""
-        if any(term.is_excluded and term.words for term in group):
+        if any(term.is_excluded and _is_checked(term) for term in group):
             return ""
         return _any(
             ("!" if term.is_excluded else "")
@@ -173,7 +173,9 @@ def id_at(moment: datetime | None) -> UUID | None:
 
 
 def _is_checked(term: Term) -> bool:
-    """Whether the index alone does not tell."""
+    """Whether the index alone does not tell: it knows no phrases, nor who may know whom a post answers."""
+    if term.operator == "to":
+        return term.is_excluded
     return bool(term.words) and (term.is_quoted or term.is_excluded or len(term.words) > 1)
 
 
