@@ -222,3 +222,7 @@ AS $$
     WHERE c.id::text = n OR o.username = lower(n)
        OR search.folded(n) <> '' AND strpos(search.folded(g.name), search.folded(n)) > 0
 $$;
+
+-- When a member last deleted of their history, or changed whether it is kept: what they searched for before, and what a
+-- process has not written yet, is not kept.
+ALTER TABLE search.privacy ADD COLUMN forgotten_at timestamptz NOT NULL DEFAULT '-infinity';

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from chitlaq.core.data import postgres
@@ -44,6 +46,69 @@ async def test_history_is_the_members_own_to_see_delete_and_switch_off(join: Joi
     assert (await member.get(settings)).json() == {"keeps_history": False}
     await member.get("/api/search/users", params={"q": "nothing of this"})
     assert await texts(member) == []
+
+
+@pytest.fixture
+async def another_process(stack: Stack) -> AsyncIterator[History]:
+    """The history in another process of search-service, which writes when it is told to."""
+    queries = postgres.load_queries("chitlaq.core.data", "test", "chitlaq.services.search.history")
+    database = Database(stack.dsn("chitlaq_search"), "test", queries)
+    yield History(database)
+    await database.close()
+
+
+async def test_what_another_process_has_not_written_does_not_come_back_after_a_deletion(
+    join: Join, another_process: History
+) -> None:
+    member, settings = await join(), "/api/search/history/settings"
+
+    async def searched(text: str) -> None:
+        another_process.remember(UUID(member.id), text)
+        await another_process.write()
+
+    await searched("Grace")
+    (kept,) = (await member.get("/api/search/history")).json()["items"]
+    another_process.remember(UUID(member.id), "Grace")
+    assert (await member.delete(f"/api/search/history/{kept['id']}")).status_code == 204
+    await another_process.write()
+    assert await texts(member) == []
+    await searched("Emmy")
+    another_process.remember(UUID(member.id), "Ada")
+    assert (await member.delete("/api/search/history")).status_code == 204
+    await another_process.write()
+    assert await texts(member) == []
+    assert (await member.put(settings, {"keeps_history": False})).status_code == 204
+    another_process.remember(UUID(member.id), "Hedy")
+    assert (await member.put(settings, {"keeps_history": True})).status_code == 204
+    await another_process.write()
+    assert await texts(member) == []
+    await searched("Marie")
+    assert await texts(member) == ["Marie"]
+
+
+async def test_deletion_waits_for_what_is_being_written(
+    stack: Stack, join: Join, another_process: History
+) -> None:
+    member = await join()
+    blocker = await asyncpg.connect(stack.dsn())
+    try:
+        await blocker.execute("BEGIN; LOCK TABLE search.history IN SHARE MODE")
+        another_process.remember(UUID(member.id), "Grace")
+        writing = asyncio.create_task(another_process.write())
+        await eventually(lambda: _waits(stack, "relation"))
+        deleting = asyncio.create_task(member.delete("/api/search/history"))
+        await eventually(lambda: _waits(stack, "advisory"))
+        await blocker.execute("COMMIT")
+        await writing
+        assert (await deleting).status_code == 204
+    finally:
+        await blocker.close()
+    assert await texts(member) == []
+
+
+async def _waits(stack: Stack, lock: str) -> bool:
+    waiting = "SELECT FROM pg_locks WHERE locktype = $1 AND NOT granted"
+    return bool(await stack.sql(waiting, lock))
 
 
 async def test_search_waits_for_a_database_that_is_away(stack: Stack, join: Join) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from time import monotonic
 from uuid import UUID
 
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
@@ -24,11 +26,15 @@ log = logs.get("history")
 
 
 class History:
-    """Remembers searches, and writes those of a second in one statement: a search does not wait for it."""
+    """Remembers searches, and writes those of a second in one statement: a search does not wait for it.
+
+    Each process has some that wait. What was searched for before a deletion is not written after it, so that
+    nothing comes back from another process.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: dict[tuple[UUID, str], str] = {}
+        self._waiting: dict[tuple[UUID, str], tuple[str, float]] = {}
         self._writing = asyncio.Lock()
 
     def remember(self, member: UUID | None, text: str) -> None:
@@ -42,7 +48,7 @@ class History:
         for account, before in list(self._waiting):
             if account == member and folded.startswith(before):
                 del self._waiting[account, before]
-        self._waiting[member, folded] = text
+        self._waiting[member, folded] = (text, monotonic())
 
     async def write_forever(self) -> None:
         """Write what waits, once a second."""
@@ -65,9 +71,13 @@ class History:
                 return
             accounts = [account for account, _ in waiting]
             folded = [text for _, text in waiting]
+            texts = [text for text, _ in waiting.values()]
             try:
                 async with self._database.transaction() as session:
-                    await session.execute("keep_searches", accounts, folded, list(waiting.values()))
+                    # By PostgreSQL's clock, which all processes share.
+                    now, read = await session.value("begin_keeping"), monotonic()
+                    moments = [now - timedelta(seconds=read - at) for _, at in waiting.values()]
+                    await session.execute("keep_searches", accounts, folded, texts, moments)
                     await session.execute("forget_old_searches", sorted(set(accounts)), KEPT - 1)
             except PostgresUnavailableError:
                 self._waiting = waiting | self._waiting
@@ -85,15 +95,19 @@ class History:
         Raises:
             Problem: 404 if the member has none of this id.
         """
-        async with self._database.session() as session:
+        await self.write()
+        async with self._database.transaction() as session:
+            await session.execute("begin_forgetting")
             if not await session.execute("forget_search", member, search):
                 raise problems.not_found("search")
+            await session.execute("note_forgetting", member)
 
     async def forget_all(self, member: UUID) -> None:
         """Delete all searches of a member, also those that are not written yet."""
-        await self.write()
-        async with self._database.session() as session:
+        async with self._database.transaction() as session:
+            await session.execute("begin_forgetting")
             await session.execute("forget_searches", member)
+            await session.execute("note_forgetting", member)
 
     async def settings(self, member: UUID) -> HistorySettings:
         return HistorySettings(await self._database.value("history_settings", member))
@@ -101,5 +115,7 @@ class History:
     async def change_settings(self, member: UUID, wanted: HistorySettings) -> None:
         """Switch keeping on or off; what was kept before stays until it is deleted."""
         await self.write()
-        async with self._database.session() as session:
+        async with self._database.transaction() as session:
+            await session.execute("begin_forgetting")
+            await session.execute("note_forgetting", member)
             await session.execute("set_history_settings", member, wanted.keeps_history)

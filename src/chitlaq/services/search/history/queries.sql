@@ -1,11 +1,25 @@
+-- name: begin_keeping
+-- Wait for those who delete searches, who wait for this transaction; returns the time.
+SELECT clock_timestamp() FROM pg_advisory_xact_lock_shared(hashtextextended('search history', 0));
+
+-- name: begin_forgetting
+-- Wait for those who write searches. A statement of its own, so that the next one sees what they have written.
+SELECT pg_advisory_xact_lock(hashtextextended('search history', 0));
+
+-- name: note_forgetting
+-- What $1 searched for until now, and what no process has written yet, is not kept.
+INSERT INTO search.privacy (account_id, forgotten_at) VALUES ($1, clock_timestamp())
+ON CONFLICT (account_id) DO UPDATE SET forgotten_at = excluded.forgotten_at;
+
 -- name: keep_searches
--- What accounts $1 searched for ($2 folded, $3 as typed), unless they do not want it to be kept, or are gone. A text
--- that was typed on within a minute replaces its beginning.
+-- What accounts $1 searched for ($2 folded, $3 as typed, $4 when), unless they do not want it to be kept, have deleted
+-- searches since, or are gone. A text that was typed on within a minute replaces its beginning.
 WITH kept AS (
     SELECT k.account_id, k.folded, k.text
-    FROM unnest($1::uuid[], $2::text[], $3::text[]) k (account_id, folded, text)
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[]) k (account_id, folded, text, searched_at)
     WHERE EXISTS (SELECT FROM search.members m WHERE m.member_id = k.account_id)
-      AND NOT EXISTS (SELECT FROM search.privacy p WHERE p.account_id = k.account_id AND NOT p.keeps_history)
+      AND NOT EXISTS (SELECT FROM search.privacy p WHERE p.account_id = k.account_id
+                      AND (NOT p.keeps_history OR p.forgotten_at >= k.searched_at))
 ),
 replaced AS (
     DELETE FROM search.history h USING kept k
