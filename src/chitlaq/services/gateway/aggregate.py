@@ -12,7 +12,7 @@ import msgspec
 
 from chitlaq import inventory
 from chitlaq.core.host import http_client
-from chitlaq.core.http import health, openapi
+from chitlaq.core.http import health, openapi, problems
 from chitlaq.core.http.health import DependencyHealth, Health, Status
 from chitlaq.core.http.routes import OWN_PATHS
 from chitlaq.core.http.service import Context
@@ -24,6 +24,8 @@ OTHERS = tuple(
     row for row in inventory.COMPONENTS.values() if row.kind == "service" and not row.is_gateway
 )
 ANSWER_SECONDS = 0.9
+DESCRIPTION_SECONDS = 10.0
+"""For a service that never described itself: on a busy machine its first document takes seconds."""
 
 _OPERATIONS = frozenset({"get", "put", "post", "delete", "patch"})
 _NO_ANSWER = (OSError, TimeoutError, ValueError)
@@ -49,10 +51,15 @@ class Aggregate:
         """Return one OpenAPI document with all forwarded paths as the gateway serves them.
 
         A service that is down is described by its last document.
+
+        Raises:
+            Problem: 503 if there is none: a part of the API would pass for the whole.
         """
-        await asyncio.gather(
-            *(self._read_document(row.name) for row in OTHERS if row.is_for_members)
-        )
+        described = [row.name for row in OTHERS if row.is_for_members]
+        await asyncio.gather(*map(self._read_document, described))
+        missing = [name for name in described if name not in self._documents]
+        if missing:
+            raise problems.unavailable(f"No answer from {', '.join(missing)} yet; try again soon.")
         return _merged(self._documents)
 
     async def _health_of(self, row: Component) -> DependencyHealth:
@@ -74,16 +81,17 @@ class Aggregate:
             status, ", ".join(bad) or "answers", round(perf_counter() - started, 4)
         )
 
-    async def _get(self, name: str, target: str) -> bytes:
+    async def _get(self, name: str, target: str, timeout_seconds: float = ANSWER_SECONDS) -> bytes:
         socket = self._context.home.service_socket(name, 0)
         answer = await http_client.get(
-            f"http://localhost{target}", socket=socket, timeout_seconds=ANSWER_SECONDS
+            f"http://localhost{target}", socket=socket, timeout_seconds=timeout_seconds
         )
         return answer.body
 
     async def _read_document(self, name: str) -> None:
         try:
-            document = await self._get(name, "/openapi.json")
+            seconds = ANSWER_SECONDS if name in self._documents else DESCRIPTION_SECONDS
+            document = await self._get(name, "/openapi.json", seconds)
             self._documents[name] = msgspec.json.decode(document, type=dict[str, Any])
         except _NO_ANSWER as error:
             log.warning("API description not read", of=name, error=str(error))

@@ -33,12 +33,16 @@ async def all_health(state: GatewayState) -> Response[Health]:
     return Response(report, status_code=status)
 
 
-@get("/api/openapi.json", summary="The whole API as one OpenAPI 3.1 document")
+@get("/api/openapi.json", summary="The whole API as one OpenAPI 3.1 document", refuses=(503,))
 async def openapi(state: GatewayState) -> dict[str, Any]:
     return await state.aggregate.openapi()
 
 
-@get("/api/docs", summary="The API documentation: HTML for browsers, OpenAPI for programs")
+@get(
+    "/api/docs",
+    summary="The API documentation: HTML for browsers, OpenAPI for programs",
+    refuses=(503,),
+)
 async def docs(request: Request[Any, Any, State], state: GatewayState) -> Response[Any]:
     document = await state.aggregate.openapi()
     if "text/html" in request.headers.get("accept", ""):
