@@ -1,7 +1,7 @@
 """The bucket of pictures is away, its disk is full, the process that reads one is killed.
 
-Attacks the promises that no accepted picture is lost, that nothing of a refused one stays, and that its
-state is what it says.
+Attacks the promises that no accepted picture is lost, that nothing of a refused one stays, that its state is
+what it says, and that nobody else waits for it.
 """
 
 from __future__ import annotations
@@ -146,6 +146,18 @@ async def test_process_that_is_killed_is_tried_again(stack: Stack, join: Join) -
 
     await eventually(is_ready)
     assert list((stack.home / "uploads").iterdir()) == []
+
+
+async def test_others_are_answered_while_a_picture_is_rendered(stack: Stack, join: Join) -> None:
+    ada, ben = await join(), await join()
+    made = (await upload(ada, encoded(picture(4000, 4000)))).json()
+    await eventually(lambda: bool(renderers(stack)))
+    answered = 0
+    while renderers(stack):
+        assert (await ben.get("/api/feed/home")).status_code == 200
+        answered += 1
+    assert answered > 2
+    assert (await ada.get(f"/api/media/{made['id']}")).json()["state"] != "failed"
 
 
 async def test_full_disk_refuses_the_picture_and_keeps_nothing_of_it(
