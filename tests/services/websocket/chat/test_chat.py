@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from uuid import UUID
 
+import asyncpg
 import pytest
 import websockets
 
+from chitlaq.core.data import named_queries
 from tests.conftest import Member, Stack
 from tests.services.websocket.chat.talking import (
     Join,
@@ -181,3 +184,29 @@ async def test_member_marks_messages_unread_and_counts_the_conversations(join: J
     assert (await totals())["conversations"] == 1
     await ben.patch(path, {"muted_until": "2099-01-01T00:00:00Z"})
     assert (await totals())["conversations"] == 0
+
+
+async def test_conversations_are_listed_with_one_plan(stack: Stack, join: Join) -> None:
+    """To plan a page of them takes PostgreSQL several times as long as to read it."""
+    ada, ben = await join(), await join()
+    found = await conversation(ada, ben)
+    ids = [UUID(found["id"])]
+    queries = {one.name: one for one in named_queries.load("chitlaq.services.websocket.chat")}
+    connection = await asyncpg.connect(stack.dsn("chitlaq_websocket"))
+    try:
+        for name, arguments in {
+            "conversation": (ada.id, *ids),
+            "conversations_of_member": (ada.id, None, 0, 21, "inbox"),
+            "participants": (ids, ada.id),
+            "last_messages": (ada.id, ids),
+        }.items():
+            statement = await connection.prepare(queries[name].sql)
+            for _ in range(7):
+                await statement.fetch(*arguments)
+            (plans,) = await connection.fetch(
+                "SELECT generic_plans FROM pg_prepared_statements WHERE statement = $1",
+                queries[name].sql,
+            )
+            assert (plans["generic_plans"], queries[name].is_prepared) == (2, True), name
+    finally:
+        await connection.close()

@@ -306,7 +306,7 @@ SET muted_until = CASE WHEN $3 THEN $4 ELSE muted_until END,
     pinned_at = CASE $6::boolean WHEN true THEN coalesce(pinned_at, now()) WHEN false THEN NULL ELSE pinned_at END
 WHERE conversation_id = $1 AND account_id = $2 AND state <> 'left';
 
--- name: conversation
+-- name: conversation (prepared)
 -- A conversation as one who takes part sees it.
 SELECT c.id, c.kind, c.name,
        (SELECT o.picture FROM websocket.conversation_pictures o WHERE o.conversation_id = c.id) AS picture,
@@ -318,7 +318,7 @@ SELECT c.id, c.kind, c.name,
 FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
 WHERE p.account_id = $1 AND c.id = $2 AND p.state <> 'left';
 
--- name: conversations_of_member
+-- name: conversations_of_member (prepared)
 -- Conversations in a folder ($5) of a member, pinned ones first, then the one with the latest message.
 WITH listed AS (
     SELECT p.*, (p.pinned_at IS NOT NULL) AS pinned, c.last_at
@@ -352,10 +352,11 @@ JOIN websocket.conversations c ON c.id = p.conversation_id
 JOIN websocket.complete_messages m ON m.conversation_id = c.id AND m.seq = c.last_seq
 WHERE p.account_id = $1 AND c.id = ANY ($2::uuid[]) AND p.state IN ('joined', 'requested') AND m.seq > p.after_seq;
 
--- name: participants
+-- name: participants (prepared)
 -- Who takes part in these conversations, in the order in which they came, as the member $2 sees it. How far
 -- somebody has read is seen by who shows it, too, as of `marker_audience`. A request that was declined looks like one
--- that was not answered.
+-- that was not answered. The array is a subquery to hide its length, for
+-- which PostgreSQL would plan each time.
 SELECT p.conversation_id, s.username, s.display_name, s.avatar_url, p.role,
        CASE p.state WHEN 'left' THEN 'requested' ELSE p.state END AS state,
        CASE WHEN p.account_id = $2
@@ -367,7 +368,7 @@ JOIN websocket.conversations c ON c.id = p.conversation_id
 JOIN feed.member_cards s ON s.id = p.account_id
 LEFT JOIN websocket.privacy y ON y.account_id = p.account_id
 LEFT JOIN websocket.privacy o ON o.account_id = $2
-WHERE p.conversation_id = ANY ($1::uuid[]) AND (p.state <> 'left' OR c.kind = 'direct')
+WHERE p.conversation_id = ANY ((SELECT $1::uuid[])::uuid[]) AND (p.state <> 'left' OR c.kind = 'direct')
 ORDER BY p.conversation_id, CASE c.kind WHEN 'group' THEN p.since END, s.username;
 
 -- name: window (prepared)
