@@ -190,6 +190,7 @@ WITHOUT_SAMPLES = {
     "rate_limited_members": "no limit refused anybody",
     "chat_round_trip_ok": "measured where operations are scheduled; test_exporter.py measures once",
     "chat_round_trip_seconds": "the same",
+    "media_files_missing": "there are no pictures",
     "probe_ok": "the same",
     "probe_seconds": "the same",
     "ssl_certificate_renewal_failures": "the certificate is the local authority's",

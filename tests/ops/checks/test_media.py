@@ -9,14 +9,24 @@ from uuid import uuid4
 
 import pytest
 
+from chitlaq.core.data import postgres
+from chitlaq.core.data.postgres import Database
+from chitlaq.monitoring.exporter import pictures
 from chitlaq.ops.checks import media
 from chitlaq.ops.checks.model import Table, Verdict
 from chitlaq.ops.checks.runner import Result
 from tests.conftest import Member, Stack
 from tests.disks import fill, small_disk
 from tests.ops.checks.conftest import RunOnStack
+from tests.services.feed.pictures import encoded, picture, uploaded
 
 CHECK = "media.store"
+
+
+@pytest.fixture(autouse=True, scope="module")
+async def without_pictures_of_other_tests(stack: Stack) -> None:
+    """Some of theirs have no files."""
+    await stack.sql("UPDATE feed.media SET deleted_at = now() WHERE deleted_at IS NULL")
 
 
 async def test_stack_can_store_pictures(run_on_stack: RunOnStack) -> None:
@@ -47,6 +57,28 @@ async def test_full_disk_is_critical(run_on_stack: RunOnStack, tmp_path: Path) -
         found = await run_on_stack(CHECK, CHITLAQ_MEDIA_URL=str(disk))
         assert (found.verdict, "cannot be written" in found.summary) == (Verdict.CRITICAL, True)
         assert [one.name for one in disk.iterdir()] == ["filler"]
+
+
+async def test_folder_that_lacks_the_pictures_is_critical(
+    stack: Stack, run_on_stack: RunOnStack, join: Callable[[], Awaitable[Member]], tmp_path: Path
+) -> None:
+    """As when its disk is not mounted: the folder is there, or is made anew, and takes what is written."""
+    await uploaded(await join(), encoded(picture()))
+    assert (await run_on_stack(CHECK)).verdict is Verdict.OK
+    database = Database(
+        stack.dsn("chitlaq_ops"),
+        "test",
+        postgres.load_queries("chitlaq.monitoring.exporter", "test"),
+    )
+    try:
+        (there,) = await pictures.missing(database, stack.home / "media")
+        for folder in (tmp_path, tmp_path / "none"):
+            found = await run_on_stack(CHECK, CHITLAQ_MEDIA_URL=str(folder))
+            assert (found.verdict, "lacks" in found.summary) == (Verdict.CRITICAL, True)
+            (lost,) = await pictures.missing(database, folder)
+            assert [one.samples[0].value for one in (there, lost)] == [0, 1]
+    finally:
+        await database.close()
 
 
 async def test_bucket_that_does_not_answer_is_critical(run_on_stack: RunOnStack) -> None:

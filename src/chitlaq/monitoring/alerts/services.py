@@ -77,6 +77,7 @@ def _deliveries(short: float, long: float) -> tuple[InputSeries, ...]:
 _PROBED = f'probe_ok{{service="{_SERVICE}"}}'
 _DAMAGED = "operations_database_damaged"
 _STORE_FAILURES = "media_store_failures_total"
+_UNSTORED = f"sum(increase({_STORE_FAILURES}[5m]))"
 # A refused connection made no request.
 _REFUSED = "sum by (service, limit) (increase(rate_limited_total[5m]))"
 _ASKED = (
@@ -127,7 +128,7 @@ ALERTS = (
     ),
     Alert(
         name="PicturesNotStored",
-        expr=f"sum(increase({_STORE_FAILURES}[5m])) > 2.5",
+        expr=f"{_UNSTORED} > 2.5{_goes_on(_UNSTORED)}",
         for_="2m",
         severity="P2",
         summary="{{ $value | humanize }} requests to the folder or the bucket of members' pictures failed"
@@ -139,7 +140,20 @@ ALERTS = (
                 rising(f'{_STORE_FAILURES}{{service="{_SERVICE}",purpose="upload"}}', 1), value="5"
             ),
             silent(rising(f'{_STORE_FAILURES}{{service="{_SERVICE}",purpose="upload"}}', 0.4)),
+            silent(ended(f'{_STORE_FAILURES}{{service="{_SERVICE}"}}', 5, 27), at="30m"),
         ),
+    ),
+    Alert(
+        name="PicturesMissing",
+        # Of each picture its folder has several files; what is deleted meanwhile is missing, too.
+        expr="media_files_missing > 0.5",
+        for_="0m",
+        severity="P1",
+        summary="The folder of members' pictures lacks {{ $value | humanizePercentage }} of the files that"
+        " were looked for: is its disk mounted? `chitlaq ops check media.store` says where it is.",
+        procedure="Application Logs",
+        stands_on=("DatabaseDown",),
+        cases=above("media_files_missing", 0.5, "55%"),
     ),
     Alert(
         name="LimitReached",

@@ -126,6 +126,10 @@ FAMILIES = (
         "feed_ranking_age_seconds",
         "Time since posts and tags were ranked, for explore and trending.",
     ),
+    _gauge(
+        "media_files_missing",
+        "Share of the files of twenty pictures, chosen by chance, that their folder lacks; once a minute.",
+    ),
     _gauge("mails_waiting", "Mails that failed at least once."),
     _gauge("mail_oldest_seconds", "Age of the oldest of them."),
     _gauge("digests_due", "Digests that are due and not written yet."),

@@ -30,7 +30,7 @@ from chitlaq.core.http.service import Context
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
-from chitlaq.monitoring.exporter import certificates
+from chitlaq.monitoring.exporter import certificates, pictures
 from chitlaq.monitoring.exporter.exported_metrics import metric
 from chitlaq.monitoring.exporter.fail2ban import Bans
 from chitlaq.monitoring.exporter.member_probes import MemberProbes
@@ -96,6 +96,7 @@ class Exporter:
         }
         self._home = context.home
         self._database = database
+        self._pictures = settings.media_folder(context.home)
         self._memory: list[Metric] = []
         self._counted: list[Metric] = []
         self._errors: Counter[str] = Counter()
@@ -120,8 +121,9 @@ class Exporter:
                 self._counted = [
                     *await active_members(self._database),
                     *await growing(self._database),
+                    *await pictures.missing(self._database, self._pictures),
                 ]
-            except PostgresUnavailableError as error:
+            except (PostgresUnavailableError, OSError) as error:
                 self._counted = []
                 log.warning("members and messages not counted", error=str(error))
             await asyncio.sleep(MEASURE_SECONDS)

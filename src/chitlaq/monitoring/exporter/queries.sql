@@ -99,3 +99,7 @@ FROM pg_stat_user_tables ORDER BY 2 DESC, 1 LIMIT 20;
 -- name: messages (prepared)
 -- Messages of members' conversations.
 SELECT messages FROM websocket.message_count;
+
+-- name: files_of_pictures
+-- The files that the store must have of $1 pictures, chosen by chance.
+SELECT object FROM feed.sampled_media($1);

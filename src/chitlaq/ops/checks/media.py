@@ -24,6 +24,8 @@ PROBE = "probe"
 PATIENCE = timedelta(seconds=3)
 SAMPLED = 200
 """Pictures whose files are looked for each day."""
+LOOKED_FOR = 20
+"""Pictures whose files are looked for whenever the store is."""
 SHOWN = 20
 
 
@@ -59,10 +61,12 @@ async def store(system: SystemView) -> CheckOutcome:
                 days = free / (row["bytes_month"] / 30)
                 values["days until full"] = Value(days, "days", *thresholds.days_until_full)
                 said += f"; room for {duration(min(days, 36_500) * 86_400)}"
+    if not fault and row["pictures"]:
+        fault = await _lost(system)
     if row["oldest"]:
         said += f"; one has waited for {duration(row['oldest'])}"
     if fault:
-        return outcome(f"cannot be written: {fault}", values, least=Verdict.CRITICAL)
+        return outcome(fault, values, least=Verdict.CRITICAL)
     return outcome(
         said,
         values,
@@ -113,6 +117,22 @@ async def stored_files(system: SystemView) -> CheckOutcome:
     )
 
 
+async def _lost(system: SystemView) -> str:
+    """Say that most files of pictures are not there, as when their disk is not mounted; else nothing.
+
+    Raises:
+        UnknownResult: the store cannot be asked.
+    """
+    rows = await system.postgres.rows("sampled_media", LOOKED_FOR)
+    sizes = await system.blocking(partial(_sizes, system, [row["object"] for row in rows]))
+    lost = sum(one is None for one in sizes.values())
+    # Single ones may be deleted meanwhile; else they are found by `media.files`.
+    if lost * 2 <= len(sizes):
+        return ""
+    where = system.settings.media_folder(system.home) or system.settings.media.url
+    return f"{where} lacks {lost} of {count(len(sizes), 'file')} looked for: is it the right one?"
+
+
 def _sizes(system: SystemView, names: list[str]) -> dict[str, int | None]:
     """The sizes of objects; None for those that the store does not have.
 
@@ -145,7 +165,7 @@ def _object_size(store: ObjectStore, name: str) -> int | None:
 
 
 def _folder_fault(folder: Path) -> str:
-    """Why nothing can be written to a folder; empty if it can, or nothing has been yet."""
+    """Why nothing can be written to a folder; empty if it can, or feed-service has not made it yet."""
     if not folder.exists():
         return ""
     try:
@@ -153,7 +173,7 @@ def _folder_fault(folder: Path) -> str:
             probe.write(bytes(4096))
             probe.flush()
     except OSError as error:
-        return f"{folder}: {error.strerror}"
+        return f"cannot be written: {folder}: {error.strerror}"
     return ""
 
 
@@ -172,10 +192,10 @@ def _bucket_fault(settings: Media) -> str:
         written = uuid4().bytes
         obstore.put(store, PROBE, written)
         if obstore.get(store, PROBE).bytes().to_bytes() != written:
-            return "what was written is not what is read"
+            return "cannot be written: what was written is not what is read"
         obstore.delete(store, PROBE)
     except (BaseError, OSError, OperatorError) as error:
-        return first_line(error)
+        return f"cannot be written: {first_line(error)}"
     return ""
 
 
