@@ -191,6 +191,8 @@ WITHOUT_SAMPLES = {
     "chat_round_trip_ok": "measured where operations are scheduled; test_exporter.py measures once",
     "chat_round_trip_seconds": "the same",
     "media_files_missing": "there are no pictures",
+    "post_round_trip_ok": "the same",
+    "post_round_trip_seconds": "the same",
     "probe_ok": "the same",
     "probe_seconds": "the same",
     "ssl_certificate_renewal_failures": "the certificate is the local authority's",

@@ -68,6 +68,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             backup_scheduler.run_forever,
             exporter.measure_forever,
             exporter.round_trips.measure_forever,
+            exporter.post_round_trips.measure_forever,
             exporter.probes.measure_forever,
             partial(log_errors.count_forever, context.home, context.settings),
             partial(alert_history.compare_forever, operations, context.home, context.settings),

@@ -304,6 +304,26 @@ async def test_account_that_was_never_verified_becomes_a_registration(
         await connection.close()
 
 
+async def test_synthetic_members_can_post_whichever_version_made_them(
+    stack: Stack, database: str
+) -> None:
+    older = NAMES.index("0064_posts_of_synthetic_members")
+    made = (
+        "INSERT INTO auth.accounts (email, username, display_name, password_hash, verified_at, is_synthetic)"
+        " VALUES ($1::text || '@chitlaq.invalid', 'synthetic_' || $1::text, 'x', 'none', now(), true)"
+    )
+    connection = await asyncpg.connect(database)
+    try:
+        await asyncio.to_thread(apply_first, stack.dsn("chitlaq", "forwards"), older)
+        await connection.execute(made, "before")
+        await asyncio.to_thread(apply_first, stack.dsn("chitlaq", "forwards"), older + 1)
+        await connection.execute(made, "since")
+        found = await connection.fetch("SELECT username FROM feed.members ORDER BY username")
+        assert [row[0] for row in found] == ["synthetic_before", "synthetic_since"]
+    finally:
+        await connection.close()
+
+
 @pytest.mark.parametrize("first", [0, len(NAMES) // 2, len(NAMES) - 1])
 async def test_one_of_several_processes_applies_what_is_new_and_the_others_wait(
     stack: Stack, database: str, first: int

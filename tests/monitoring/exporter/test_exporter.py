@@ -35,6 +35,7 @@ from chitlaq.monitoring.exporter.round_trips import RoundTrips
 from chitlaq.stack.servers.postgres import programs
 from tests.certificates import chained, self_signed
 from tests.conftest import PASSWORD, Member, Stack, eventually, free_ports
+from tests.ops.checks.conftest import answering
 
 Join = Callable[[], Awaitable[Member]]
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -478,6 +479,23 @@ async def test_round_trip_of_a_message_is_measured_and_its_failure_told(
     assert await measured(CHITLAQ_PORTS_EDGE=str(closed)) == {"chat_round_trip_ok": 0}
     # Whoever cannot be signed in says nothing about messages.
     assert await measured(CHITLAQ_PORTS_AUTH=str(closed)) == {}
+
+
+async def test_post_that_is_not_read_as_it_was_written_is_told(stack: Stack) -> None:
+    home = Home(stack.home)
+
+    async def measured(**variables: str) -> dict[str, float]:
+        trips = RoundTrips(home, load(home, stack.environment | variables), "post")
+        await trips.measure()
+        return {metric.name: metric.samples[0].value for metric in await trips.metrics()}
+
+    well = await measured()
+    assert well.pop("post_round_trip_seconds") > 0
+    assert well == {"post_round_trip_ok": 1}
+    (closed,) = free_ports(1)
+    assert await measured(CHITLAQ_PORTS_EDGE=str(closed)) == {"post_round_trip_ok": 0}
+    with answering(b'{"id": "1", "text": "somebody else\'s"}', status=201) as port:
+        assert await measured(CHITLAQ_PORTS_EDGE=port) == {"post_round_trip_ok": 0}
 
 
 async def test_probes_ask_as_members_do_and_are_not_counted_as_members(stack: Stack) -> None:

@@ -1,4 +1,4 @@
-"""The feed's check: counters of followers."""
+"""The feed's checks: a post of a synthetic member, and counters of followers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from chitlaq.ops.checks.model import Table, Verdict
 from tests.conftest import Member, Stack
 from tests.ops.checks.conftest import RunOnStack
 
+ROUND_TRIP = "feed.round_trip"
 Join = Callable[[], Awaitable[Member]]
 
 
@@ -27,3 +28,22 @@ async def test_counter_that_is_not_what_it_counts_is_critical(
     assert found.values["wrong"].value == 1
     assert isinstance(found.evidence[0], Table)
     assert found.evidence[0].rows == [[member.id, "followers", "6", "1"]]
+
+
+async def test_post_that_is_not_read_by_its_author_alone_is_critical(
+    stack: Stack, run_on_stack: RunOnStack, nobody: str
+) -> None:
+    well = await run_on_stack(ROUND_TRIP, CHITLAQ_CHECKS_ROUND_TRIP_SECONDS="4,5")
+    assert well.verdict is Verdict.OK, well.summary
+    unreachable = await run_on_stack(ROUND_TRIP, CHITLAQ_PORTS_EDGE=nobody)
+    assert (unreachable.verdict, "not written" in unreachable.summary) == (Verdict.CRITICAL, True)
+    nobody_signed_in = await run_on_stack(ROUND_TRIP, CHITLAQ_PORTS_AUTH=nobody)
+    assert nobody_signed_in.verdict is Verdict.UNKNOWN
+    # Whoever is hidden may not read, either.
+    await stack.sql("UPDATE feed.members SET hidden_at = now() WHERE university_id IS NULL")
+    try:
+        unread = await run_on_stack(ROUND_TRIP)
+    finally:
+        await stack.sql("UPDATE feed.members SET hidden_at = NULL WHERE university_id IS NULL")
+    assert unread.verdict is Verdict.CRITICAL
+    assert "not read: status 404" in unread.summary

@@ -265,5 +265,6 @@ def test_every_check_that_measures_time_says_so() -> None:
     healths = {f"{row.setting}.health" for row in inventory.SERVICES}
     assert timed == healths | {
         "gateway.api", "feed.home", "search.users", "auth.status", "websocket.ping", "websocket.round_trip",
+        "feed.round_trip",
         "database.ready", "redis.ready", "host.reachability",
     }  # fmt: skip

@@ -300,7 +300,7 @@ class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     query_p95_seconds: Threshold = (0.1, 1.0)
     websocket_p95_seconds: Threshold = (0.5, 2.0)
     round_trip_seconds: Threshold = (0.5, 2.0)
-    """From sending a message to its arrival, between the synthetic members."""
+    """From sending a message to its arrival, and from writing a post to reading it, by synthetic members."""
     repaired_ratio: Threshold = (0.01, 0.1)
     """Messages that reached a process late, relative to those sent within a day."""
     server_errors_ratio: Threshold = (0.01, 0.05)

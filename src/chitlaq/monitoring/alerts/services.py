@@ -289,6 +289,18 @@ ALERTS = (
         cases=above(f'probe_seconds{{service="{_SERVICE}"}}', 1, "1.1s", service=_SERVICE),
     ),
     Alert(
+        name="PostsNotWritten",
+        expr="post_round_trip_ok == 0",
+        for_="1m",
+        severity="P1",
+        summary="Members cannot post: a synthetic member's post was not stored, not read as it was written,"
+        " or not deleted. `chitlaq ops check feed.round_trip` says where it ends.",
+        procedure="Feed Service Health Check",
+        stands_on=("DatabaseDown", "EdgeDown", "LocksWaiting", "ServiceDown", "ServiceUnable"),
+        cases=zero("post_round_trip_ok"),
+        absence=absent("post_round_trip_ok", through="ops-service"),
+    ),
+    Alert(
         name="MessagesUndelivered",
         expr="chat_round_trip_ok == 0",
         for_="1m",

@@ -157,6 +157,14 @@ FAMILIES = (
         "Time from sending to arrival, in the slower direction; only if they arrived.",
     ),
     _gauge(
+        "post_round_trip_ok",
+        "Whether a synthetic member's post was read by its author alone, and deleted, once a minute.",
+    ),
+    _gauge(
+        "post_round_trip_seconds",
+        "Time from writing the post to reading it; only if it was.",
+    ),
+    _gauge(
         "probe_ok",
         "Whether a service answered a member's request through the edge as it should, every ten seconds.",
         "service",

@@ -72,6 +72,7 @@ class Exporter:
     def __init__(self, context: Context, more: Mapping[str, Source]) -> None:
         database, settings = context.database, context.settings
         self.round_trips = RoundTrips(context.home, settings)
+        self.post_round_trips = RoundTrips(context.home, settings, "post")
         self._lock_waits = LockWaits()
         self.probes = MemberProbes(settings)
         self._sources: Mapping[str, Source] = {
@@ -89,6 +90,7 @@ class Exporter:
             "renewals": lambda: certificates.renewals(context.home, settings),
             "backups": lambda: backups(context.home, settings),
             "round_trips": self.round_trips.metrics,
+            "post_round_trips": self.post_round_trips.metrics,
             "probes": self.probes.metrics,
             "fail2ban": Bans(settings.monitoring.fail2ban_database).metrics,
             "operations": lambda: operations(context.home),

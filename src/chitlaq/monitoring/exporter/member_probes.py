@@ -1,7 +1,7 @@
 """What members feel while none is there: requests like theirs, through the edge, every ten seconds.
 
-Writing is probed by the synthetic members' messages (`round_trips`) and by each process's heartbeat
-(`core.data.heartbeat`). The requests are not counted as members': `access.is_probe`.
+Writing is probed by the synthetic members' messages and posts (`round_trips`) and by each process's
+heartbeat (`core.data.heartbeat`). The requests are not counted as members': `access.is_probe`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Whether messages between the synthetic members arrive, as measured once a minute."""
+"""Whether what synthetic members write arrives, as measured once a minute: messages and posts."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from prometheus_client.core import Metric
 
@@ -10,7 +11,7 @@ from chitlaq.core.errors import OperatorError, UnknownResult
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
-from chitlaq.monitoring import round_trip
+from chitlaq.monitoring import post_probe, round_trip
 from chitlaq.monitoring.exporter.exported_metrics import metric
 
 PAUSE_SECONDS = 60.0
@@ -20,10 +21,20 @@ AGAIN_SECONDS = 10.0
 log = logs.get("round_trips")
 
 
-class RoundTrips:
-    """Measures, and keeps the last result."""
+Measure = Callable[[Home, Settings], Awaitable[float]]
+KINDS: dict[str, Measure] = {"chat": round_trip.measure, "post": post_probe.measure}
 
-    def __init__(self, home: Home, settings: Settings) -> None:
+
+class RoundTrips:
+    """Measures, and keeps the last result.
+
+    Args:
+        kind: what is written, one of `KINDS`.
+    """
+
+    def __init__(self, home: Home, settings: Settings, kind: str = "chat") -> None:
+        self._name = f"{kind}_round_trip"
+        self._measure = KINDS[kind]
         self._home = home
         self._settings = settings
         self._last: list[Metric] = []
@@ -40,18 +51,18 @@ class RoundTrips:
         return self._last
 
     async def measure(self) -> bool:
-        """Measure once, and return whether messages arrived."""
+        """Measure once, and return whether what was written arrived."""
         from chitlaq.client.errors import ClientError
 
         try:
-            seconds = await round_trip.measure(self._home, self._settings)
+            seconds = await self._measure(self._home, self._settings)
         except (UnknownResult, OperatorError) as error:
             self._last = []
-            log.warning("messages not measured", error=str(error))
+            log.warning("not measured", what=self._name, error=str(error))
             return False
-        except ClientError as error:
-            self._last = [metric("chat_round_trip_ok", 0)]
-            log.warning("message did not arrive", error=str(error))
+        except (ClientError, post_probe.PostProbeError) as error:
+            self._last = [metric(f"{self._name}_ok", 0)]
+            log.warning("did not arrive", what=self._name, error=str(error))
             return False
-        self._last = [metric("chat_round_trip_ok", 1), metric("chat_round_trip_seconds", seconds)]
+        self._last = [metric(f"{self._name}_ok", 1), metric(f"{self._name}_seconds", seconds)]
         return True

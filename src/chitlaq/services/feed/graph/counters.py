@@ -29,7 +29,7 @@ REPAIR_COUNTERS = JobKind("repair_counters", RepairCounters, timeout_seconds=360
 
 
 def handler(database: Database) -> Handler[RepairCounters]:
-    """Return what repairs all counters, and forgets mutes that are over."""
+    """Return what repairs all counters, and forgets mutes that are over and posts that were probes."""
 
     async def repair_members() -> None:
         after: UUID | None = None
@@ -66,6 +66,7 @@ def handler(database: Database) -> Handler[RepairCounters]:
         await repair_posts()
         async with database.session() as session:
             await session.execute("forget_mutes")
+            await session.execute("forget_probes")
             await session.execute("recount_hidden", job.request_id)
 
     return Handler(REPAIR_COUNTERS, repair)

@@ -40,6 +40,8 @@ class Written(NamedTuple):
     has_pictures: bool
     job_id: UUID | None
     """Of its delivery, if it is delivered."""
+    is_synthetic: bool
+    """Whether it is a probe, and none of members' posts."""
 
 
 async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: str | None) -> Post:
@@ -128,12 +130,13 @@ async def insert(
         poll is not None,
         *(0, 0, 0, False, False, False),
     )
-    return Written(decided, content, bool(new.media_ids), row["job_id"])
+    return Written(decided, content, bool(new.media_ids), row["job_id"], row["is_synthetic"])
 
 
 async def announce(state: FeedState, written: Written) -> None:
     """Deliver a post that was just committed; return when done or after a moment."""
-    metrics.POSTS_CREATED.inc()
+    if not written.is_synthetic:
+        metrics.POSTS_CREATED.inc()
     row, content = written.row, written.content
     if not written.has_pictures:
         state.rendering.remember(row.version, content)

@@ -21,7 +21,8 @@ SELECT count(*) FROM feed.attachable_media($1) m WHERE m.id = ANY ($2::uuid[]);
 -- What is asked of other posts and members was asked before: with it, PostgreSQL would plan the statement anew for each
 -- post, for three times its cost.
 WITH author AS (
-    SELECT m.id, m.version, m.is_private OR m.hidden_at IS NOT NULL AS is_hidden FROM feed.members m WHERE m.id = $1
+    SELECT m.id, m.version, m.is_private OR m.hidden_at IS NOT NULL AS is_hidden, m.university_id IS NULL AS is_synthetic
+    FROM feed.members m WHERE m.id = $1
     FOR NO KEY UPDATE
 ), new AS (
     INSERT INTO feed.posts (author_id, text, visibility, reply_to, root_id, quote_of, content_warning, quotable_by,
@@ -65,7 +66,13 @@ WITH author AS (
         restricted_replies_count = p.restricted_replies_count + new.is_restricted::integer
     FROM new WHERE p.id = $4
 )
-SELECT new.id, new.created_at, a.version AS author_version, (SELECT id FROM delivery) AS job_id FROM new, author a;
+SELECT new.id, new.created_at, a.version AS author_version, a.is_synthetic, (SELECT id FROM delivery) AS job_id
+FROM new, author a;
+
+-- name: forget_probes
+-- Delete the posts of synthetic members, which have probed what they are for. Index: members_by_department, posts_by_author.
+DELETE FROM feed.posts p USING feed.members m
+WHERE m.university_id IS NULL AND p.author_id = m.id AND p.created_at < now() - interval '1 hour';
 
 -- name: post_by_idempotency_key
 -- What the author wrote under this key. Index: posts' unique index.
