@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
@@ -16,9 +18,10 @@ import psutil
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import judge
-from tests.conftest import Stack, eventually
+from tests.conftest import Stack, become_member, eventually
 from tests.disks import fill
 from tests.ops.checks.conftest import frozen, status_of, system_of
+from tests.services.feed.pictures import encoded, picture, uploaded
 
 Plant = Callable[[Stack], AbstractAsyncContextManager[None]]
 
@@ -200,6 +203,40 @@ async def nginx_workers_frozen(stack: Stack) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def connections_used_up(stack: Stack) -> AsyncIterator[None]:
+    """A program of somebody's opens a connection for whatever it does, and closes none."""
+    held: list[asyncpg.Connection] = []
+
+    async def take() -> None:
+        with suppress(asyncpg.TooManyConnectionsError, OSError):
+            while True:
+                held.append(await asyncpg.connect(stack.dsn("chitlaq_feed")))
+
+    try:
+        async with _while(take):
+            yield
+    finally:
+        for one in held:
+            one.terminate()
+
+
+@asynccontextmanager
+async def pictures_gone(stack: Stack) -> AsyncIterator[None]:
+    """The folder of the pictures is another one, as when its disk is not mounted after a restart."""
+    folder = stack.home / "media"
+    async with httpx.AsyncClient(base_url=stack.gateway, timeout=20) as client:
+        await stack.add_university("Example University", "example.edu")
+        owner = await become_member(stack, client, f"m{secrets.token_hex(6)}")
+        await uploaded(owner, encoded(picture()))
+    away = folder.rename(folder.with_name("media-away"))
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        away.rename(folder)
+
+
+@asynccontextmanager
 async def _while(work: Callable[[], asyncio.Future[None] | object]) -> AsyncIterator[None]:
     """Do this again and again meanwhile."""
 
@@ -263,5 +300,19 @@ DISASTERS = {
         Disaster("valkey full", valkey_full, "redis.ready", "CacheDown"),
         Disaster("postgres takes no writes", postgres_read_only, "database.ready", "DatabaseDown"),
         Disaster("nginx workers frozen", nginx_workers_frozen, "gateway.health", "EdgeDown"),
+        Disaster(
+            "chat frozen",
+            lambda stack: stopped(stack, "websocket"),
+            "websocket.health",
+            "ServiceDown",
+            "websocket.",
+        ),
+        Disaster(
+            "connections used up",
+            connections_used_up,
+            "database.connections",
+            "DatabaseConnectionsExhausted",
+        ),
+        Disaster("pictures gone", pictures_gone, "media.store", "PicturesMissing", "media."),
     )
 }

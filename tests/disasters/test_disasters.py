@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import pytest
@@ -32,6 +33,7 @@ MORE = (
     "feed.home", "auth.status", "gateway.api", "gateway.metrics", "backup.archive", "backup.database",
     "host.disk",
 )  # fmt: skip
+ON_A_STACK_OF_ITS_OWN = (*MORE, "media.store", "database.connections")
 CAUSE_SECONDS = 15.0
 ALERT_SECONDS = 120.0
 MEND_SECONDS = 300.0
@@ -39,12 +41,12 @@ SLOW_ANSWERS = "1,40"
 """From how many seconds on an answer is slow where slowness is what is planted."""
 
 
-async def look(stack: Stack, answer_seconds: str = "20,40") -> Run:
+async def look(stack: Stack, answer_seconds: str = "20,40", more: Sequence[str] = MORE) -> Run:
     """Run what an operator runs first, without the load of this machine and what it shows of its speed."""
     checks = [one for one in checks_of("midday") if not one.id.startswith(("host.", "api."))]
     system = system_of(stack, CHITLAQ_CHECKS_ANSWER_SECONDS=answer_seconds)
     try:
-        return await runner.run(system, "midday", [*checks, *map(CHECKS.get, MORE)], "a test")  # type: ignore[list-item]
+        return await runner.run(system, "midday", [*checks, *map(CHECKS.get, more)], "a test")  # type: ignore[list-item]
     finally:
         await system.close()
 
@@ -87,6 +89,9 @@ async def until_mended(stack: Stack, before: set[str]) -> None:
 
     # Nothing is red five minutes after the mend.
     await eventually(is_mended, MEND_SECONDS)
+
+
+look_closely = partial(look, answer_seconds=SLOW_ANSWERS, more=ON_A_STACK_OF_ITS_OWN)
 
 
 @pytest.fixture
@@ -192,7 +197,7 @@ async def until_cause(stack: Stack, disaster: Disaster, before: set[str], told: 
     planted = time.monotonic()
 
     async def is_first() -> bool:
-        new = new_problems(run := await look(stack, SLOW_ANSWERS), before)
+        new = new_problems(run := await look_closely(stack), before)
         if new[:1] == [disaster.cause]:
             told.cause = told.cause or time.monotonic() - planted
             assert not (green := unseen_and_green(run, disaster)), f"{green} are green"
@@ -227,7 +232,7 @@ async def test_disaster_alerts_within_two_minutes_and_is_over_five_after_the_men
         return await asyncio.to_thread(watched.is_healthy)
 
     await eventually(is_well, MEND_SECONDS)
-    before, alerting = causes(await look(watched, SLOW_ANSWERS)), await firing(watched)
+    before, alerting = causes(await look_closely(watched)), await firing(watched)
     seen = [until_alert(watched, disaster, row)]
     if disaster.cause:
         seen.append(until_cause(watched, disaster, before, row))
@@ -243,7 +248,7 @@ async def test_disaster_alerts_within_two_minutes_and_is_over_five_after_the_men
     async def is_over() -> bool:
         still = await firing(watched) - alerting
         assert not still, f"{still} fire"
-        new = new_problems(await look(watched, SLOW_ANSWERS), before)
+        new = new_problems(await look_closely(watched), before)
         assert not new, f"{new} are problems"
         return True
 

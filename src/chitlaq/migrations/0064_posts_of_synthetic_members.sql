@@ -33,7 +33,7 @@ RETURN CASE WHEN m.university_id IS NULL THEN '{}'
        ELSE search.named(m.username, m.display_name) || search.split(search.folded(m.department || ' ' || m.bio)) END;
 
 -- Whom announcements are for.
-CREATE OR REPLACE VIEW feed.member_ids AS SELECT id FROM feed.members WHERE university_id IS NOT NULL;
+CREATE OR REPLACE VIEW feed.member_ids AS SELECT id, username FROM feed.members WHERE university_id IS NOT NULL;
 
 CREATE OR REPLACE VIEW feed.ranking_age AS
 SELECT coalesce(extract(epoch FROM now() - coalesce(
