@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
+import os
 import subprocess
+import tarfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
+import msgspec
 import pytest
 
 import chitlaq
 from chitlaq import inventory
 from chitlaq.core.installation.home import Home
-from chitlaq.stack.supervisor import control
+from chitlaq.stack.supervisor import control, leftovers
 from chitlaq.stack.supervisor.release import Release
-from tests.conftest import Member, Stack, eventually
+from tests.conftest import Member, Stack, become_member, eventually, start_stack, stop_stack
 from tests.faults import test_chat
 from tests.other_versions import LATER, later_version
 from tests.services.websocket.chat.history import faults
@@ -25,10 +30,6 @@ from tests.services.websocket.chat.history import faults
 Join = Callable[[], Awaitable[Member]]
 
 SERVE, BEGIN = "core/http/server.py", "    config = uvicorn.Config("
-EXITS = """
-    if service == "search-service":
-        raise SystemExit(3)
-"""
 FAILS = """
     if service == "feed-service":
         sound = application
@@ -41,12 +42,39 @@ FAILS = """
                 await sound(scope, receive, send)
 
 """
+EXITS = """
+    if service == "search-service":
+        raise SystemExit(3)
+
+"""
 EXITS_LATER = """
     if service == "search-service":
         import threading
 
         threading.Timer(2, os._exit, [3]).start()
+
 """
+HANGS_LATER = """
+    if service == "search-service":
+        import signal, threading
+
+        threading.Timer(2, os.kill, [os.getpid(), signal.SIGSTOP]).start()
+
+"""
+IS_NEVER_READY = """
+    if service == "search-service":
+        sound = application
+
+        async def application(scope, receive, send):
+            if scope["type"] == "http":
+                await send({"type": "http.response.start", "status": 503, "headers": []})
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await sound(scope, receive, send)
+
+"""
+LAST_RELEASED = "f7ce2746"
+"""The commit of the version before."""
 
 
 @pytest.fixture
@@ -69,6 +97,7 @@ async def upgrade(
 
 
 async def bring_back(stack: Stack, release: Release) -> None:
+    """Bring the services to what ran before."""
     await asyncio.to_thread(control.ask, Home(stack.home), control.Upgrade(release, 0))
 
 
@@ -169,20 +198,134 @@ async def test_version_that_fails_requests_gives_way_by_itself(
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("broken", "said"), [(EXITS, "exited (exit code 3)"), (EXITS_LATER, "exited")]
+    ("broken", "said", "is_noticed"),
+    [
+        (EXITS, "The new search-service exited (exit code 3); the old one keeps running", False),
+        (IS_NEVER_READY, "The new search-service was not ready within 60 s", False),
+        (EXITS_LATER, "search-service exited (exit code 3)", True),
+        (HANGS_LATER, "search-service was unresponsive", True),
+    ],
 )
-async def test_version_whose_process_exits_gives_way_and_members_notice_nothing(
-    stack: Stack, join: Join, release: Release, tmp_path: Path, broken: str, said: str
+async def test_version_whose_process_does_not_live_gives_way_by_itself(
+    stack: Stack,
+    join: Join,
+    release: Release,
+    tmp_path: Path,
+    broken: str,
+    said: str,
+    is_noticed: bool,
 ) -> None:
+    """What is found before it takes over, members do not notice."""
     async with load(join) as asked:
-        answer = await upgrade(stack, later_version(tmp_path, "", (SERVE, BEGIN, broken + BEGIN)))
+        later = later_version(tmp_path, "", (SERVE, BEGIN, broken + BEGIN))
+        answer = await upgrade(stack, later, "20")
         assert answer.returncode == 1
         assert said in answer.stderr
+        assert "All runs" in answer.stderr
         assert versions(stack) == {chitlaq.__version__}
-    assert stack.is_healthy()
-    if broken == EXITS:
-        assert asked.answers.keys() == {200, 201}
+        written = len(asked.written)
+        await eventually(lambda: len(asked.written) > written + 2)
+    assert is_noticed or asked.answers.keys() == {200, 201}, asked.answers
     await assert_each_once(stack, asked)
+    await eventually(stack.is_healthy)
+
+
+@pytest.fixture
+async def own(name: Callable[[], str], tmp_path: Path) -> AsyncIterator[tuple[Stack, Join]]:
+    """A stack whose database the test may change; it does not run yet."""
+    stack = start_stack()
+    try:
+        async with httpx.AsyncClient(base_url=stack.gateway, timeout=20) as client:
+
+            async def join() -> Member:
+                return await become_member(stack, client, name())
+
+            yield stack, join
+    finally:
+        stop_stack(stack)
+
+
+@pytest.mark.long
+async def test_version_that_adds_to_the_database_comes_and_goes_and_loses_nothing(
+    own: tuple[Stack, Join], tmp_path: Path
+) -> None:
+    stack, join = own
+    await asyncio.to_thread(stack.up)
+    before = control.running_release(Home(stack.home))
+    assert before is not None
+    later = later_version(
+        tmp_path, "ALTER TABLE feed.posts ADD COLUMN later text NOT NULL DEFAULT 'x'"
+    )
+    talking = [await join(), await join()]
+    async with load(join) as asked, test_chat.load(stack, [talking], [None]) as (record, _):
+        answer = await upgrade(stack, later)
+        assert answer.returncode == 0, answer.stderr
+        assert versions(stack) == {LATER}
+        await bring_back(stack, before)
+        assert versions(stack) == {chitlaq.__version__}
+    assert asked.answers.keys() == {200, 201}
+    await assert_each_once(stack, asked)
+    assert list(faults(record)) == []
+    assert await stack.sql("SELECT later FROM feed.posts LIMIT 1")
+
+
+@pytest.mark.long
+async def test_last_released_version_and_this_one_replace_each_other_under_load(
+    own: tuple[Stack, Join], tmp_path: Path
+) -> None:
+    """Its supervisor cannot replace services yet; ours starts its services, and it works beside ours."""
+    stack, join = own
+    (tmp_path / "released").mkdir()
+    archive = subprocess.run(
+        ["git", "archive", LAST_RELEASED, "src/chitlaq"], capture_output=True, check=False
+    )
+    if archive.returncode:
+        pytest.skip("the history is not here")
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as opened:
+        opened.extractall(tmp_path / "released", filter="data")
+    folder = tmp_path / "released" / "src"
+    released = {"PYTHONPATH": str(folder)}
+    await asyncio.to_thread(stack.up, env=released)
+    refused = await upgrade(stack, {})
+    assert refused.returncode == 1
+    assert "cannot replace services by another one" in refused.stderr
+    stopped = await asyncio.to_thread(stack.command, "down", env=released)
+    assert stopped.returncode == 0, stopped.stderr
+    await asyncio.to_thread(stack.up)
+    ours = control.running_release(Home(stack.home))
+    assert ours is not None
+    paths = os.pathsep.join(filter(None, [str(folder), ours.variables.get("PYTHONPATH")]))
+    theirs = msgspec.structs.replace(
+        ours,
+        version=LAST_RELEASED,
+        folder=str(folder / "chitlaq"),
+        variables=ours.variables | {"PYTHONPATH": paths},
+    )
+    talking = [await join(), await join()]
+    async with load(join) as asked, test_chat.load(stack, [talking], [None]) as (record, _):
+        await bring_back(stack, theirs)
+        assert versions(stack) == {LAST_RELEASED}
+        written = len(asked.written)
+        await eventually(lambda: len(asked.written) > written + 2)
+        await bring_back(stack, ours)
+        assert versions(stack) == {chitlaq.__version__}
+    assert asked.answers.keys() == {200, 201}
+    await assert_each_once(stack, asked)
+    assert list(faults(record)) == []
+
+
+@pytest.mark.long
+async def test_stack_can_be_stopped_while_versions_change(
+    own: tuple[Stack, Join], tmp_path: Path
+) -> None:
+    stack, _ = own
+    await asyncio.to_thread(stack.up)
+    running = asyncio.create_task(upgrade(stack, later_version(tmp_path), "60"))
+    await eventually(lambda: LATER in versions(stack))
+    stopped = await asyncio.to_thread(stack.command, "down")
+    assert stopped.returncode == 0, stopped.stderr
+    assert (await running).returncode == 1
+    assert not leftovers.marked(Home(stack.home))
 
 
 async def test_same_folder_is_refused(stack: Stack) -> None:
