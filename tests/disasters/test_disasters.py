@@ -33,7 +33,7 @@ MORE = (
     "feed.home", "auth.status", "gateway.api", "gateway.metrics", "backup.archive", "backup.database",
     "host.disk",
 )  # fmt: skip
-ON_A_STACK_OF_ITS_OWN = (*MORE, "media.store", "database.connections")
+ON_A_STACK_OF_ITS_OWN = (*MORE, "media.store")
 CAUSE_SECONDS = 15.0
 ALERT_SECONDS = 120.0
 MEND_SECONDS = 300.0

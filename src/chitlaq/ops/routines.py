@@ -25,12 +25,12 @@ _HEALTH = tuple(one.id for one in services.HEALTH)
 _LOGS = tuple(one.id for one in logs.LOGS)
 # What others stand on is in every routine: it explains their problems, and comes first.
 _GROUND = (
-    "services.processes", "database.ready", "redis.ready", "database.locks", *_HEALTH,
-    "services.targets",
+    "services.processes", "database.ready", "database.connections", "redis.ready", "database.locks",
+    *_HEALTH, "services.targets",
 )  # fmt: skip
 WATCHED = (
     *_GROUND, "alerts.active", "api.latency", "api.throughput", "api.errors",
-    "api.refusals", "websocket.connections", "database.connections",
+    "api.refusals", "websocket.connections",
     "database.activity", "redis.memory", "redis.stats", "host.load", "host.memory", "host.disk",
     "host.cpu", "host.bandwidth",
 )  # fmt: skip
@@ -71,8 +71,7 @@ ROUTINES: Mapping[str, Routine] = {
                 "gateway.metrics", "gateway.api", "websocket.metrics", "websocket.ping",
                 "websocket.round_trip", "notifications.queues", "feed.home", "feed.round_trip", "media.store",
                 "search.users", "auth.status",
-                "database.connections", "database.size",
-                "database.slow_statements", "database.activity", "database.cache",
+                "database.size", "database.slow_statements", "database.activity", "database.cache",
                 "redis.memory", "redis.clients", "redis.stats",
                 "alerts.active", "alerts.resolved", "incidents.unacknowledged",
                 *_ONCALL, "installation.decisions", "statuspage.fresh",

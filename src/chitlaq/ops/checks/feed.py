@@ -7,7 +7,7 @@ from chitlaq.core.formatting import count, duration
 from chitlaq.monitoring.post_probe import PostProbeError, measure
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.datastores import psql
-from chitlaq.ops.checks.sources.judged_by import JUDGED_BY, LOCKS, POSTGRES
+from chitlaq.ops.checks.sources.judged_by import CONNECTIONS, JUDGED_BY, LOCKS, POSTGRES
 from chitlaq.ops.checks.sources.system import SystemView
 
 LOOKED_AT = 1000
@@ -26,6 +26,7 @@ SHOWN = 20
     is_timed=True,
     stands_on=(
         POSTGRES,
+        CONNECTIONS,
         LOCKS,
         *(JUDGED_BY[one] for one in ("nginx", "auth-service", "feed-service")),
     ),

@@ -23,7 +23,7 @@ from chitlaq.ops.checks.model import (
     check,
     outcome,
 )
-from chitlaq.ops.checks.sources.judged_by import JUDGED_BY
+from chitlaq.ops.checks.sources.judged_by import CONNECTIONS, JUDGED_BY
 from chitlaq.ops.checks.sources.system import NotRunning, SystemView
 from chitlaq.stack import containers
 from chitlaq.stack.supervisor import control, resource_usage
@@ -165,6 +165,8 @@ def _cause(dependency: str, why: str) -> str:
     # What heartbeat.py and PostgreSQL say.
     if "is locked by others" in why:
         return "database.locks"
+    if "too many clients" in why or "connection slots" in why:
+        return CONNECTIONS
     return "host.disk" if "No space left" in why else "database.ready"
 
 

@@ -25,6 +25,7 @@ JUDGED_BY = {
 
 SERVING = (
     POSTGRES,
+    CONNECTIONS,
     VALKEY,
     LOCKS,
     *(JUDGED_BY[row.name] for row in inventory.FORWARDED),
