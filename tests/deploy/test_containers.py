@@ -144,7 +144,7 @@ def test_health_is_the_answer_of_ready(tmp_path: Path, status: bytes, is_ready: 
             assert self.rfile.readline().startswith(b"GET /ready ")
             self.wfile.write(b"HTTP/1.1 " + status + b"\r\n\r\n")
 
-    ask = runpy.run_path(str(DEPLOY / "healthcheck.py"))["is_ready"]
+    ask = runpy.run_path(str(DEPLOY / "healthcheck.py"))["answers"]
     path = tmp_path / "feed.sock"
     assert ask(path) is False
     with socketserver.UnixStreamServer(str(path), Answers) as server:

@@ -291,8 +291,21 @@ def alertmanager(
 
 
 @config.command()
+def secrets() -> None:
+    """Make the secrets that do not exist yet, which all machines or pods of an installation share.
+
+    Example: chitlaq config secrets
+    """
+    from chitlaq.core.installation import secrets as kept
+
+    home, _ = installation.configured()
+    kept.ensure(home)
+    typer.echo(f"{home.secrets} has all secrets: keep it safe.")
+
+
+@config.command()
 def containers() -> None:
-    """Write what the containers of deploy/compose.yaml read: secrets, data folder, servers' configuration.
+    """Write what containers read, by compose or in a pod: secrets, data folder, servers' configuration.
 
     Example: chitlaq config containers
     """
@@ -310,6 +323,7 @@ def containers() -> None:
     declared = {row.name: routes.for_members(load(row)) for row in inventory.SERVICES}
     text = generator.render(home, settings, declared, None, [], _tls(home, settings))
     generator.write(home, text, declared, kept.edge_key)
-    observed.write(home, settings)
+    if settings.embeds("prometheus"):
+        observed.write(home, settings)
     files.ensure(servers.marker(home), "")
     typer.echo(f"wrote what containers read, below {home.root}")

@@ -1,12 +1,14 @@
 """The stack in containers: what its servers find when they start, and whether each component answers.
 
 A container engine keeps the components running, not the supervisor. They share the home's folders, as
-volumes, and meet at the same sockets (docs/containers.md).
+volumes, and meet at the same sockets (docs/containers.md, docs/kubernetes.md).
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket as sockets
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -32,22 +34,42 @@ def are_used(home: Home) -> bool:
     return marker(home).exists()
 
 
+def logs_of(service: str) -> str:
+    """The command that shows the log of a component: the engine's."""
+    if _is_pod():
+        return f"kubectl logs {sockets.gethostname()} --container {service}"
+    return f"docker compose logs {service}"
+
+
+def usage() -> str:
+    """The command that shows what each component takes: the engine's."""
+    if _is_pod():
+        return f"kubectl top pod {sockets.gethostname()} --containers"
+    return "docker stats --no-stream"
+
+
 def prepare(home: Home, settings: Settings) -> None:
     """Make PostgreSQL's data folder if there is none, and write what the servers' containers read.
+
+    Nothing is made for servers that are external.
 
     Raises:
         OperatorError: the data folder is gone although there are backups of it; or it cannot be made.
     """
-    postgres.prepare(home, settings)
-    roles = Secrets(home.secrets)
-    lines = [f"*:*:*:{role}:{roles.postgres_password(role)}\n" for role in POSTGRES_ROLES]
-    files.ensure(passwords(home), "".join(lines), mode=0o600)
+    home.run.mkdir(parents=True, exist_ok=True)
     nginx.prepare(home)
+    if settings.embeds("postgres"):
+        postgres.prepare(home, settings)
+        roles = Secrets(home.secrets)
+        lines = [f"*:*:*:{role}:{roles.postgres_password(role)}\n" for role in POSTGRES_ROLES]
+        files.ensure(passwords(home), "".join(lines), mode=0o600)
     if barman.is_wanted(settings):
         barman.prepare(home, settings)
     for name in ("node-exporter", "alertmanager", "prometheus"):
-        observers.give_key(home, name)
-    (home.node_exporter / "texts").mkdir(parents=True, exist_ok=True)
+        if settings.embeds(name):
+            observers.give_key(home, name)
+    if settings.embeds("node-exporter"):
+        (home.node_exporter / "texts").mkdir(parents=True, exist_ok=True)
 
 
 def passwords(home: Home) -> Path:
@@ -71,11 +93,16 @@ async def statuses(home: Home, settings: Settings) -> list[Status]:
             restarts=0,
             uptime=0,
             port=_port(settings, name),
-            reason="" if answer else f"does not answer: `docker compose logs {name}`",
+            reason="" if answer else f"does not answer: `{logs_of(name)}`",
             is_needed=inventory.COMPONENTS[name].is_needed,
         )
         for name, answer in zip(asked, answers, strict=True)
     ]
+
+
+def _is_pod() -> bool:
+    """Whether the engine is Kubernetes, which says so to each container."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ
 
 
 def _port(settings: Settings, name: str) -> int | None:
@@ -83,15 +110,20 @@ def _port(settings: Settings, name: str) -> int | None:
 
 
 def _probes(home: Home, settings: Settings) -> Mapping[str, Probe]:
-    found = {
-        "postgres": probes.postgres(home.postgres_socket, settings.port_of("postgres")),
-        "redis": probes.redis(home),
-        **{row.name: _service(home.service_socket(row.name, 0)) for row in inventory.SERVICES},
-        "nginx": probes.edge(home.nginx_probe),
-    }
+    found = {row.name: _service(home.service_socket(row.name, 0)) for row in inventory.SERVICES}
+    found["nginx"] = probes.edge(home.nginx_probe)
+    if settings.embeds("postgres"):
+        found["postgres"] = probes.postgres(home.postgres_socket, settings.port_of("postgres"))
+    if settings.embeds("redis") or str(home.redis_socket) in settings.redis_url.reveal():
+        found["redis"] = probes.redis(home)
     pages = {"node-exporter": "/", "alertmanager": "/-/ready", "prometheus": "/-/ready"}
-    found |= {name: probes.observer(home, settings, name, path) for name, path in pages.items()}
-    found["monitoring-proxy"] = probes.nginx([settings.port_of("prometheus")])
+    found |= {
+        name: probes.observer(home, settings, name, path)
+        for name, path in pages.items()
+        if settings.embeds(name)
+    }
+    if settings.embeds("monitoring-proxy"):
+        found["monitoring-proxy"] = probes.nginx([settings.port_of("prometheus")])
     return {name: found[name] for name in inventory.COMPONENTS if name in found}
 
 

@@ -69,7 +69,7 @@ async def _component(system: SystemView, service: str) -> ComponentLog:
 
 
 def _of_engine(service: str) -> str:
-    return f"docker compose logs {service} --since {HOURS}h"
+    return f"{containers.logs_of(service)} --since {HOURS}h"
 
 
 async def _counted(system: SystemView, service: str) -> CheckOutcome:

@@ -114,7 +114,7 @@ async def processes(system: SystemView) -> CheckOutcome:
 async def resources(system: SystemView) -> CheckOutcome:
     statuses = await system.statuses()
     if containers.are_used(system.home):
-        raise UnknownResult("the container engine measures them: `docker stats --no-stream`")
+        raise UnknownResult(f"the container engine measures them: `{containers.usage()}`")
     rows = await system.blocking(lambda: resource_usage.measure(statuses))
     if not rows:
         raise UnknownResult("no process is running")
