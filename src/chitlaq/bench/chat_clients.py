@@ -162,6 +162,11 @@ class WebsocketClient(Client):
                 break
             if data[at] == 0x81:
                 self._hear(data[start : start + length])
+            elif data[at] == 0x89:
+                # The server closes connections that do not answer its pings.
+                self._transport.write(
+                    bytes([0x8A, 0x80 | length]) + MASK + data[start : start + length]
+                )
             at = start + length
         self._buffer = data[at:]
 

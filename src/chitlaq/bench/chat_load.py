@@ -92,7 +92,7 @@ async def run(load: ChatLoad) -> Outcome:
     await asyncio.gather(*(one.ready for one in clients))
     pinging = [one for one in clients[: load.pings] if isinstance(one, WebsocketClient)]
     await _pinged(pinging, tally)
-    before = _cpu_seconds(load.processes)
+    before = cpu_seconds(load.processes)
     started = perf_counter()
     tally.deadline = started + load.seconds
     senders = clients[: len(load.conversations)]
@@ -111,7 +111,7 @@ async def run(load: ChatLoad) -> Outcome:
     sent, delivered = tally.sent, tally.delivered
     memory = {name: _memory(pid) for name, pid in load.processes.items()}
     await _settled(tally)
-    after = _cpu_seconds(load.processes)
+    after = cpu_seconds(load.processes)
     latencies = sorted(tally.latencies)
 
     def quantile(share: float) -> float:
@@ -155,7 +155,8 @@ async def _pinged(clients: Sequence[WebsocketClient], tally: Tally) -> None:
     del tally.latencies[:]
 
 
-def _cpu_seconds(processes: Mapping[str, int]) -> dict[str, float]:
+def cpu_seconds(processes: Mapping[str, int]) -> dict[str, float]:
+    """The CPU time of processes with their descendants so far, by name; this one is ``clients``."""
     return {
         name: sum(sum(one.cpu_times()[:2]) for one in _family(pid))
         for name, pid in processes.items()

@@ -70,6 +70,15 @@ def bench(
             "--deployment", help="Measure a second process of each service, TLS, and a second copy."
         ),
     ] = False,
+    model: Annotated[
+        bool,
+        typer.Option(
+            "--model", help="Measure sessions as members live them, beside docs/capacity.md."
+        ),
+    ] = False,
+    sessions: Annotated[
+        int, typer.Option(min=2, max=20_000, help="With --model: how many are open at a time.")
+    ] = 1000,
     typesense: Annotated[
         str | None,
         typer.Option(
@@ -85,7 +94,7 @@ def bench(
         typer.Option(
             min=10,
             max=1_000_000,
-            help="With --backups, --feed, --notifications and --search: the number of members.",
+            help="With --backups, --feed, --model, --notifications and --search: the number of members.",
         ),
     ] = 100_000,
     operator: history_db.Operator = None,
@@ -100,6 +109,7 @@ def bench(
     Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups · chitlaq bench --chat
     · chitlaq bench --accounts · chitlaq bench --feed · chitlaq bench --notifications --members 50000
     · chitlaq bench --search --members 1000000 · chitlaq bench --web · chitlaq bench --deployment
+    · chitlaq bench --model --members 10000 --sessions 2000
     """
     if here:
         _here(history_db.operator(operator), seconds, as_json=as_json, production=production)
@@ -119,6 +129,8 @@ def bench(
         _web(as_json=as_json)
     elif deployment:
         _deployment(as_json=as_json)
+    elif model:
+        _model(members, sessions, as_json=as_json)
     else:
         _whole(as_json=as_json)
 
@@ -211,6 +223,16 @@ def _deployment(*, as_json: bool) -> None:
         output.print_json(result)
     else:
         output.console_for_output().print(deployment_report.rendered(result))
+
+
+def _model(members: int, sessions: int, *, as_json: bool) -> None:
+    from chitlaq.bench import model, model_report
+
+    result = asyncio.run(model.run(members, sessions, _say))
+    if as_json:
+        output.print_json(result)
+    else:
+        output.console_for_output().print(model_report.rendered(result))
 
 
 def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> None:

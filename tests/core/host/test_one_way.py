@@ -54,6 +54,7 @@ RULES = {
             "core/telemetry/logs.py": "writes JSON, escaped, in one write per line",
             "bench/load.py": "answers the process that started it",
             "bench/chat_load.py": "answers the process that started it",
+            "bench/model_load.py": "answers the process that started it",
             "ops/oncall/apprise_child.py": "answers the process that started it",
         },
     ),
