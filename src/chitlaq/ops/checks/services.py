@@ -242,10 +242,12 @@ gateway_api = _health(
 )
 
 
-def _missing(text: str, wanted: tuple[str, ...]) -> list[str]:
-    """Return the names with which no line of an exposition begins."""
+def _missing(text: str, service: str, wanted: tuple[str, ...]) -> list[str]:
+    """Return the names with which no line of an exposition begins, and the service if no line is its own."""
     lines = text.splitlines()
-    return [name for name in wanted if not any(line.startswith(name) for line in lines)]
+    whose = f'service="{service}"'
+    others = [] if any(whose in line for line in lines) else [whose]
+    return others + [name for name in wanted if not any(line.startswith(name) for line in lines)]
 
 
 def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Check:  # noqa: A002
@@ -264,13 +266,13 @@ def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Chec
     async def metrics(system: SystemView) -> CheckOutcome:
         try:
             answer = await system.get(service, "/metrics")
-            if answer.status == 200 and _missing(answer.text, wanted):
+            if answer.status == 200 and _missing(answer.text, service, wanted):
                 # A counter appears with its first count, and this request is one.
                 await asyncio.sleep(COUNTED_SECONDS)
                 answer = await system.get(service, "/metrics")
         except UnknownResult as error:
             return outcome(f"no answer: {error}", least=Verdict.CRITICAL)
-        missing = _missing(answer.text, wanted)
+        missing = _missing(answer.text, service, wanted)
         samples = sum(not line.startswith("#") for line in answer.text.splitlines())
         return outcome(
             f"{', '.join(missing)} missing" if missing else f"{count(samples, 'sample')}",
