@@ -32,6 +32,7 @@ from chitlaq.stack.servers import valkey as valkey_server
 from chitlaq.stack.site import rendering
 from chitlaq.stack.site.nodes import Node, Site, found
 from chitlaq.stack.site.rendering import Places
+from chitlaq.stack.supervisor import control
 from tests.conftest import Stack, eventually, remove_home, run_folder, start_stack
 from tests.debian_programs import unpacked
 from tests.site_network import Network
@@ -160,26 +161,43 @@ class SiteCluster:
                 return found
         raise LookupError(f"{node} has no PostgreSQL")
 
-    async def members(self) -> dict[str, dict[str, Any]]:
-        """What Patroni says of each database, by name."""
+    async def views(self) -> list[dict[str, Any]]:
+        """What each Patroni that answers says of each role."""
+        found = []
         async with httpx.AsyncClient(timeout=2) as client:
             for node in self.site.having("postgres").values():
                 with suppress(httpx.HTTPError):
                     answer = await client.get(f"http://{node.address}:{rendering.PATRONI}/cluster")
-                    return {one["name"]: one for one in answer.json()["members"]}
-        return {}
+                    found.append({one["role"]: one for one in answer.json()["members"]})
+        return found
 
     async def primary(self) -> str:
-        """The name of the primary, once a synchronous standby follows it."""
+        """The name of the primary, once a synchronous standby follows it and all agree.
+
+        A Patroni that was cut off tells for a moment what was so before.
+        """
 
         async def followed() -> str:
-            roles = {one["role"]: one for one in (await self.members()).values()}
-            if not {"leader", "sync_standby"} <= roles.keys():
-                return ""
-            is_whole = roles["sync_standby"]["state"] == "streaming"
-            return str(roles["leader"]["name"]) if is_whole else ""
+            views = await self.views()
+            leaders = {
+                view["leader"]["name"]
+                if "leader" in view and view.get("sync_standby", {}).get("state") == "streaming"
+                else ""
+                for view in views
+            }
+            return leaders.pop() if len(views) == len(DATABASES) and len(leaders) == 1 else ""
 
         return await eventually(followed, 90)
+
+    async def leader(self) -> str:
+        """The name of the primary as the first Patroni that answers says, whoever follows it."""
+
+        async def leading() -> str:
+            return next(
+                (view["leader"]["name"] for view in await self.views() if "leader" in view), ""
+            )
+
+        return await eventually(leading)
 
     async def sql(self, statement: str, *args: object) -> list[Any]:
         """Ask the primary."""
@@ -211,6 +229,30 @@ class SiteCluster:
             return next((one for one in said if said.count(one) > 1), "")
 
         return await eventually(agreed)
+
+    async def valkey_takes_writes(self) -> bool:
+        """Whether a service that asks the Sentinels can write."""
+        client = Valkey(self.redis_url)
+        try:
+            return bool(await client.execute("SET", "site:written", "1") == b"OK")
+        except valkey.UNAVAILABLE:
+            return False
+        finally:
+            await client.close()
+
+    async def valkey_at(self, node: str, *command: str) -> Any:
+        """Send a command to one machine's Valkey."""
+        address = self.site.nodes[node].address
+        client = Valkey(f"redis://:{self.secrets.redis_password}@{address}:{rendering.VALKEY}")
+        try:
+            return await client.execute(*command)
+        finally:
+            await client.close()
+
+    async def is_valkey_replica(self, node: str) -> bool:
+        with suppress(*valkey.UNAVAILABLE):
+            return b"master_link_status:up" in await self.valkey_at(node, "INFO", "replication")
+        return False
 
     async def etcd_leader(self) -> str:
         """The name of the node whose etcd leads."""
@@ -274,11 +316,22 @@ class SiteStack(Stack):
         finally:
             await connection.close()
 
+    def signal(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to all processes of the machine."""
+        supervisor = control.supervisor_pid(Home(self.home))
+        assert supervisor is not None
+        signal_family(psutil.Process(supervisor), number)
+
 
 @contextmanager
 def application(cluster: SiteCluster) -> Iterator[SiteStack]:
     """The services of an application node."""
-    started = start_stack(DATABASE_URL=cluster.database_url, REDIS_URL=cluster.redis_url)
+    started = start_stack(
+        DATABASE_URL=cluster.database_url,
+        REDIS_URL=cluster.redis_url,
+        # All nodes take each other's access tokens.
+        CHITLAQ_PUBLIC_URL=cluster.site.public_url,
+    )
     stack = SiteStack(started.home, started.environment, started.ports, cluster.database_url)
     shutil.copytree(cluster.secrets.folder, stack.home / "secrets")
     try:

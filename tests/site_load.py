@@ -7,12 +7,13 @@ the PostgreSQL of that very machine, as an application that is cut off together 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -71,28 +72,43 @@ class Posting:
         return False
 
 
-class SiteLoad:
-    """What runs, and what was acknowledged."""
+class Direct:
+    """A program on each database machine that writes to its own PostgreSQL all the time.
 
-    def __init__(self, postings: Sequence[Posting], record: Record, folder: Path) -> None:
-        self._postings = postings
-        self.record = record
+    It does what an application would that is cut off together with the database.
+    """
+
+    def __init__(self, cluster: SiteCluster, folder: Path) -> None:
+        self._cluster = cluster
         self._folder = folder
 
-    async def goes_on(self, since: float) -> float:
-        """Wait until each member's post is acknowledged that began later; return after how many seconds."""
-        messages = len(self.record.acknowledged)
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        for left in self._folder.glob("direct-*"):
+            left.unlink()
+        await self._cluster.sql("DROP TABLE IF EXISTS public.direct")
+        await self._cluster.sql("CREATE TABLE public.direct (id text PRIMARY KEY)")
+        programs = [self._start(name) for name in DATABASES]
+        try:
+            await eventually(lambda: any(self.acknowledged().values()))
+            yield
+        finally:
+            for program in programs:
+                signal_family(psutil.Process(program.pid), signal.SIGKILL)
+                program.wait()
 
-        def is_served() -> bool:
-            return all(posting.began > since for posting in self._postings)
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
+        psql = Path(self._cluster.site.postgres_programs) / "psql"
+        log = self._folder / f"direct-{name}"
+        words = ["bash", "-c", DIRECT, "bash", psql, name, self._cluster.url_of(name), log]
+        return subprocess.Popen(
+            self._cluster.network.at(name, list(map(str, words))),
+            env={"PATH": "/usr/bin:/bin", "PGCONNECT_TIMEOUT": "2"},
+            start_new_session=True,
+        )
 
-        await eventually(is_served, PATIENCE_SECONDS)
-        seconds = time.monotonic() - since
-        await eventually(lambda: len(self.record.acknowledged) > messages + 5, PATIENCE_SECONDS)
-        return seconds
-
-    def direct(self) -> dict[str, list[tuple[str, float]]]:
-        """What the programs on the machines wrote, and when it was acknowledged, by machine."""
+    def acknowledged(self) -> dict[str, list[tuple[str, float]]]:
+        """What was written, and when it was acknowledged, by machine."""
         found = {}
         for name in DATABASES:
             with suppress(FileNotFoundError):
@@ -100,56 +116,54 @@ class SiteLoad:
                 found[name] = [(text, float(at)) for text, at in (line.split() for line in lines)]
         return found
 
+    async def check(self) -> None:
+        """All that was acknowledged is there, and no two databases acknowledged at the same time.
+
+        Raises:
+            AssertionError: it is not so.
+        """
+        acknowledged = self.acknowledged()
+        there = {row["id"] for row in await self._cluster.sql("SELECT id FROM public.direct")}
+        assert {text for acks in acknowledged.values() for text, _ in acks} - there == set()
+        every = sorted((at, name) for name, acks in acknowledged.items() for _, at in acks)
+        turns = [name for name, _ in itertools.groupby(name for _, name in every)]
+        assert len(turns) == len(set(turns)), "databases acknowledged in turns"
+
+
+class SiteLoad:
+    """What runs, and what was acknowledged."""
+
+    def __init__(self, postings: Sequence[Posting], record: Record, direct: Direct) -> None:
+        self._postings = postings
+        self._record = record
+        self._direct = direct
+
+    async def goes_on(self, since: float) -> float:
+        """Wait until each member's post is acknowledged that began later; return after how many seconds."""
+        messages = len(self._record.acknowledged)
+
+        def is_served() -> bool:
+            return all(posting.began > since for posting in self._postings)
+
+        await eventually(is_served, PATIENCE_SECONDS)
+        seconds = time.monotonic() - since
+        await eventually(lambda: len(self._record.acknowledged) > messages + 5, PATIENCE_SECONDS)
+        return seconds
+
     async def check(self, stack: SiteStack) -> None:
         """All that was acknowledged is there once; no two databases acknowledged at the same time.
 
         Raises:
             AssertionError: it is not so.
         """
-        assert list(faults(self.record))[:5] == []
+        assert list(faults(self._record))[:5] == []
         rows = await stack.sql("SELECT text, count(*) FROM feed.posts GROUP BY 1")
         stored = Counter({row["text"]: row["count"] for row in rows})
         for posting in self._postings:
             wrong = {text: stored[text] for text in posting.acknowledged if stored[text] != 1}
             assert wrong == {}, "acknowledged posts, and how often they are there"
             assert stored[posting.unclear] <= 1
-        direct = self.direct()
-        there = {row["id"] for row in await stack.sql("SELECT id FROM public.direct")}
-        lost = {text for acks in direct.values() for text, _ in acks} - there
-        assert lost == set(), "acknowledged on the machine itself"
-        assert list(_taking_turns(direct))[:5] == []
-
-
-def _taking_turns(direct: dict[str, list[tuple[str, float]]]) -> Iterator[str]:
-    """Yield when a database acknowledged something after another had begun, and the other went on."""
-    every = sorted((at, name) for name, acks in direct.items() for _, at in acks)
-    turns = [
-        name for place, (_, name) in enumerate(every) if not place or every[place - 1][1] != name
-    ]
-    if len(turns) > len(set(turns)):
-        yield f"databases acknowledged in turns: {turns}"
-
-
-@contextmanager
-def _direct(cluster: SiteCluster, folder: Path) -> Iterator[None]:
-    psql = Path(cluster.site.postgres_programs) / "psql"
-    programs = []
-    for name in DATABASES:
-        url = cluster.url_of(name)
-        words = ["bash", "-c", DIRECT, "bash", psql, name, url, folder / f"direct-{name}"]
-        programs.append(
-            subprocess.Popen(
-                cluster.network.at(name, list(map(str, words))),
-                env={"PATH": "/usr/bin:/bin", "PGCONNECT_TIMEOUT": "2"},
-                start_new_session=True,
-            )
-        )
-    try:
-        yield
-    finally:
-        for program in programs:
-            signal_family(psutil.Process(program.pid), signal.SIGKILL)
-            program.wait()
+        await self._direct.check()
 
 
 @asynccontextmanager
@@ -157,22 +171,19 @@ async def load(
     cluster: SiteCluster, stack: SiteStack, members: Sequence[Member], folder: Path
 ) -> AsyncIterator[SiteLoad]:
     """Let members post and chat until the block ends, and the machines write to their own databases."""
-    for left in folder.glob("direct-*"):
-        left.unlink()
-    await cluster.sql("DROP TABLE IF EXISTS public.direct")
-    await cluster.sql("CREATE TABLE public.direct (id text PRIMARY KEY)")
+    direct = Direct(cluster, folder)
     postings = [Posting(member) for member in members]
-    with _direct(cluster, folder):
-        async with chat_load(stack, [members], (None,), pause_seconds=0.2) as (record, _):
-            tasks = [asyncio.create_task(posting.run()) for posting in postings]
-            found = SiteLoad(postings, record, folder)
-            try:
-                await eventually(lambda: all(posting.acknowledged for posting in postings))
-                await eventually(lambda: any(found.direct().values()))
-                yield found
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks)
+    async with (
+        direct.running(),
+        chat_load(stack, [members], (None,), pause_seconds=0.2) as (record, _),
+    ):
+        tasks = [asyncio.create_task(posting.run()) for posting in postings]
+        try:
+            await eventually(lambda: all(posting.acknowledged for posting in postings))
+            yield SiteLoad(postings, record, direct)
+        finally:
             for task in tasks:
-                assert task.cancelled(), task.exception()
+                task.cancel()
+            await asyncio.wait(tasks)
+        for task in tasks:
+            assert task.cancelled(), task.exception()

@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import httpx
 import pytest
 
-from tests.conftest import become_member
-from tests.site_cluster import SiteCluster, SiteStack, application, site_cluster
-from tests.site_load import load
+from tests.conftest import become_member, eventually
+from tests.site_balancer import Balancer
+from tests.site_cluster import SiteCluster, SiteStack, application
+from tests.site_load import Direct, load
 
 MOST_SECONDS = 30.0
 ROUNDS = 3
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[SiteCluster]:
-    with site_cluster() as cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -35,61 +31,97 @@ async def stack(cluster: SiteCluster) -> AsyncIterator[SiteStack]:
         yield stack
 
 
-Fault = Callable[[SiteCluster, str], Callable[[], None]]
-"""Lets a machine fail, and returns what ends the failure."""
+@pytest.fixture(scope="module")
+def other_stack(cluster: SiteCluster, stack: SiteStack) -> Iterator[SiteStack]:
+    with application(cluster) as other:
+        yield other
 
 
-def crash(cluster: SiteCluster, node: str) -> Callable[[], None]:
+Undo = Callable[[], None]
+"""Ends a failure."""
+
+
+async def under_load(
+    cluster: SiteCluster,
+    stack: SiteStack,
+    name: Callable[[], str],
+    folder: Path,
+    fault: Callable[[], Undo],
+    failed_over: Callable[[], Awaitable[object]],
+    recovered: Callable[[], Awaitable[object]],
+) -> float:
+    """Let something fail under load, and come back.
+
+    Args:
+        cluster: the machines.
+        stack: what members use.
+        name: gives unused names.
+        folder: for what the machines write down.
+        fault: lets it fail.
+        failed_over: waits until another has taken its place.
+        recovered: waits until it is back.
+
+    Returns:
+        After how many seconds a post of everybody is acknowledged that was begun later.
+    """
+    async with httpx.AsyncClient(base_url=stack.gateway, timeout=20) as client:
+        members = [await become_member(stack, client, name()) for _ in range(4)]
+        async with load(cluster, stack, members, folder) as running:
+            undo = fault()
+            since = time.monotonic()
+            try:
+                seconds = await running.goes_on(since)
+                await failed_over()
+            finally:
+                undo()
+            await recovered()
+            await running.goes_on(time.monotonic())
+        await running.check(stack)
+    return seconds
+
+
+def report(what: str, took: Sequence[float]) -> None:
+    print(f"{what}: median {median(took):.1f} s, worst {max(took):.1f} s of {len(took)}")
+
+
+def crash(cluster: SiteCluster, node: str) -> Undo:
     """PostgreSQL alone is gone: Patroni sees it at its next look."""
     cluster.postmaster(node).kill()
     return lambda: None
 
 
-def kill(cluster: SiteCluster, node: str) -> Callable[[], None]:
+def kill(cluster: SiteCluster, node: str) -> Undo:
     cluster.signal(node, "postgres")
     return lambda: cluster.start_servers(node, "postgres")
 
 
-def stop(cluster: SiteCluster, node: str) -> Callable[[], None]:
+def stop(cluster: SiteCluster, node: str) -> Undo:
     """It goes on later, and knows nothing of what happened meanwhile."""
     cluster.signal(node, "postgres", number=signal.SIGSTOP)
     return lambda: cluster.signal(node, "postgres", number=signal.SIGCONT)
 
 
-def cut_off(cluster: SiteCluster, node: str) -> Callable[[], None]:
+def cut_off(cluster: SiteCluster, node: str) -> Undo:
     """With its etcd, Valkey and Sentinel; it works on, and serves what is on the machine itself."""
     cluster.network.pull(node)
     return lambda: cluster.network.plug_in(node)
 
 
-FAULTS: dict[str, Fault] = {"crash": crash, "kill": kill, "stop": stop, "cut off": cut_off}
+FAULTS = {"crash": crash, "kill": kill, "stop": stop, "cut off": cut_off}
 
 
-async def failover(
-    cluster: SiteCluster, stack: SiteStack, name: Callable[[], str], folder: Path, fault: Fault
-) -> tuple[float, bool]:
-    """Let the primary fail under load.
-
-    Returns:
-        After how many seconds everybody's posts are acknowledged; whether the old primary took WAL back.
-    """
+async def test_primary_that_crashes_takes_nothing_acknowledged_with_it(
+    cluster: SiteCluster, tmp_path: Path
+) -> None:
+    """The short form, without an application node."""
     before = await cluster.primary()
-    log = len(cluster.log(before, "postgres"))
-    async with httpx.AsyncClient(base_url=stack.gateway, timeout=20) as client:
-        members = [await become_member(stack, client, name()) for _ in range(4)]
-        async with load(cluster, stack, members, folder) as running:
-            since = time.monotonic()
-            undo = fault(cluster, before)
-            try:
-                seconds = await running.goes_on(since)
-            finally:
-                undo()
-            assert await cluster.primary() != before
-            await running.goes_on(time.monotonic())
-        await running.check(stack)
-    said = cluster.log(before, "postgres")[log:]
-    assert "using basebackup" not in said, "it took what it had, and copied no database"
-    return seconds, "running pg_rewind" in said
+    direct = Direct(cluster, tmp_path)
+    async with direct.running():
+        crash(cluster, before)
+        (after,) = cluster.site.having("postgres").keys() - {before}
+        await eventually(lambda: direct.acknowledged().get(after))
+        assert await cluster.primary() == after
+    await direct.check()
 
 
 @pytest.mark.long
@@ -101,10 +133,141 @@ async def test_primary_of_postgresql_fails_and_comes_back_as_standby(
     took: list[float] = []
     rewound = 0
     for _ in range(ROUNDS):
-        seconds, is_rewound = await failover(cluster, stack, name, tmp_path, FAULTS[fault])
-        took.append(seconds)
-        rewound += is_rewound
-    print(
-        f"{fault}: median {median(took):.1f} s, worst {max(took):.1f} s, pg_rewind {rewound} times"
-    )
+        before = await cluster.primary()
+        log = len(cluster.log(before, "postgres"))
+        took.append(
+            await under_load(
+                cluster,
+                stack,
+                name,
+                tmp_path,
+                lambda: FAULTS[fault](cluster, before),  # noqa: B023 - it is called here
+                lambda: eventually(lambda: _is_other(cluster.leader(), before)),  # noqa: B023
+                recovered=cluster.primary,
+            )
+        )
+        assert await cluster.primary() != before
+        said = cluster.log(before, "postgres")[log:]
+        assert "using basebackup" not in said, "it took what it had, and copied no database"
+        rewound += "running pg_rewind" in said
+    report(f"PostgreSQL, {fault}, pg_rewind {rewound} times", took)
     assert max(took) < MOST_SECONDS
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("fault", ["kill", "stop"])
+async def test_primary_of_valkey_fails_and_comes_back_as_replica(
+    cluster: SiteCluster, stack: SiteStack, name: Callable[[], str], tmp_path: Path, fault: str
+) -> None:
+    """Posts do not wait for it; another takes its place."""
+    posts: list[float] = []
+    took: list[float] = []
+    for _ in range(ROUNDS):
+        before = await cluster.valkey_primary()
+        began = 0.0
+
+        def fail() -> Undo:
+            nonlocal began
+            began = time.monotonic()
+            return _server_fails(cluster, before, "valkey", fault)  # noqa: B023 - it is called here
+
+        async def failed_over() -> None:
+            await eventually(lambda: _is_other(cluster.valkey_primary(), before))  # noqa: B023
+            await eventually(cluster.valkey_takes_writes)
+            took.append(time.monotonic() - began)  # noqa: B023 - it is called here
+
+        posts.append(
+            await under_load(
+                cluster,
+                stack,
+                name,
+                tmp_path,
+                fail,
+                failed_over,
+                lambda: eventually(lambda: cluster.is_valkey_replica(before)),  # noqa: B023
+            )
+        )
+    report(f"Valkey, {fault}: posts", posts)
+    report(f"Valkey, {fault}: another primary", took)
+    assert max(posts + took) < MOST_SECONDS
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("fault", ["kill", "stop"])
+async def test_leader_of_etcd_fails_and_postgresql_keeps_its_primary(
+    cluster: SiteCluster, stack: SiteStack, name: Callable[[], str], tmp_path: Path, fault: str
+) -> None:
+    took: list[float] = []
+    for _ in range(ROUNDS):
+        primary, before = await cluster.primary(), await cluster.etcd_leader()
+        took.append(
+            await under_load(
+                cluster,
+                stack,
+                name,
+                tmp_path,
+                lambda: _server_fails(cluster, before, "etcd", fault),  # noqa: B023
+                lambda: eventually(lambda: _is_other(cluster.etcd_leader(), before)),  # noqa: B023
+                recovered=cluster.primary,
+            )
+        )
+        assert await cluster.primary() == primary
+    report(f"etcd, {fault}", took)
+    assert max(took) < MOST_SECONDS
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("fault", ["kill", "stop"])
+async def test_application_node_fails_and_the_other_goes_on(
+    cluster: SiteCluster,
+    stack: SiteStack,
+    other_stack: SiteStack,
+    name: Callable[[], str],
+    tmp_path: Path,
+    fault: str,
+) -> None:
+    ports = [one.ports["gateway"] for one in (stack, other_stack)]
+    balancer = Balancer(ports)
+
+    def fail() -> Undo:
+        if fault == "kill":
+            other_stack.signal()
+            return other_stack.up
+        other_stack.signal(signal.SIGSTOP)
+        return lambda: other_stack.signal(signal.SIGCONT)
+
+    async def both() -> None:
+        await eventually(lambda: balancer.healthy == set(ports))
+
+    async with balancer.running() as port:
+        await both()
+        balanced = replace(stack, ports=stack.ports | {"gateway": port})
+        took = [
+            await under_load(
+                cluster,
+                balanced,
+                name,
+                tmp_path,
+                fail,
+                lambda: eventually(lambda: balancer.healthy == set(ports[:1])),
+                recovered=both,
+            )
+            for _ in range(ROUNDS)
+        ]
+    report(f"application node, {fault}", took)
+    assert max(took) < MOST_SECONDS
+
+
+def _server_fails(cluster: SiteCluster, node: str, server: str, fault: str) -> Undo:
+    if fault == "kill":
+        cluster.signal(node, server)
+        return lambda: cluster.start_servers(node, server)
+    cluster.signal(node, server, number=signal.SIGSTOP)
+    return lambda: cluster.signal(node, server, number=signal.SIGCONT)
+
+
+async def _is_other(found: Awaitable[str], before: str) -> bool:
+    return await found != before
