@@ -40,9 +40,19 @@ def prometheus(home: Home, settings: Settings) -> bytes:
                 {"job_name": row.job, **_target(home, settings, row)}
                 for row in inventory.BY_PORT
                 if row.job and (row.job == "node" or settings.embeds(row.name))
-            ],
+            ]
+            + _of_other_machines(settings),
         }
     )
+
+
+def _of_other_machines(settings: Settings) -> list[dict[str, Any]]:
+    """What a site's inventory names; each target says its job itself."""
+    if not settings.monitoring.targets:
+        return []
+    return [
+        {"job_name": "site", "file_sd_configs": [{"files": [settings.monitoring.targets]}]},
+    ]
 
 
 def _alertmanager(home: Home, settings: Settings) -> dict[str, Any]:

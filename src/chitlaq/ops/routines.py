@@ -23,6 +23,7 @@ RECORDED_BESIDE = ("check", "benchmark")
 """What the history has besides routines: single checks, and `chitlaq bench --here`."""
 _HEALTH = tuple(one.id for one in services.HEALTH)
 _LOGS = tuple(one.id for one in logs.LOGS)
+_SITE = ("site.patroni", "site.etcd", "site.sentinel")
 # What others stand on is in every routine: it explains their problems, and comes first.
 _GROUND = (
     "services.processes", "database.ready", "database.connections", "redis.ready", "database.locks",
@@ -31,7 +32,7 @@ _GROUND = (
 WATCHED = (
     *_GROUND, "alerts.active", "api.latency", "api.throughput", "api.errors",
     "api.refusals", "websocket.connections",
-    "database.activity", "redis.memory", "redis.stats", "host.load", "host.memory", "host.disk",
+    "database.activity", *_SITE, "redis.memory", "redis.stats", "host.load", "host.memory", "host.disk",
     "host.cpu", "host.bandwidth",
 )  # fmt: skip
 """Checks that are quick, and that change from one moment to the next."""
@@ -72,7 +73,7 @@ ROUTINES: Mapping[str, Routine] = {
                 "websocket.round_trip", "notifications.queues", "feed.home", "feed.round_trip", "media.store",
                 "search.users", "auth.status",
                 "database.size", "database.slow_statements", "database.activity", "database.cache",
-                "redis.memory", "redis.clients", "redis.stats",
+                "redis.memory", "redis.clients", "redis.stats", *_SITE,
                 "alerts.active", "alerts.resolved", "incidents.unacknowledged",
                 *_ONCALL, "installation.decisions", "statuspage.fresh",
                 *_LOGS, "nginx.errors", "nginx.statuses",

@@ -303,6 +303,7 @@ SLOW = {
     "ArchiveFailing": "PostgreSQL tries each segment a few times an hour",
     "DeadlocksOften": "each is over at once",
     "CacheHitRatioLow": "few reads at night say nothing",
+    "EtcdLeaderChanges": "one election after a failure is right, and each is over at once",
     "PushesFail": "a push service that is away for a moment is normal",
 }
 """Alerts that look back further than five minutes, and why."""

@@ -12,6 +12,7 @@ from chitlaq.cli.app import app
 from chitlaq.core.data.valkey_connection import parse_sentinel_url
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
+from chitlaq.monitoring import prometheus_config
 
 SITE = Path(__file__).parents[3] / "deploy" / "site.toml"
 
@@ -71,3 +72,21 @@ def test_nodes_get_what_they_read_and_keep_their_secrets(tmp_path: Path) -> None
     assert not (nodes / "app2" / "patroni.yml").exists()
     assert "replicaof 10.0.0.21 6379" in (nodes / "db2" / "valkey.conf").read_text()
     assert (nodes / "db1" / "patroni.yml").stat().st_mode & 0o077 == 0
+
+
+def test_node_of_operations_watches_all(tmp_path: Path) -> None:
+    assert chitlaq("site", "render", SITE, tmp_path / "site").exit_code == 0
+    nodes = tmp_path / "site" / "nodes"
+    settings = settings_loading.load(Home(nodes / "app1"), {"PATH": ""})
+    written = nodes / "app1" / Path(settings.monitoring.targets).name
+    watched = {one["labels"]["job"]: one["targets"] for one in json.loads(written.read_text())}
+    assert watched["patroni"] == ["10.0.0.21:8008", "10.0.0.22:8008"]
+    assert watched["etcd"] == ["10.0.0.11:2379", "10.0.0.21:2379", "10.0.0.22:2379"]
+    assert watched["feed-service"] == ["10.0.0.12:3003"], "it watches its own without the file"
+    configured = json.loads(prometheus_config.prometheus(Home(tmp_path), settings))
+    assert {
+        "job_name": "site",
+        "file_sd_configs": [{"files": [settings.monitoring.targets]}],
+    } in configured["scrape_configs"]
+    other = settings_loading.load(Home(nodes / "app2"), {"PATH": ""})
+    assert not other.monitoring.targets

@@ -167,6 +167,9 @@ class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention_days: Positive = 90
     certificates: tuple[str, ...] = ()
     """Certificate files (PEM) and endpoints (``host:port``) whose expiry is watched."""
+    targets: str = ""
+    """A file with more targets of Prometheus (``file_sd_configs``): the other machines of a site, as
+    ``chitlaq site render`` writes it for the node of operations."""
     fail2ban_database: str = "/var/lib/fail2ban/fail2ban.sqlite3"
 
 
@@ -287,6 +290,7 @@ class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connections_ratio: Threshold = (0.80, 0.95)
     """Connections to PostgreSQL and clients of Valkey, relative to their maximum."""
     database_size_bytes: Threshold = (1e11, 5e11)
+    standby_lag_bytes: Threshold = (1e8, 1e9)
     statement_seconds: Threshold = (1.0, 10.0)
     """Mean time of a statement, in pg_stat_statements."""
     lock_wait_seconds: Threshold = (5.0, 60.0)

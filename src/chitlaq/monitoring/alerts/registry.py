@@ -15,6 +15,7 @@ from chitlaq.monitoring.alerts import (
     notifications,
     oncall,
     services,
+    sites,
     slos,
 )
 from chitlaq.monitoring.alerts.alert import PLACEHOLDER, Alert, with_absence_alerts
@@ -27,6 +28,7 @@ def groups() -> Mapping[str, Sequence[Alert]]:
         "components": with_absence_alerts(components.ALERTS),
         "host": with_absence_alerts(host.ALERTS),
         "databases": with_absence_alerts(databases.ALERTS),
+        "site": with_absence_alerts(sites.ALERTS),
         "work": with_absence_alerts([*services.ALERTS, *notifications.ALERTS]),
         "safety": with_absence_alerts([*backups.ALERTS, *certificates.ALERTS]),
         "oncall": with_absence_alerts(oncall.ALERTS),
@@ -94,6 +96,7 @@ _TITLES = {
     "components": "Components",
     "host": "Machine",
     "databases": "PostgreSQL and Valkey",
+    "site": "Several machines",
     "work": "Services' work",
     "safety": "Backups and certificates",
     "oncall": "Escalation",

@@ -35,6 +35,7 @@ SUBJECT = (
         "name",
         "jail",
         "limit",
+        "scope",
     ),
 )
 _MORE_SEVERE = (("P0", "P1|P2|P3"), ("P1", "P2|P3"), ("P2", "P3"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from chitlaq.monitoring.dashboards import activity, databases, host, security, services, slos
+from chitlaq.monitoring.dashboards import activity, databases, host, security, services, sites, slos
 
 DASHBOARDS = (
     services.OVERVIEW,
     services.SERVICES,
     databases.POSTGRESQL,
     databases.VALKEY,
+    sites.SITE,
     services.WEBSOCKET,
     host.HOST,
     security.SECURITY,

@@ -36,6 +36,7 @@ from chitlaq.ops.checks import (
     search,
     security,
     services,
+    sites,
     ssh,
     statuspage,
     transactions,
@@ -44,7 +45,7 @@ from chitlaq.ops.checks.model import Check
 
 _MODULES = (
     host, disks, network, services, answers, chat, feed, search, notifications, alerts, incidents,
-    containers, databases, transactions, performance, logs, access_log, backups, ssh,
+    containers, databases, sites, transactions, performance, logs, access_log, backups, ssh,
     fail2ban, security, maintenance, media, capacity, daily_traffic, oncall, statuspage,
     decisions,
 )  # fmt: skip

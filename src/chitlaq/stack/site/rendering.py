@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from chitlaq import inventory
 from chitlaq.core.data import postgres
 from chitlaq.core.host import endpoints, files, quoting
 from chitlaq.core.installation import secrets
@@ -21,6 +22,9 @@ from chitlaq.stack.site.nodes import Node, Site
 
 POSTGRES, PATRONI, ETCD, ETCD_PEERS, VALKEY, SENTINEL = 5432, 8008, 2379, 2380, 6379, 26379
 REPLICATION = "replicator"
+TARGETS = "prometheus-targets.json"
+_READABLE = {"post-bootstrap": 0o700, TARGETS: 0o644}
+"""Modes of files without secrets: one is run, and one is read by Prometheus as whoever it runs."""
 
 TTL_SECONDS = 20
 """A primary that has not renewed its lease for so long is none; Patroni takes no less."""
@@ -100,7 +104,7 @@ def render_node(site: Site, folder: Path, name: str, places: Places = ON_NODES) 
     shutil.rmtree(own, ignore_errors=True)
     own.mkdir(parents=True)
     for path, text in node_files(site, name, Secrets(home.secrets), places).items():
-        files.write(own / path, text, mode=0o700 if path == "post-bootstrap" else 0o600)
+        files.write(own / path, text, mode=_READABLE.get(path, 0o600))
     if "application" in site.nodes[name].roles:
         shutil.copytree(home.secrets, own / "secrets")
     return own
@@ -144,9 +148,9 @@ def node_files(site: Site, name: str, known: Secrets, places: Places) -> Mapping
             f"ExecStartPre=/bin/cp -n {places.configuration}/sentinel.conf {places.data}/sentinel/\n",
         )  # fmt: skip
     if "application" in node.roles:
-        found["chitlaq.toml"] = _settings(site, node, known)
+        found["chitlaq.toml"] = _settings(site, node, known, places)
     if "operations" in node.roles:
-        found["prometheus-targets.json"] = _json(targets(site))
+        found[TARGETS] = _json(targets(site))
     return found
 
 
@@ -170,13 +174,20 @@ def redis_url(site: Site, known: Secrets) -> str:
 
 def targets(site: Site) -> list[dict[str, Any]]:
     """Return what Prometheus scrapes beside the node of operations, as its ``file_sd_configs`` read it."""
-    scraped = (
+    others = {
+        name: node
+        for name, node in site.having("application").items()
+        if "operations" not in node.roles
+    }
+    scraped = [
         ("patroni", site.having("postgres"), PATRONI),
         ("etcd", site.having("etcd"), ETCD),
-    )
+        *((row.job, others, row.port) for row in inventory.SERVICES if row.is_for_members),
+    ]
     return [
         {"labels": {"job": job}, "targets": [_at(node, port) for node in nodes.values()]}
         for job, nodes, port in scraped
+        if nodes
     ]
 
 
@@ -310,7 +321,7 @@ def _sentinel(site: Site, name: str, known: Secrets, places: Places) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _settings(site: Site, node: Node, known: Secrets) -> str:
+def _settings(site: Site, node: Node, known: Secrets, places: Places) -> str:
     is_watching = "operations" in node.roles
     rows: list[tuple[str, object]] = [
         ("database_url", database_url(site, known)),
@@ -318,6 +329,7 @@ def _settings(site: Site, node: Node, known: Secrets) -> str:
         ("host", node.address),
         ("public_url", site.public_url),
         ("monitoring.embedded", is_watching),
+        *([("monitoring.targets", f"{places.configuration}/{TARGETS}")] if is_watching else []),
         # One ops-service runs the routines; the others only answer.
         ("operations.scheduled", is_watching),
         ("media.url", site.media_url),

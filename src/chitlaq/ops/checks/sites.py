@@ -1,0 +1,251 @@
+"""A site of several machines: PostgreSQL under Patroni, etcd, and Valkey under Sentinel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from chitlaq.core.data import valkey
+from chitlaq.core.data.valkey_connection import Address, Server, parse_sentinel_url
+from chitlaq.core.errors import NotApplicable, UnknownResult
+from chitlaq.core.host import http_client
+from chitlaq.core.host.http_client import NoAnswerError
+from chitlaq.ops.checks.model import (
+    CheckOutcome,
+    Section,
+    Table,
+    Value,
+    Verdict,
+    check,
+    outcome,
+    worst,
+)
+from chitlaq.ops.checks.sources.system import HTTP_SECONDS, SystemView
+
+T = TypeVar("T")
+
+Faults = list[tuple[Verdict, str]]
+
+
+class _Group(msgspec.Struct):
+    """What `chitlaq site render` writes for Prometheus: addresses of one job."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
+class _Node(msgspec.Struct):
+    """What Patroni says of itself."""
+
+    role: str = ""
+
+
+class _Member(msgspec.Struct):
+    """What Patroni says of one PostgreSQL; ``lag`` is "unknown" of one that does not run."""
+
+    name: str
+    role: str
+    state: str
+    timeline: int = 0
+    lag: int | str = 0
+
+
+class _Members(msgspec.Struct):
+    members: list[_Member]
+
+
+class _Health(msgspec.Struct):
+    health: str
+
+
+@check(
+    "site.patroni",
+    "PostgreSQL under Patroni",
+    section=Section.HOST,
+    looks_at="Patroni's API on each database node: the primary, its standbys, their lag and timeline",
+    commands=("patronictl -c /etc/chitlaq/patroni.yml list",),
+    remedy="`journalctl -u chitlaq-patroni` on the node that is named. A standby that does not follow is"
+    " copied anew by `patronictl reinit`. Without a primary, look at etcd first (`site.etcd`).",
+)
+async def patroni(system: SystemView) -> CheckOutcome:
+    addresses = _addresses(system, "patroni")
+    nodes = await _asked(addresses, "/patroni", _Node)
+    (listed, *_) = [*(await _asked(list(nodes), "/cluster", _Members)).values(), None]
+    if listed is None:
+        raise UnknownResult(f"Patroni does not answer at {', '.join(addresses)}")
+    faults: Faults = [
+        (Verdict.WARNING, f"Patroni does not answer at {address}")
+        for address in addresses
+        if address not in nodes
+    ]
+    primaries = [address for address, node in nodes.items() if node.role in {"primary", "master"}]
+    if len(primaries) > 1:
+        faults.append((Verdict.CRITICAL, f"{' and '.join(primaries)} are both primaries"))
+    leader = next((one for one in listed.members if one.role == "leader"), None)
+    if leader is None or not primaries:
+        faults.append((Verdict.CRITICAL, "there is no primary"))
+    if not any(one.role in {"sync_standby", "quorum_standby"} for one in listed.members):
+        faults.append(
+            (Verdict.WARNING, "no synchronous standby: nobody may take the primary's place")
+        )
+    standbys = [one for one in listed.members if one is not leader]
+    faults += [
+        (Verdict.WARNING, f"{one.name} does not follow the primary: {one.state}")
+        for one in standbys
+        if one.state != "streaming" or (leader and one.timeline != leader.timeline)
+    ]
+    lags = {one.name: one.lag for one in standbys if isinstance(one.lag, int)}
+    limits = system.thresholds.standby_lag_bytes
+    return _judged(
+        f"{leader.name if leader else 'nobody'} is the primary of {len(listed.members)}",
+        faults,
+        {f"lag of {name}": Value(lag, "bytes", *limits) for name, lag in lags.items()},
+        Table(
+            "members",
+            ["name", "role", "state", "timeline", "lag"],
+            [[o.name, o.role, o.state, str(o.timeline), str(o.lag)] for o in listed.members],
+        ),
+    )
+
+
+@check(
+    "site.etcd",
+    "etcd",
+    section=Section.HOST,
+    looks_at="/health of each etcd, which takes a majority",
+    commands=("etcdctl endpoint health --cluster",),
+    remedy="`journalctl -u chitlaq-etcd` on the nodes that are named. Without a majority PostgreSQL goes on"
+    " as long as all its nodes are reachable, and cannot fail over.",
+)
+async def etcd(system: SystemView) -> CheckOutcome:
+    addresses = _addresses(system, "etcd")
+    answers = await _asked(addresses, "/health", _Health)
+    healthy = [address for address, answer in answers.items() if answer.health == "true"]
+    bad = [address for address in addresses if address not in healthy]
+    faults: Faults = []
+    if 2 * len(healthy) <= len(addresses):
+        faults.append((Verdict.CRITICAL, f"no majority: {', '.join(bad)} not healthy"))
+    elif bad:
+        faults.append((Verdict.WARNING, f"{', '.join(bad)} not healthy"))
+    return _judged(
+        f"{len(healthy)} of {len(addresses)} healthy", faults, {"healthy": Value(len(healthy))}
+    )
+
+
+@check(
+    "site.sentinel",
+    "Sentinel",
+    section=Section.HOST,
+    looks_at="SENTINEL CKQUORUM and the primary that each Sentinel names, and who is connected to replicas",
+    commands=("valkey-cli -p 26379 sentinel ckquorum chitlaq",),
+    remedy="`journalctl -u chitlaq-sentinel` on the node that is named. If services use a Valkey that is no"
+    " primary, somebody has made it a replica: `replicaof no one` on it ends that.",
+)
+async def sentinel(system: SystemView) -> CheckOutcome:
+    seeds, name = parse_sentinel_url(system.settings.redis_url.reveal())
+    if not seeds:
+        raise NotApplicable("REDIS_URL names no Sentinels")
+    views = await asyncio.gather(*(_view(seed, name) for seed in seeds))
+    named = {view.primary for view in views if view.primary}
+    if not named:
+        raise UnknownResult("; ".join(view.fault for view in views))
+    faults: Faults = [
+        (Verdict.WARNING, f"{seed.name}: {view.fault}")
+        for seed, view in zip(seeds, views, strict=True)
+        if view.fault
+    ]
+    if 2 * sum(not view.fault for view in views) <= len(seeds):
+        faults.append((Verdict.CRITICAL, "no majority: Valkey cannot fail over"))
+    if len(named) > 1:
+        faults.append(
+            (Verdict.CRITICAL, f"they name different primaries: {', '.join(sorted(named))}")
+        )
+    used = await system.valkey.info("replication")
+    for address, facts in used.items():
+        if address not in named or facts.get("role") != "master":
+            faults.append((Verdict.CRITICAL, f"services use {address}, which is not the primary"))
+    return _judged(
+        f"{', '.join(sorted(named))} is the primary, as {len(seeds)} Sentinels say",
+        faults,
+        {"sentinels": Value(len(seeds))},
+    )
+
+
+class _View(msgspec.Struct):
+    """What one Sentinel says: the primary's address, and what is wrong."""
+
+    primary: str = ""
+    fault: str = ""
+
+
+async def _view(seed: Address, name: str) -> _View:
+    server = Server(seed)
+    found = _View()
+    try:
+        async with asyncio.timeout(HTTP_SECONDS):
+            answer = await server.execute(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name))
+            if answer is None:
+                return _View(fault=f"it knows no {name}")
+            found.primary = f"{answer[0].decode()}:{int(answer[1])}"
+            await server.execute(("SENTINEL", "CKQUORUM", name))
+    except TimeoutError:
+        found.fault = "no answer"
+    except valkey.UNAVAILABLE as error:
+        found.fault = str(error)
+    finally:
+        server.close()
+    return found
+
+
+def _addresses(system: SystemView, job: str) -> Sequence[str]:
+    """Return where the servers of a job are.
+
+    Raises:
+        NotApplicable: there are none: this is one machine.
+        UnknownResult: the file that names them cannot be read.
+    """
+    path = system.settings.monitoring.targets
+    if not path:
+        raise NotApplicable("monitoring.targets names no other machines")
+    try:
+        groups = msgspec.json.decode(Path(path).read_bytes(), type=list[_Group])
+    except OSError as error:
+        raise UnknownResult(f"{path}: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise UnknownResult(f"{path}: {error}") from None
+    found = [one for group in groups if group.labels.get("job") == job for one in group.targets]
+    if not found:
+        raise NotApplicable(f"{path} names no {job}")
+    return found
+
+
+async def _asked(addresses: Sequence[str], path: str, kind: type[T]) -> Mapping[str, T]:
+    """Ask all at once; return what those say that answer in time."""
+
+    async def ask(address: str) -> T | None:
+        try:
+            answer = await http_client.get(
+                f"http://{address}{path}", timeout_seconds=HTTP_SECONDS / 2
+            )
+            return msgspec.json.decode(answer.body, type=kind)
+        except (NoAnswerError, msgspec.DecodeError):
+            return None
+
+    answers = await asyncio.gather(*map(ask, addresses))
+    return {
+        address: answer
+        for address, answer in zip(addresses, answers, strict=True)
+        if answer is not None
+    }
+
+
+def _judged(
+    summary: str, faults: Faults, values: dict[str, Value], *evidence: Table
+) -> CheckOutcome:
+    said = [sentence for _, sentence in faults]
+    least = worst([Verdict.OK, *(verdict for verdict, _ in faults)])
+    return outcome("; ".join([*said, summary]), values, *evidence, least=least)
