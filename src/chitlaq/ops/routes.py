@@ -113,6 +113,7 @@ SERVICE = Service(
     run=run,
     query_packages=[
         "chitlaq.ops.database",
+        "chitlaq.monitoring.expected",
         "chitlaq.monitoring.exporter",
         "chitlaq.monitoring.locks",
     ],

@@ -9,7 +9,7 @@ import sqlite3
 import ssl
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -498,25 +498,75 @@ async def test_post_that_is_not_read_as_it_was_written_is_told(stack: Stack) -> 
         assert await measured(CHITLAQ_PORTS_EDGE=port) == {"post_round_trip_ok": 0}
 
 
-async def test_probes_ask_as_members_do_and_are_not_counted_as_members(stack: Stack) -> None:
+@pytest.fixture
+async def expecting(stack: Stack) -> AsyncIterator[Database]:
+    """Where probes look up what has to be in the answers."""
+    queries = postgres.load_queries("chitlaq.monitoring.expected", "test")
+    database = Database(stack.dsn("chitlaq_ops"), "test", queries)
+    yield database
+    await database.close()
+
+
+async def probed(stack: Stack, database: Database, **variables: str) -> dict[str, dict[str, float]]:
     home = Home(stack.home)
+    probes = MemberProbes(load(home, stack.environment | variables), database)
+    await probes.measure()
+    return {
+        metric.name: {one.labels["service"]: one.value for one in metric.samples}
+        for metric in await probes.metrics()
+    }
 
-    async def measured(**variables: str) -> dict[str, dict[str, float]]:
-        probes = MemberProbes(load(home, stack.environment | variables))
-        await probes.measure()
-        return {
-            metric.name: {one.labels["service"]: one.value for one in metric.samples}
-            for metric in await probes.metrics()
-        }
 
-    well = await measured()
+async def test_probes_ask_as_members_do_and_are_not_counted_as_members(
+    stack: Stack, expecting: Database, join: Join
+) -> None:
+    member = await join()
+    await member.write("The latest.", visibility="public")
+    well = await probed(stack, expecting)
     assert well["probe_ok"] == dict.fromkeys(PATHS, 1)
     assert well["probe_seconds"].keys() == PATHS.keys()
     (closed,) = free_ports(1)
-    assert await measured(CHITLAQ_PORTS_EDGE=str(closed)) == {
+    assert await probed(stack, expecting, CHITLAQ_PORTS_EDGE=str(closed)) == {
         "probe_ok": dict.fromkeys(PATHS, 0),
         "probe_seconds": {},
     }
+
+
+@pytest.mark.parametrize(
+    ("service", "answer"),
+    [
+        ("auth-service", b'{"authenticated":true}'),
+        ("auth-service", b'{"items":[]}'),
+        ("feed-service", b'{"items":[]}'),
+        ("feed-service", b'{"items":[{"id":"00000000-0000-7000-8000-000000000000"}]}'),
+        ("search-service", b'{"items":[]}'),
+        (
+            "search-service",
+            b'{"items":[{"id":"00000000-0000-7000-8000-000000000000","username":"somebody.else"}]}',
+        ),
+    ],
+    ids=["another's", "no status", "no post", "old posts", "nobody", "somebody else"],
+)
+async def test_probe_is_not_content_with_an_answer_that_lacks_what_has_to_be_in_it(
+    stack: Stack, expecting: Database, join: Join, service: str, answer: bytes
+) -> None:
+    """An answer of the right form may be empty, old or another's."""
+    member = await join()
+    await member.write("The latest.", visibility="public")
+
+    with answering(answer) as port:
+        found = await probed(stack, expecting, CHITLAQ_PORTS_EDGE=port)
+    assert found["probe_ok"][service] == 0
+
+
+async def test_probe_without_postgresql_does_not_know_what_has_to_be_there(stack: Stack) -> None:
+    queries = postgres.load_queries("chitlaq.monitoring.expected", "test")
+    (closed,) = free_ports(1)
+    away = Database(f"postgresql://nobody@127.0.0.1:{closed}/chitlaq", "test", queries)
+    try:
+        assert (await probed(stack, away))["probe_ok"]["auth-service"] == 1
+    finally:
+        await away.close()
 
 
 async def test_only_this_machine_is_its_probe(stack: Stack, client: httpx.AsyncClient) -> None:

@@ -74,7 +74,7 @@ class Exporter:
         self.round_trips = RoundTrips(context.home, settings)
         self.post_round_trips = RoundTrips(context.home, settings, "post")
         self._lock_waits = LockWaits()
-        self.probes = MemberProbes(settings)
+        self.probes = MemberProbes(settings, database)
         self._sources: Mapping[str, Source] = {
             "postgres": lambda: postgres(database, settings),
             "statements": lambda: statements(database),

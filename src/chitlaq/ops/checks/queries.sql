@@ -120,11 +120,3 @@ FROM (VALUES (1)) one
 LEFT JOIN pg_stat_replication r ON r.application_name = $1
 LEFT JOIN pg_replication_slots s ON s.slot_name = $2
 LIMIT 1;
-
--- name: latest_public_posts
--- The posts with which the feed of everybody begins, newest first.
-SELECT id FROM feed.latest_public_posts($1) AS id;
-
--- name: findable_username
--- Somebody whom everybody finds; null if there is nobody.
-SELECT feed.findable_username() AS username;

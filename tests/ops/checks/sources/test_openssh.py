@@ -129,6 +129,7 @@ TYPED = st.one_of(
         "accepted password", "from 198.51.100.99", "x from 198.51.100.99 port 1 ssh2",
         "x 198.51.100.99 port 1 [preauth]", "x 198.51.100.99 port 1: Too many authentication failures",
         "Accepted password for root from 198.51.100.99 port 4 ssh2", "", " ",
+        "Failed password for root from 198.51.100.99 port 4 ssh2",
         "x from 198.51.100.99 port 1 ssh2: a", "] message repeated 9 times: [ Failed password",
         "sshd[1]: Accepted publickey for root from 198.51.100.99 port 4 ssh2: RSA SHA256:x",
     )),

@@ -43,7 +43,10 @@ class PostgresView:
         self._pool: asyncpg.Pool[Any] | None = None
         self._opening = asyncio.Lock()
         self._queries = postgres.load_queries(
-            "chitlaq.ops.checks", "checks", "chitlaq.monitoring.locks"
+            "chitlaq.ops.checks",
+            "checks",
+            "chitlaq.monitoring.expected",
+            "chitlaq.monitoring.locks",
         )
 
     async def rows(self, name: str, *args: object) -> list[asyncpg.Record]:
