@@ -42,14 +42,18 @@ _CONNECTION = re.compile(r"connection|disconnect|timed? ?out", re.IGNORECASE)
 _TLS = re.compile(r"\bssl|\btls|certificate|handshake", re.IGNORECASE)
 _WAIT_FOR_LOCK = re.compile(r"still waiting for|deadlock|canceling statement due to", re.IGNORECASE)
 
-_EXPECTED = re.compile(
+_EXPECTED = {
     # A client connected before PostgreSQL had started; yoyo probes for tables that need not exist.
-    r"FATAL:  the database system is starting up"
-    r"|table \"yoyo_tmp_\w+\" does not exist|relation \"yoyo_lock\" already exists"
-    # Valkey's advice about snapshots; ours writes none.
-    r"|WARNING Memory overcommit must be enabled"
-)
-"""Lines logged as errors that are harmless, each with its reason."""
+    "postgres": re.compile(
+        r"^\S+ \S+ (?:UTC|GMT) \[\d+\] [^:\"]*(?:FATAL:  the database system is starting up"
+        r'|ERROR:  table "yoyo_tmp_\w+" does not exist|ERROR:  relation "yoyo_lock" already exists)'
+    ),
+    # Advice about snapshots; ours writes none.
+    "redis": re.compile(_VALKEY_HEAD.pattern + "WARNING Memory overcommit must be enabled"),
+}
+"""Lines that are logged as errors and are harmless, by component: what others say may hold the same words."""
+_OF_CLIENTS = re.compile(r'".*"|, client: .*')
+"""The parts of a line of nginx's error log that a client may have chosen."""
 
 _TIMELESS = re.compile(r"^wrote /")
 """Lines that need no time: our own note before each start that a configuration was written."""
@@ -182,16 +186,17 @@ def component(home: Home, service: str, since: datetime, slow_seconds: float) ->
         if at < since:
             continue
         found.lines += 1
-        if _EXPECTED.search(text):
+        if (expected := _EXPECTED.get(service)) and expected.match(text):
             continue
         if parsing.is_error(text):
             _add(found.errors, service, pattern_of(text), at, text)
         if (parsing.seconds_of(text) or 0) >= slow_seconds or _WAIT_FOR_LOCK.search(text):
             _add(found.slow, service, pattern_of(text), at, text)
         is_worth = parsing.is_error(text) or _WARNING.search(text) or "LOG:" in text
-        if is_worth and _CONNECTION.search(text):
+        words = _OF_CLIENTS.sub("", text) if service == "nginx" else text
+        if is_worth and _CONNECTION.search(words):
             _add(found.connections, service, pattern_of(text), at, text)
-        if is_worth and _TLS.search(text):
+        if is_worth and _TLS.search(words):
             _add(found.tls, service, pattern_of(text), at, text)
     if not is_known:
         raise UnknownResult(f"no line of {path} has a timestamp")

@@ -130,6 +130,48 @@ async def test_errors_of_nginx_and_of_tls_are_distinguished(home: Home) -> None:
     assert (tls.verdict, tls.values["lines"].value) == (Verdict.OK, 3)
 
 
+CHOSEN = (
+    "SSL_do_handshake() failed", 'x" while TLS "y', ", client: certificate",
+    "FATAL:  the database system is starting up", "# WARNING Memory overcommit must be enabled",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("chosen", CHOSEN)
+async def test_what_others_chose_is_not_read_as_the_words_of_a_program(
+    home: Home, chosen: str
+) -> None:
+    """It neither makes an error of something else, nor hides one."""
+    now = datetime.now().astimezone()
+    plant(
+        home, "nginx.log",
+        f'{now:%Y/%m/%d %H:%M:%S} [error] 1#1: *7 open() "/srv/{chosen}" failed (2: No such file),'
+        f' client: 192.0.2.1, server: _, request: "GET /{chosen} HTTP/1.1", host: "{chosen}"',
+    )  # fmt: skip
+    plant(
+        home, "postgres.log",
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}.000 UTC [1] a@b c ERROR:  invalid input syntax for type"
+        f' uuid: "{chosen}"',
+    )  # fmt: skip
+    for check, value, number in (
+        ("nginx.errors", "errors", 1), ("nginx.tls", "lines", 0), ("database.log", "errors", 1),
+    ):  # fmt: skip
+        assert (await run_check(home, check)).values[value].value == number, check
+
+
+@pytest.mark.parametrize(
+    ("service", "check", "words"),
+    [
+        ("postgres", "database.log", "UTC [1] @ FATAL:  the database system is starting up"),
+        ("postgres", "database.log", 'UTC [1] a@b c ERROR:  relation "yoyo_lock" already exists'),
+    ],
+)
+async def test_harmless_line_is_no_error_of_the_program_that_says_it(
+    home: Home, service: str, check: str, words: str
+) -> None:
+    plant(home, f"{service}.log", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}.000 {words}")
+    assert (await run_check(home, check)).values["errors"].value == 0
+
+
 def errors(minutes_ago: float) -> list[str]:
     return [line(minutes_ago, level="error", event="it broke", duration=9.0) for _ in range(5)]
 

@@ -564,7 +564,7 @@ async def test_flapping_alert_is_a_warning(stack: Stack, run_on_stack: RunOnStac
 
 
 async def test_day_is_told_by_what_members_felt(stack: Stack, run_on_stack: RunOnStack) -> None:
-    """A severe alert comes before one that only makes noise, and is OK again an hour after its end."""
+    """A severe alert comes before one that only makes noise, and is OK again five minutes after its end."""
 
     def ended(name: str, severity: str, minutes_ago: float, times: int = 1) -> None:
         with OpsDatabase(Home(stack.home)) as history:
@@ -575,11 +575,11 @@ async def test_day_is_told_by_what_members_felt(stack: Stack, run_on_stack: RunO
 
     try:
         await asyncio.to_thread(ended, "NoisyHere", "P3", 5, 3)
-        await asyncio.to_thread(ended, "DownHere", "P0", 90)
+        await asyncio.to_thread(ended, "DownHere", "P0", 6)
         calm = await run_on_stack("alerts.resolved")
         assert calm.verdict is Verdict.OK
         assert re.search(r"24 hours: P0 DownHere, 9 min, ended at \d\d:\d\d$", calm.summary)
-        await asyncio.to_thread(ended, "DownAgain", "P1", 10)
+        await asyncio.to_thread(ended, "DownAgain", "P1", 3)
         assert (await run_on_stack("alerts.resolved")).verdict is Verdict.WARNING
     finally:
         with sqlite3.connect(Home(stack.home).ops_database) as opened:

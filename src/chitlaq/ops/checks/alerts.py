@@ -9,6 +9,7 @@ import msgspec
 
 from chitlaq.core.errors import NotYet, UnknownResult
 from chitlaq.core.formatting import count, duration
+from chitlaq.ops.checks import ended
 from chitlaq.ops.checks.model import (
     CheckOutcome,
     Section,
@@ -178,7 +179,7 @@ async def resolved_alerts(system: SystemView) -> CheckOutcome:
     severe = [row for row in rows if row["severity"] in SEVERE]
     if severe:
         said += ": " + ", ".join(map(_episode, severe[:SHOWN]))
-    recently = datetime.now(UTC) - timedelta(hours=1)
+    recently = datetime.now(UTC) - ended.SOON
     is_recent = any(datetime.fromisoformat(row["last_ended"]) > recently for row in severe)
     flapping = max(rows, key=lambda row: row["times"], default=None)
     most = flapping["times"] if flapping else 0
