@@ -130,6 +130,21 @@ async def test_errors_of_nginx_and_of_tls_are_distinguished(home: Home) -> None:
     assert (tls.verdict, tls.values["lines"].value) == (Verdict.OK, 3)
 
 
+@pytest.mark.parametrize("is_long", [False, True], ids=["whole", "from the end"])
+async def test_line_that_is_not_text_counts(
+    home: Home, monkeypatch: pytest.MonkeyPatch, *, is_long: bool
+) -> None:
+    """The log of a component, too, has what strangers sent; one such line hides no other."""
+    if is_long:
+        monkeypatch.setattr(analysis, "READ_BYTES", 1_000)
+    odd = (
+        line(level="error", event="refused", error="caf").encode().replace(b"caf", b"caf\xe9 \xff")
+    )
+    early = [line(1430).encode()] * (100 if is_long else 1)
+    (home.logs / "feed-service.log").write_bytes(b"\n".join([*early, *[odd] * 3, b""]))
+    assert (await run_check(home, "feed.log")).values["errors"].value == 3
+
+
 CHOSEN = (
     "SSL_do_handshake() failed", 'x" while TLS "y', ", client: certificate",
     "FATAL:  the database system is starting up", "# WARNING Memory overcommit must be enabled",
