@@ -303,8 +303,10 @@ async def test_growth_is_judged_by_the_tested_size(
     gone = await member.write("none more")
     assert (await member.delete(f"/api/posts/{gone['id']}")).status_code == 204
     (row,) = await stack.sql(
-        "SELECT (SELECT count(*) FROM feed.members) AS members,"
-        " (SELECT count(*) FROM feed.posts WHERE deleted_at IS NULL) AS posts"
+        "WITH people AS (SELECT id FROM feed.members WHERE university_id IS NOT NULL)"
+        " SELECT (SELECT count(*) FROM people) AS members,"
+        " (SELECT count(*) FROM feed.posts p JOIN people a ON a.id = author_id WHERE deleted_at IS NULL)"
+        " AS posts"
     )
     monkeypatch.setattr(capacity, "TESTED", {what: row[what] / share})
     found = await run_on_stack("growth.members")

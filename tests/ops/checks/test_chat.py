@@ -108,7 +108,7 @@ async def test_synthetic_members_are_in_no_count(stack: Stack, run_on_stack: Run
     (row,) = await stack.sql(
         "SELECT (SELECT accounts FROM auth.account_counts WHERE state = 'verified') AS counted,"
         " (SELECT count(*) FROM auth.accounts) AS accounts,"
-        " (SELECT count(*) FROM feed.members JOIN auth.synthetic_accounts USING (id)) AS members,"
+        " (SELECT count(*) FROM feed.listed_members JOIN auth.synthetic_accounts USING (id)) AS members,"
         " (SELECT count(*) FROM auth.sessions s JOIN auth.synthetic_accounts a ON a.id = account_id)"
         " AS sessions"
     )
