@@ -155,6 +155,55 @@ async def test_mistyped_address_is_a_problem_while_the_gateway_is_away(lone_edge
     assert is_problem(await ask(lone_edge.port, "/hoem", BROWSER))
 
 
+async def test_browser_gets_a_page_while_what_makes_pages_is_away(lone_edge: Edge) -> None:
+    title = {"en": "ChitLaq does not answer", "tr": "ChitLaq şu anda yanıt vermiyor"}
+    for asked, language in (
+        ((), "en"),
+        (("Accept-Language: tr-TR,tr;q=0.9,en;q=0.8",), "tr"),
+        (("Accept-Language: de, tr",), "en"),
+        (("Accept-Language: tr", "Cookie: theme=dark; lang=en"), "en"),
+        (("Accept-Language: en", "Cookie: lang=tr"), "tr"),
+    ):
+        for path in ("/", "/home", "/@ada", "/tags/x?y=1"):
+            answer = await ask(lone_edge.port, path, BROWSER, *asked)
+            assert (answer.status, title[language] in answer.body) == (503, True), (path, asked)
+            assert f'<html lang="{language}">' in answer.body
+            assert {'href=""', 'href="/status"'} == set(re.findall(r'href="[^"]*"', answer.body))
+            head = answer.head.lower()
+            for one in (
+                "type: text/html; charset=utf-8",
+                "retry-after: 2",
+                "cache-control: no-store",
+            ):
+                assert one in head
+    alone = await ask(lone_edge.port, "/home", BROWSER, method="HEAD")
+    assert (alone.status, alone.body) == (503, "")
+    for path, accept, method in (
+        ("/home", "*/*", "GET"), ("/home", "application/json", "GET"), ("/api/feed/home", BROWSER[8:], "GET"),
+        ("//api/feed/home", BROWSER[8:], "GET"), ("/api/auth/login", BROWSER[8:], "POST"),
+    ):  # fmt: skip
+        length = () if method == "GET" else ("Content-Length: 0",)
+        answer = await ask(lone_edge.port, path, f"Accept: {accept}", *length, method=method)
+        assert (answer.status, answer.json()["title"]) == (503, "Service Unavailable"), path
+
+
+async def test_browser_that_asks_too_often_gets_a_page_and_programs_a_problem(
+    lone_edge: Edge,
+) -> None:
+    for asked, kind in ((BROWSER, "text/html"), ("Accept: */*", "application/problem+json")):
+        flood: list[Answer] = []
+        while not any(one.status == 429 for one in flood):
+            flood += await asyncio.gather(
+                *(ask(lone_edge.port, "/hoem", asked, source="127.0.0.72") for _ in range(20))
+            )
+            assert len(flood) < 1000
+        refused = [one for one in flood if one.status == 429]
+        for one in refused:
+            assert f"content-type: {kind}" in one.head.lower()
+            assert "retry-after: 1" in one.head.lower()
+            assert ("Too much at once" in one.body) == (kind == "text/html")
+
+
 async def test_every_declared_route_reaches_its_service(stack: Stack) -> None:
     """404 and 405 of a service are its own answers; nginx's says that there is nothing."""
     lost = []

@@ -20,6 +20,8 @@ from chitlaq.core.http import cookies, edge, uploads
 from chitlaq.core.http.routes import OWN_PATHS, UNMATCHED, Route
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.core.languages import LANGUAGES
+from chitlaq.services.gateway import apologies
 from chitlaq.web.console.status import pages
 
 EDGE = "nginx"
@@ -135,6 +137,9 @@ def render(
         modules=modules,
         for_members=sum(inventory.COMPONENTS[one.name].is_for_members for one in services),
         sockets=[path for one in services for path in one.sockets],
+        apologies=apologies.pages(),
+        apology_policy=apologies.POLICY,
+        languages=LANGUAGES,
         page=pages,
         page_policy=pages.POLICY,
         pictures=edge.PICTURES,
