@@ -271,8 +271,19 @@ class SiteCluster:
 
     def stop(self) -> None:
         for node, server in self._processes:
+            if server == "postgres":
+                self._shut_down_postgres(node)
             self.signal(node, server)
         self.network.close()
+
+    def _shut_down_postgres(self, node: str) -> None:
+        """If it were killed, it would leave its shared memory behind."""
+        self._processes[node, "postgres"].kill()
+        with suppress(LookupError, psutil.Error):
+            postmaster = self.postmaster(node)
+            signal_family(postmaster, signal.SIGCONT)
+            postmaster.send_signal(signal.SIGQUIT)
+            postmaster.wait(10)
 
 
 def signal_family(root: psutil.Process, number: int) -> None:
