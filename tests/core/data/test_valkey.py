@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
+from typing import Any
 
 import psutil
 import pytest
+import uvloop
 
 from chitlaq.core.data import valkey, valkey_connection
 from chitlaq.core.data.valkey_connection import (
@@ -61,6 +64,35 @@ def test_url_of_sentinels_names_them_and_what_they_watch() -> None:
 def test_url_of_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match="not the URL of a Valkey or Redis server: http"):
         parse_url("http://cache")
+
+
+async def test_connection_is_not_given_up_because_this_process_was_busy(stack: Stack) -> None:
+    home = Home(stack.home)
+
+    async def busy() -> Any:
+        client = valkey.connect(Settings(), home)
+        try:
+            await client.execute("PING")
+            answer = asyncio.create_task(client.execute("ECHO", "here"))
+            await asyncio.sleep(0)
+            # Before the command was even written.
+            time.sleep(2 * valkey_connection.ANSWER_SECONDS)
+            return await answer
+        finally:
+            await client.close()
+
+    assert await asyncio.to_thread(uvloop.run, busy()) == b"here"
+
+
+async def test_server_that_does_not_answer_is_given_up_with_the_reason(stack: Stack) -> None:
+    client = valkey.connect(Settings(), Home(stack.home))
+    try:
+        with pytest.raises(
+            valkey_connection.ValkeyUnavailableError, match=r"no answer within 0\.5 s"
+        ):
+            await client.execute("BLPOP", "nothing-is-here", 30)
+    finally:
+        await client.close()
 
 
 COUNT = 110

@@ -316,7 +316,9 @@ class Connection(asyncio.Protocol):
         self.pushed: Pushed | None = None
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=ValkeyReplyError)
+        # By a clock that stands while this process is too busy to look: its own delay is not the server's.
         self._asked: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._due = self._late = 0.0
         self._outgoing: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -330,15 +332,15 @@ class Connection(asyncio.Protocol):
         if not self._outgoing:
             self._loop.call_soon(self._flush)
         self._outgoing.append(pack(command))
-        self._asked.append((answer, self._loop.time()))
+        self._asked.append((answer, self._loop.time() - self._late))
         if self._watch is None:
-            self._watch = self._loop.call_later(WATCH_SECONDS, self._check_oldest)
+            self._look_later()
         return answer
 
-    def close(self) -> None:
+    def close(self, fault: Exception | None = None) -> None:
         if self._transport is not None:
             self._transport.abort()
-        self.connection_lost(None)
+        self.connection_lost(fault)
 
     def pause(self, *, is_paused: bool) -> None:
         """Read nothing more for a while, or again."""
@@ -365,7 +367,8 @@ class Connection(asyncio.Protocol):
             self._watch.cancel()
         for answer, _ in self._asked:
             if not answer.done():
-                answer.set_exception(ValkeyUnavailableError(f"the connection was lost: {exc}"))
+                why = f": {exc}" if exc else ""
+                answer.set_exception(ValkeyUnavailableError(f"the connection was lost{why}"))
         self._asked.clear()
         if self.pushed is not None:
             self.pushed.put(None)
@@ -395,9 +398,16 @@ class Connection(asyncio.Protocol):
     def _check_oldest(self) -> None:
         """Close the connection if its oldest command waits too long; one timer serves them all."""
         self._watch = None
+        now = self._loop.time()
+        # The command may not even have been written meanwhile.
+        self._late += max(now - self._due, 0.0)
         if not self._asked:
             return
-        if self._is_paused or self._loop.time() - self._asked[0][1] <= ANSWER_SECONDS:
-            self._watch = self._loop.call_later(WATCH_SECONDS, self._check_oldest)
+        if self._is_paused or now - self._late - self._asked[0][1] <= ANSWER_SECONDS:
+            self._look_later()
         else:
-            self.close()
+            self.close(TimeoutError(f"no answer within {ANSWER_SECONDS:g} s"))
+
+    def _look_later(self) -> None:
+        self._due = self._loop.time() + WATCH_SECONDS
+        self._watch = self._loop.call_at(self._due, self._check_oldest)
