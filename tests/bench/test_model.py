@@ -44,7 +44,9 @@ async def test_members_open_scroll_chat_and_close(
             {"websocket": stack.ps()["websocket"]["pid"]},
         )
     )
-    assert outcome.refusals.keys() == {"login: 401"}
+    assert "login: 401" in outcome.refusals
+    # The quicker it goes, the sooner there are too many of them.
+    assert outcome.refusals.keys() <= {"login: 401", "login: 429"}
     assert outcome.began > 0
     assert outcome.kinds.keys() == {*model.COSTS, "socket"} - {"login"}
     assert all(kind.count and kind.p95 >= kind.p50 > 0 for kind in outcome.kinds.values())

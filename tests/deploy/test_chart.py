@@ -379,8 +379,8 @@ def _prepared(root: Path, given: Path, *without: str) -> subprocess.CompletedPro
     )
 
 
-def test_pod_has_what_its_containers_read(tmp_path: Path) -> None:
-    given = tmp_path / "given"
+def test_pod_reads_its_files(tmp_path: Path) -> None:
+    given = tmp_path / "in"
     given.mkdir()
     made = subprocess.run(
         [sys.executable, "-m", "chitlaq", "config", "secrets"],
@@ -404,7 +404,7 @@ def test_pod_has_what_its_containers_read(tmp_path: Path) -> None:
     assert not (home / "postgres").exists(), "PostgreSQL is elsewhere"
     assert {path.stat().st_mode & 0o077 for path in (home / "secrets").iterdir()} == {0}
 
-    answer = _prepared(tmp_path / "lacking", given, "sealing-key")
+    answer = _prepared(tmp_path / "no", given, "sealing-key")
     assert answer.returncode == 1
     assert "the Secret lacks sealing-key" in answer.stderr
 

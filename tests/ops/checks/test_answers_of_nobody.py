@@ -36,8 +36,8 @@ def silent() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-async def green(stack: Stack, ports: dict[str, int]) -> set[str]:
-    """The checks that are OK where these ports are the servers'."""
+async def judged(stack: Stack, ports: dict[str, int]) -> dict[str, Verdict]:
+    """What the checks say where these ports are the servers'."""
     variables = {f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()} | {
         "REDIS_URL": f"redis://127.0.0.1:{ports['redis']}",
         "PROMETHEUS_URL": f"http://127.0.0.1:{ports['prometheus']}",
@@ -50,15 +50,23 @@ async def green(stack: Stack, ports: dict[str, int]) -> set[str]:
         done = await runner.run(system, "all", looked_at, "a test")
     finally:
         await system.close()
-    return {one.check for one in done.results if one.verdict is Verdict.OK}
+    return {one.check: one.verdict for one in done.results}
+
+
+async def green(stack: Stack, ports: dict[str, int]) -> set[str]:
+    """The checks that are OK where these ports are the servers'."""
+    found = await judged(stack, ports)
+    return {check for check, verdict in found.items() if verdict is Verdict.OK}
 
 
 @pytest.fixture(scope="module")
 async def of_no_server(stack: Stack) -> set[str]:
-    """What is green although every server is dead."""
-    found = await green(stack, dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
+    """What is green although every server is dead, or sees the machine, which is busy at one time only."""
+    verdicts = await judged(stack, dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
+    found = {check for check, verdict in verdicts.items() if verdict is Verdict.OK}
     assert not {name for name in found if name.startswith(("database.", "redis.", "api.", "feed."))}
-    return found
+    looked = {check for check, verdict in verdicts.items() if verdict is not Verdict.UNKNOWN}
+    return found | {check for check in looked if check.startswith("host.")}
 
 
 @pytest.mark.parametrize("what", short_form([*BODIES, "silence"], "nonsense", "an empty page"))

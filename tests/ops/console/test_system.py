@@ -93,9 +93,9 @@ async def test_console_answers_on_the_second_port_while_nothing_else_runs(
     assert "Overview" in await text_of(one, "/ops/dashboards")
 
 
-async def test_nine_dashboards_are_listed_and_each_draws_all_its_panels(ada: Visitor) -> None:
+async def test_each_dashboard_is_listed_and_draws_all_its_panels(ada: Visitor) -> None:
     listed = (await ada.get("/ops/dashboards")).text
-    assert len(DASHBOARDS) == 9
+    assert DASHBOARDS
     for one in DASHBOARDS:
         assert f'href="/ops/dashboards/{one.uid}"' in listed
         page = (await ada.get(f"/ops/dashboards/{one.uid}")).text

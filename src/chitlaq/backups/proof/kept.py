@@ -25,11 +25,13 @@ def keep(context: BackupContext, server: ScratchServer, database: str) -> str:
     Returns:
         What was kept, or why nothing was: that says nothing about the backup.
     """
-    if not context.settings.embeds("postgres"):
-        return f"not kept as {database}, because PostgreSQL is not ours"
+    held = "accounts"
     try:
         with server.connect() as restored:
             ids = restored.execute("SELECT id FROM auth.accounts WHERE NOT is_synthetic").fetchall()
+        held = f"{len(ids):,} accounts"
+        if not context.settings.embeds("postgres"):
+            return f"{held}, not kept as users of {database}, because PostgreSQL is not ours"
         _make(context, database)
         url = postgres.dsn(context.settings, context.home, "postgres", database)
         with waiting.connect(url) as live:
@@ -39,8 +41,8 @@ def keep(context: BackupContext, server: ScratchServer, database: str) -> str:
                 for row in ids:
                     copy.write_row(row)
     except (OperatorError, psycopg.Error) as error:
-        return f"not kept as {database}: {str(error).strip()}"
-    return f"{len(ids):,} accounts kept as users of {database}"
+        return f"{held}, not kept as users of {database}: {str(error).strip()}"
+    return f"{held} kept as users of {database}"
 
 
 def _make(context: BackupContext, database: str) -> None:

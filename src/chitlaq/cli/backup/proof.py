@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chitlaq.backups.context import BackupContext
 
 # The tables whose rows the runbook counts in a restored database, and what they hold.
-_COUNTED = {"feed.members": "users", "feed.posts": "posts", "websocket.messages": "messages"}
+_COUNTED = {"feed.posts": "posts", "websocket.messages": "messages"}
 
 
 def verify(names: Names = None, operator: history_db.Operator = None) -> None:
