@@ -425,6 +425,21 @@ async def test_a_post_of_pictures_needs_no_text_and_takes_each_picture_once(
     url = (await post_of(reader, post))["media"][0]["url"]
     assert (await reader.get(url)).status_code == 200
     assert (await author.post("/api/posts", {"media_ids": [picture]})).status_code == 422
+    # It may get one later, and lose it again; what was said stays in its history.
+    tag = f"t{author.username}"
+    for text in (f"#{tag} for a moment", ""):
+        edited = await author.patch(f"/api/posts/{post['id']}", {"text": text})
+        assert (edited.status_code, edited.json()["text"]) == (200, text)
+    assert (await reader.get(f"/api/feed/tags/{tag}")).json()["items"] == []
+    history = (await reader.get(f"/api/posts/{post['id']}/history")).json()
+    assert [one["text"] for one in history] == [f"#{tag} for a moment", ""]
+    words = await author.write("words alone")
+    for one, text in ((post, " "), (words, ""), (words, " ")):
+        refused = await author.patch(f"/api/posts/{one['id']}", {"text": text})
+        assert (refused.status_code, refused.json()["errors"]) == (
+            422,
+            {"text": "must not be empty"},
+        )
     await author.patch(f"/api/posts/{post['id']}", {"visibility": "self"})
     assert (await reader.get(url)).status_code == 404
 

@@ -186,7 +186,7 @@ async def change(state: FeedState, author: UUID, post_id: UUID, new: PostChange)
     """Change the author's own post; what it said is kept as an edit. Without a change, nothing happens.
 
     Raises:
-        Problem: 404 if the author has no such post.
+        Problem: 404 if the author has no such post, 422 for no text where there are no pictures.
     """
     async with state.database.transaction() as session:
         await session.rows("lock_members", [author])
@@ -194,6 +194,8 @@ async def change(state: FeedState, author: UUID, post_id: UUID, new: PostChange)
         if old is None:
             raise problems.not_found("post of yours")
         text = _or(new.text, old["text"])
+        if not text and not old["has_media"]:
+            raise problems.invalid({"text": "must not be empty"})
         visibility = _or(new.visibility, old["visibility"])
         warning = _or(new.content_warning, old["content_warning"])
         quotable_by = _or(new.quotable_by, old["quotable_by"])

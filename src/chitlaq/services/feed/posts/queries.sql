@@ -80,7 +80,7 @@ SELECT id, request_hash, deleted_at FROM feed.posts WHERE author_id = $1 AND ide
 
 -- name: own_post
 -- The author's own post, locked to be changed.
-SELECT p.text, p.visibility, p.content_warning, p.quotable_by, p.reply_to
+SELECT p.text, p.visibility, p.content_warning, p.quotable_by, p.reply_to, p.has_media
 FROM feed.posts p WHERE p.id = $1 AND p.author_id = $2 AND p.deleted_at IS NULL FOR UPDATE;
 
 -- name: keep_edit

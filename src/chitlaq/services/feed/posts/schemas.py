@@ -52,7 +52,7 @@ class NewPost(Incoming, frozen=True):
 
 
 class PostChange(Incoming, frozen=True):
-    """Omitted fields stay unchanged; ``content_warning`` may be null."""
+    """Omitted fields stay unchanged; ``content_warning`` may be null, the text of pictures empty."""
 
     text: PostText | msgspec.UnsetType = msgspec.UNSET
     visibility: Visibility | msgspec.UnsetType = msgspec.UNSET
@@ -61,7 +61,7 @@ class PostChange(Incoming, frozen=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.text is not msgspec.UNSET:
+        if self.text:
             normalize(self, "text", _checked)
         if self.content_warning is not msgspec.UNSET:
             require_one_line("content_warning", self.content_warning or "")

@@ -73,7 +73,8 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
   };
   const send = async (/** @type {Event} */ event, isSure = false) => {
     event.preventDefault();
-    if (!text.trim() && (mode.edit || pictures.length === 0)) return;
+    // Of pictures one need not say anything.
+    if (!text.trim() && (mode.edit?.media ?? pictures).length === 0) return;
     if (mode.edit) {
       if (text === mode.edit.text || (await onEdit(text))) onMode({});
       return;
@@ -90,6 +91,7 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
     setChoosing(null);
     onMode({});
   };
+  const describe = () => /** @type {any} */ (document.querySelector(".attached .undescribed"))?.focus();
   const press = (/** @type {KeyboardEvent} */ event) => {
     if (isSending(event)) send(event);
     else if (event.key === "Escape" && (mode.edit || mode.reply)) onMode({});
@@ -102,7 +104,7 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
   return html`
     ${about && html`<div class="about"><p><b>${mode.edit ? t("chat.editing") : t("chat.replying", { name: nameOf(about) })}</b><span dir="auto">${said(about)}</span></p><button class="icon-link" type="button" aria-label=${t("dialog.cancel")} onClick=${() => onMode({})}>${icon("x")}</button></div>`}
     ${choosing && !mode.edit && html`<div class="attached"><${choosing.Pictures} name="say" pictures=${pictures} isOpen=${true} change=${(/** @type {(some: Picture[]) => Picture[]} */ update) => setDraft((/** @type {Draft} */ now) => ({ ...now, pictures: update(now.pictures) }))} />
-      ${doubt.why && html`<p class="refused" role="alert">${doubt.why}</p>`}${doubt.why && doubt.isAsked && html`<button class="quiet" type="button" onClick=${(/** @type {Event} */ event) => send(event, true)}>${t("chat.send-anyway")}</button>`}</div>`}
+      ${doubt.why && html`<p class="refused" role="alert">${doubt.why}</p>`}${doubt.why && doubt.isAsked && html`<p class="option-doors"><button class="quiet" type="button" onClick=${describe}>${t("pictures.describe")}</button><button class="quiet" type="button" onClick=${(/** @type {Event} */ event) => send(event, true)}>${t("chat.send-anyway")}</button></p>`}</div>`}
     <form class="say" onSubmit=${send}><${Completions} of="say" members=${members} /><label class="hidden" for="say">${t("chat.write")}</label><button class="icon-link" type="button" aria-label=${t("chat.attach")} disabled=${Boolean(mode.edit)} onClick=${choose}>${icon("image-plus")}</button><textarea
       id="say" dir="auto" rows="1" placeholder=${t("chat.write")} value=${text} ref=${field} onInput=${write} onKeyDown=${press}
     ></textarea><button type="submit">${t(mode.edit ? "chat.save" : "chat.send")}</button></form>
