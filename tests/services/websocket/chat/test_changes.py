@@ -207,8 +207,15 @@ async def test_history_reads_on_in_both_directions_around_a_number_and_from_a_da
     assert (await page(cursor=body["next_cursor"]))[0] == [9, 10, 11, 12]
     assert (await page(at="2030-01-01T00:00:00Z"))[0] == []
     assert (await page(after=11))[0] == [12]
+    # Nothing is read: the first ones, and not the latest. Then the latest, or from a little before.
+    assert (await page(unread="true"))[0] == [1, 2, 3, 4, 5]
+    for read, expected in ((6, [5, 6, 7, 8, 9]), (8, [7, 8, 9, 10, 11]), (10, [8, 9, 10, 11, 12])):
+        await ben.post(path.replace("/messages", "/read"), {"seq": read})
+        numbers, body = await page(unread="true")
+        assert (numbers, body["has_later"]) == (expected, expected[-1] < 12)
     for params in (
         {"after": 1, "before": 3},
+        {"unread": "true", "after": 1},
         {"cursor": "after-x"},
         {"cursor": "sideways-3"},
         {"at": "noon"},

@@ -22,6 +22,8 @@ from chitlaq.services.websocket.chat.streams import Streams
 EDITABLE_HOURS = 24
 MAX_EMOJIS = 20
 """Kinds of reactions that a message may have."""
+BEFORE_UNREAD = 10
+"""Messages that one has read, above those that one has not."""
 
 
 async def history(
@@ -33,6 +35,7 @@ async def history(
     after: int | None = None,
     around: int | None = None,
     at: datetime | None = None,
+    unread: bool = False,
     cursor: str | None = None,
     limit: int,
 ) -> MessagePage:
@@ -46,20 +49,24 @@ async def history(
         after: those that begin after this number.
         around: this number in their middle.
         at: those that begin at this moment.
+        unread: the latest; if not all unread ones are among those, from a little before the first of them on.
         cursor: ``next_cursor`` of the page before, instead of the others.
         limit: how many.
 
     Raises:
         Problem: 404 if the member takes no part in the conversation, 422 for more than one place.
     """
-    if sum(place is not None for place in (before, after, around, at, cursor)) > 1:
-        raise problems.invalid({"before": "name one place: before, after, around, at or cursor"})
+    places = (before, after, around, at, unread or None, cursor)
+    if sum(place is not None for place in places) > 1:
+        raise problems.invalid(
+            {"before": "name one place: before, after, around, at, unread or cursor"}
+        )
     if cursor is not None:
         before, after = _read_on(cursor)
     window = await database.row("window", member, conversation_id)
     if window is None:
         raise problems.not_found("conversation")
-    first, last, left_at = window
+    first, last, left_at, read = window
     is_forwards = after is not None or at is not None
     if at is not None:
         try:
@@ -67,6 +74,8 @@ async def history(
         except ValueError as error:
             raise problems.invalid({"at": str(error).removeprefix("at: ")}) from None
         after = await database.value("seq_at", conversation_id, at, first, last) - 1
+    if unread:
+        after = max(min(read - min(BEFORE_UNREAD, limit // 2), last - limit), 0)
     if around is not None:
         after = around - limit // 2 - 1
         # At the end there is less behind it, so more before it.

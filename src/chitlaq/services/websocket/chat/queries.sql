@@ -372,8 +372,10 @@ WHERE p.conversation_id = ANY ((SELECT $1::uuid[])::uuid[]) AND (p.state <> 'lef
 ORDER BY p.conversation_id, CASE c.kind WHEN 'group' THEN p.since END, s.username;
 
 -- name: window (prepared)
--- Which messages of a conversation a member may read: after the first number, up to the second; when they left.
-SELECT p.after_seq, least(p.until_seq, c.last_seq) AS until_seq, CASE WHEN p.state = 'left' THEN p.since END AS left_at
+-- Which messages of a conversation a member may read: after the first number, up to the second; when they left; and
+-- up to which they have read.
+SELECT p.after_seq, least(p.until_seq, c.last_seq) AS until_seq, CASE WHEN p.state = 'left' THEN p.since END AS left_at,
+       p.read_seq
 FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
 WHERE p.account_id = $1 AND c.id = $2 AND p.state <> 'invited';
 

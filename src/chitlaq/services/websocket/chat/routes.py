@@ -49,6 +49,9 @@ After = Annotated[
 Moment = Annotated[
     datetime | None, Parameter(description="Messages from this moment on (RFC 3339).")
 ]
+Unread = Annotated[
+    bool, Parameter(description="The latest, but none of the unread ones is left out before them.")
+]
 MessageCursor = Annotated[str | None, Parameter(description="`next_cursor` of the previous page.")]
 
 MESSAGE = "/conversations/{conversation_id:uuid}/messages/{seq:int}"
@@ -167,12 +170,13 @@ async def history(
     after: After = None,
     around: Number = None,
     at: Moment = None,
+    unread: Unread = False,
     cursor: MessageCursor = None,
     limit: PageLimit = 50,
 ) -> MessagePage:
     return await messages.history(
         state.database, member.account_id, conversation_id,
-        before=before, after=after, around=around, at=at, cursor=cursor, limit=limit,
+        before=before, after=after, around=around, at=at, unread=unread, cursor=cursor, limit=limit,
     )  # fmt: skip
 
 
