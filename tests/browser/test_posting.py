@@ -186,6 +186,43 @@ async def test_draft_is_kept_by_the_server_and_goes_when_it_is_posted(
         await eventually(is_deleted)
 
 
+async def test_author_says_who_may_quote_a_post(browser: Browser, stack: Stack, join: Join) -> None:
+    from playwright.async_api import expect
+
+    eve, bob = await join(), await join()
+    async with (
+        visiting(browser, stack.issuer, 360, "light") as own,
+        visiting(browser, stack.issuer, 360, "light") as other,
+    ):
+        page = own.page
+        await sign_in(own, eve)
+        await sign_in(other, bob)
+        await open_ready(own, "/compose")
+        await page.get_by_label("What is on your mind?").fill("Not to be quoted")
+        await page.get_by_role("button", name="More settings").click()
+        await page.get_by_label("Who can quote it").select_option("Nobody")
+        await page.get_by_role("button", name="Post", exact=True).click()
+        await page.wait_for_url(f"**/@{eve.username}/p/*")
+        thread = page.url.removeprefix(stack.issuer)
+        post = f"/api/posts/{thread.rpartition('/')[2]}"
+        quote = other.page.get_by_role("menuitem", name="Quote", exact=True)
+        menu = other.page.get_by_role("menuitem", name="Copy")
+        for choice, expected in (("nobody", 0), ("everyone", 1)):
+            assert (await eve.get(post)).json()["quotable_by"] == choice
+            await open_ready(other, thread)
+            await other.page.get_by_role("button", name="More actions").click()
+            await expect(menu.first).to_be_visible()
+            await expect(quote).to_have_count(expected)
+            if choice == "nobody":
+                await page.get_by_role("button", name="More actions").click()
+                await page.get_by_role("menuitem", name="Edit").click()
+                chosen = page.get_by_label("Who can quote it")
+                await expect(chosen).to_have_value("nobody")
+                await chosen.select_option("Everyone")
+                await page.get_by_role("button", name="Save").click()
+                await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 async def _are_muted(member: Member, count: int) -> bool:
     answer = await member.get("/api/users/me/muted-threads")
     return len(answer.json()["items"]) == count
@@ -243,8 +280,9 @@ async def test_feed_keeps_its_place_while_others_post_and_the_browser_is_closed(
         page = visit.page
         await sign_in(visit, eve)
         await open_ready(visit, "/home")
-        await page.get_by_role("button", name="Show more").click()
-        row = page.get_by_role("article").filter(has_text="Number 5\n")
+        # The page of a post has an article, too.
+        row = page.get_by_role("feed").get_by_role("article").filter(has_text="Number 5\n")
+        await page.get_by_role("article").last.scroll_into_view_if_needed()
         await row.scroll_into_view_if_needed()
         before = await row.bounding_box()
         assert before
@@ -268,6 +306,15 @@ async def test_feed_keeps_its_place_while_others_post_and_the_browser_is_closed(
         after = await row.bounding_box()
         assert after
         assert abs(after["y"] - before["y"]) < 40
+        # Also whoever reloads before the browser has gone back to where one was.
+        await row.locator("a.time").click()
+        await page.wait_for_url("**/p/*")
+        await page.evaluate("requestAnimationFrame = () => 0")
+        await page.go_back()
+        await page.locator(".pill").wait_for(state="attached")
+        await page.reload()
+        await expect(pill).to_be_visible()
+        await expect(row).to_be_in_viewport()
     async with opened(tmp_path, stack.issuer) as visit:
         page = visit.page
         await sign_in(visit, eve)

@@ -34,6 +34,8 @@ export function Fresh({ page, change }) {
     const top = now.current.page.items.find((/** @type {any} */ one) => !one.isNew && !one.gap);
     try {
       const found = await read(`${PATH}?limit=${PAGE}${top ? `&after=${idOf(top)}` : ""}`);
+      // Meanwhile the list may begin with another post: it was newer than what was asked for, or is older.
+      if (!isSettled || (top && !now.current.page.items.includes(top))) return;
       const shown = new Set(now.current.page.items.map(idOf));
       setNewer({ ...found, items: found.items.filter((/** @type {any} */ one) => !shown.has(idOf(one))) });
     } catch {
@@ -56,7 +58,9 @@ export function Fresh({ page, change }) {
     if (isRestored) return;
     isRestored = true;
     const place = placeOf();
-    if (place) restore(place, now.current.page, change, setNewer).catch(() => {});
+    const settle = () => (isSettled = true);
+    if (place) restore(place, now.current.page, change, setNewer).then(settle, settle);
+    else settle();
   }, []);
 
   const show = () => {
@@ -91,6 +95,8 @@ export function Gap({ gap, page, onMore }) {
 }
 
 let isRestored = false;
+/** Whether this is where one is: until then, it is where one was before. */
+let isSettled = false;
 
 /** @typedef {{id: string, post: string, offset: number, top: string, cursor: string | null, at: number}} Place */
 
@@ -109,6 +115,7 @@ function kept(now) {
   let waiting = 0;
   const save = () => {
     waiting = 0;
+    if (!isSettled) return;
     const rows = [...document.querySelectorAll(".feed > [data-id]")];
     const row = rows.find((one) => one.getBoundingClientRect().bottom > 0);
     const { items } = now.page;
@@ -123,12 +130,18 @@ function kept(now) {
     localStorage.setItem(placeKey(), JSON.stringify(kept));
   };
   const moved = () => (waiting ||= setTimeout(save, SAVE_MS));
-  addEventListener("scroll", moved, { passive: true });
-  addEventListener("pagehide", save);
+  // Who has not moved is where they were.
+  const left = () => waiting && save();
+  // Who comes back is where they were with the next frame.
+  const begin = requestAnimationFrame(() => {
+    addEventListener("scroll", moved, { passive: true });
+    addEventListener("pagehide", left);
+  });
   return () => {
+    cancelAnimationFrame(begin);
     clearTimeout(waiting);
     removeEventListener("scroll", moved);
-    removeEventListener("pagehide", save);
+    removeEventListener("pagehide", left);
   };
 }
 
