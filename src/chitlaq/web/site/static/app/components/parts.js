@@ -9,6 +9,9 @@ const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86_400;
 const WEEK = 604_800;
+/** How often a picture is asked for again, and after how long for the first time. */
+const MOST_TRIES = 5;
+const SHORTEST_MS = 1000;
 /** About how wide the sizes of a picture are. */
 const WIDTHS = { small: 480, medium: 1080, large: 2048 };
 
@@ -46,19 +49,35 @@ function picture(one, open) {
     open();
   };
   return html`<a href=${one.url} onClick=${click}>${one.still_url
-    ? html`<picture><source media="(prefers-reduced-motion: reduce)" srcset=${one.still_url} /><img src=${one.url} alt=${one.alt || t("pictures.nameless")} width=${one.width} height=${one.height} loading="lazy" decoding="async" /></picture>`
-    : html`<img src=${source("medium")} srcset=${sizes} sizes="(min-width: 40rem) 36rem, 80vw" alt=${one.alt || t("pictures.nameless")} width=${one.width} height=${one.height} loading="lazy" decoding="async" onError=${again} />`}</a>`;
+    ? html`<picture><source media="(prefers-reduced-motion: reduce)" srcset=${one.still_url} /><img src=${one.url} alt=${one.alt || t("pictures.nameless")} width=${one.width} height=${one.height} loading="lazy" decoding="async" ref=${lost} onError=${missed} onLoad=${made} /></picture>`
+    : html`<img src=${source("medium")} srcset=${sizes} sizes="(min-width: 40rem) 36rem, 80vw" alt=${one.alt || t("pictures.nameless")} width=${one.width} height=${one.height} loading="lazy" decoding="async" ref=${lost} onError=${missed} onLoad=${made} />`}</a>`;
 }
 
-/** A picture that was just sent is still being made: ask for it again, some times. @param {any} event */
-function again({ currentTarget: image }) {
+/** What failed before this page was ours has said so to nobody. @param {HTMLImageElement | null} image */
+function lost(image) {
+  if (image?.complete && image.naturalWidth === 0) again(image);
+}
+
+const missed = (/** @type {any} */ { currentTarget }) => again(currentTarget);
+
+/** @param {any} event */
+const made = ({ currentTarget: image }) => delete image.dataset.awaited;
+
+/**
+ * A picture that was just sent is still being made: its place is kept, and it is asked for again, some times.
+ * @param {HTMLImageElement} image
+ */
+function again(image) {
   const tries = Number(image.dataset.tries ?? 0);
-  if (tries > 4) return;
-  image.dataset.tries = tries + 1;
+  if (tries === MOST_TRIES) {
+    delete image.dataset.awaited;
+    return;
+  }
+  Object.assign(image.dataset, { tries: tries + 1, awaited: "" });
   setTimeout(() => {
     image.removeAttribute("srcset");
     image.src = `${image.src.split("#")[0]}#${tries}`;
-  }, 1000 * 2 ** tries);
+  }, SHORTEST_MS * 2 ** tries);
 }
 
 /** @param {any[]} media @param {number} place */
