@@ -104,8 +104,14 @@ export function say(what, door) {
   silence = setTimeout(() => (said.value = null), wait_ms + (door?.lasts_ms ?? SAID_MS));
 }
 
-/** Why something was refused, in the words of who refused it. @param {unknown} error */
-export function reason(error) {
-  if (!(error instanceof Problem)) return t(navigator.onLine ? "problem.fault" : "problem.offline");
-  return error.message || (error.status === 0 ? t("problem.offline") : t("problem.away"));
+/**
+ * Why something was refused, in the words of who refused it.
+ * @param {unknown} error
+ * @param {string} [kept] What becomes of what was written, if there is no connection: the key of its words.
+ */
+export function reason(error, kept) {
+  const isOffline = error instanceof Problem ? error.status === 0 : !navigator.onLine;
+  if (isOffline) return kept ? `${t("problem.offline")} ${t(kept)}` : t("problem.offline");
+  if (!(error instanceof Problem)) return t("problem.fault");
+  return error.message || t("problem.away");
 }

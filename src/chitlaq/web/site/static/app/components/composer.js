@@ -94,7 +94,7 @@ export function Composer({ name, label, context = name, replyTo, quoteOf, saved,
       });
       clear();
     } catch (error) {
-      setRefused(reason(error));
+      setRefused(reason(error, "problem.kept"));
     }
   };
   const edit = (/** @type {import("../outbox.js").Item} */ item) =>

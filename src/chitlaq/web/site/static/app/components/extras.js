@@ -72,7 +72,7 @@ function More({ name, draft, change, saved, body, onKept, onRefused }) {
       say(t(moment ? "drafts.scheduled" : "drafts.kept"));
       onKept();
     } catch (problem) {
-      onRefused(reason(problem));
+      onRefused(reason(problem, "problem.kept"));
     }
     setBusy(false);
   };

@@ -92,7 +92,7 @@ export function refuse(form, problem) {
   }
   const others = errors.filter(([name]) => !(form.elements.namedItem(name) instanceof HTMLElement));
   if (others.length > 0) form.prepend(note(others.map(([name, text]) => `${name}: ${text}`).join("; ")));
-  else if (errors.length === 0) form.prepend(note(reason(problem)));
+  else if (errors.length === 0) form.prepend(note(reason(problem, form.matches(".act") ? undefined : "problem.unsaved")));
 }
 
 /** @param {string} text */
