@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -63,11 +64,23 @@ async def test_two_members_write_to_each_other_and_keep_what_they_wrote(
         await write(first.page, "How is the compiler?")
         await expect(second.page.get_by_role("log")).to_contain_text("How is the compiler?")
 
-        async def is_read() -> bool:
+        async def is_read(seq: int) -> bool:
             found: dict[str, Any] = (await grace.get(f"/api/conversations{path[5:]}")).json()
-            return (found["unread"], found["read_seq"]) == (0, 3)
+            return (found["unread"], found["read_seq"]) == (0, seq)
 
-        await eventually(is_read)
+        await eventually(partial(is_read, 3))
+
+        # Nobody has read what came while they looked elsewhere; a burst is told as a number.
+        await second.page.evaluate("document.hasFocus = () => false")
+        for number in range(5):
+            sent = {"text": f"{number}", "client_id": f"burst-{number}"}
+            await ada.post(f"/api/conversations{path[5:]}/messages", sent)
+        told = second.page.get_by_role("status").filter(has_text=re.compile(r"\d new messages"))
+        await expect(told).to_be_attached()
+        await expect(second.page.get_by_role("log")).to_contain_text("4")
+        assert not await is_read(8)
+        await second.page.evaluate("delete document.hasFocus; dispatchEvent(new Event('focus'))")
+        await eventually(partial(is_read, 8))
 
         # What is missed while the connection is lost comes when it is back.
         await first.page.evaluate("sockets.at(-1).close()")
@@ -92,6 +105,7 @@ async def test_two_members_write_to_each_other_and_keep_what_they_wrote(
             "Hello Grace",
             "Hello Ada",
             "How is the compiler?",
+            *"01234",
             "It runs",
             "Meanwhile",
             "Lost?",
@@ -274,6 +288,18 @@ async def test_conversation_of_5000_messages_is_a_window_that_can_be_moved(
             await expect(rows).to_have_count(shown)
 
         await sign_in(visit, ada)
+        # It opens where reading ended, which is not the end, and nothing that is further below has been read.
+        await open_ready(visit, f"/chat/{talk['id']}")
+        await expect(rows).to_have_count(50)
+        await expect(page.locator(".divider + li")).to_have_attribute("data-seq", "1")
+        await expect(page.locator(".divider")).to_be_in_viewport()
+        await page.get_by_role("button", name="To the latest").click()
+        await expect(rows.last).to_contain_text("number 5000.")
+
+        async def is_read() -> bool:
+            return bool((await ada.get(f"/api/conversations/{talk['id']}")).json()["unread"] == 0)
+
+        await eventually(is_read)
         await open_ready(visit, f"/chat/{talk['id']}")
         await expect(rows).to_have_count(50)
         for shown in (100, 150, 200, 200):

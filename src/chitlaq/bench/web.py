@@ -43,7 +43,7 @@ _BEGIN = """
     VALUES ('direct', least($1::uuid, $2), greatest($1::uuid, $2), $1, $3) RETURNING id"""
 _JOIN = """
     INSERT INTO websocket.participants (conversation_id, account_id, state, read_seq)
-    SELECT $1, one, 'joined', 0 FROM unnest($2::uuid[]) one"""
+    SELECT $1, one, 'joined', $3 FROM unnest($2::uuid[]) one"""
 _WRITE = """
     INSERT INTO websocket.messages (conversation_id, seq, sender_id, client_id, text, sent_at)
     SELECT $1, n, $2, n::text, repeat('Message number ' || n || '. ', 1 + n % 5),
@@ -306,13 +306,13 @@ async def _use_conversation(page: Page) -> None:
 
 
 async def _conversation(installation: Installation, member: UUID, other: UUID) -> UUID:
-    """Return a conversation of two members with `MESSAGES` messages of the other."""
+    """Return a conversation of two members with `MESSAGES` messages of the other, all of which are read."""
     async with (
         postgres.connection(queries.dsn(installation)) as connection,
         connection.transaction(),
     ):
         begun: UUID = await connection.fetchval(_BEGIN, member, other, MESSAGES)
-        await connection.execute(_JOIN, begun, [member, other])
+        await connection.execute(_JOIN, begun, [member, other], MESSAGES)
         await connection.execute(_WRITE, begun, other, MESSAGES)
         return begun
 

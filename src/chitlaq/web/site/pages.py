@@ -30,6 +30,9 @@ THEME = "theme"
 """The cookie that keeps the chosen colours."""
 KEYS = "keys"
 """The cookie that keeps whether single keys act."""
+SCROLLING = "scrolling"
+"""The cookie that keeps whether a list of posts goes on by itself at its end."""
+SWITCH = ("on", "off")
 THEMES = ("auto", "light", "dark", "contrast")
 OWN_WORDS = ("words", "settings")
 """The files with what the server alone says."""
@@ -72,6 +75,7 @@ class SitePages(Pages):
             "other_languages": (),
             "theme": "auto",
             "keys": "on",
+            "scrolling": "on",
             "themes": THEMES,
             "languages": LANGUAGES,
             "static": lambda name: f"/static/{self.static_version}/{name}",
@@ -111,6 +115,7 @@ class SitePages(Pages):
             t=self._words[language],
             theme=chosen_theme(request),
             keys="off" if request.cookies.get(KEYS) == "off" else "on",
+            scrolling="off" if request.cookies.get(SCROLLING) == "off" else "on",
             other_languages=others,
             **values,
         )

@@ -16,7 +16,16 @@ from chitlaq.core.languages import LANGUAGES
 from chitlaq.services.gateway.pages import screens, settings
 from chitlaq.services.gateway.state import GatewayState
 from chitlaq.web.site import worker
-from chitlaq.web.site.pages import KEYS, PARAMETER, SITE, THEME, THEMES, YEAR_SECONDS
+from chitlaq.web.site.pages import (
+    KEYS,
+    PARAMETER,
+    SCROLLING,
+    SITE,
+    SWITCH,
+    THEME,
+    THEMES,
+    YEAR_SECONDS,
+)
 
 Asked = Request[Any, Any, State]
 
@@ -48,13 +57,12 @@ async def bookmarks(request: Asked, state: GatewayState) -> Response[Any]:
 
 @get("/drafts", is_page=True, include_in_schema=False)
 async def drafts(request: Asked, state: GatewayState) -> Response[Any]:
-    cursor = request.query_params.get("cursor", "")
-    return await state.screens.show(request, screens.DRAFTS, cursor=cursor)
+    return await state.screens.show(request, screens.DRAFTS, cursor=_cursor(request))
 
 
 @get("/explore", is_page=True, is_site=True, include_in_schema=False)
 async def explore(request: Asked, state: GatewayState) -> Response[Any]:
-    return await state.screens.show(request, screens.EXPLORE)
+    return await state.screens.show(request, screens.EXPLORE, cursor=_cursor(request))
 
 
 @get("/about", is_page=True, is_site=True, include_in_schema=False)
@@ -79,22 +87,21 @@ async def search(request: Asked, state: GatewayState) -> Response[Any]:
         q=text,
         type=kind,
         sort="time" if asked.get("sort") == "time" else "relevance",
-        cursor=asked.get("cursor", ""),
+        cursor=_cursor(request),
     )
 
 
 @get("/notifications", is_page=True, include_in_schema=False)
 async def notifications(request: Asked, state: GatewayState) -> Response[Any]:
-    asked = request.query_params
-    filtered = "true" if asked.get("filtered") == "true" else "false"
+    filtered = "true" if request.query_params.get("filtered") == "true" else "false"
     return await state.screens.show(
-        request, screens.NOTIFICATIONS, filtered=filtered, cursor=asked.get("cursor", "")
+        request, screens.NOTIFICATIONS, filtered=filtered, cursor=_cursor(request)
     )
 
 
 @get("/tags/{tag:str}", is_page=True, is_site=True, include_in_schema=False)
 async def tagged(tag: str, request: Asked, state: GatewayState) -> Response[Any]:
-    return await state.screens.show(request, screens.TAG, tag=tag)
+    return await state.screens.show(request, screens.TAG, tag=tag, cursor=_cursor(request))
 
 
 @get("/{handle:str}", is_page=True, is_site=True, include_in_schema=False)
@@ -102,7 +109,9 @@ async def profile(handle: str, request: Asked, state: GatewayState) -> Response[
     # nginx asks for /nothing in place of a page that no service declares.
     if not handle.startswith("@"):
         return await state.screens.nothing(request)
-    return await state.screens.show(request, screens.PROFILE, handle=handle[1:])
+    return await state.screens.show(
+        request, screens.PROFILE, handle=handle[1:], cursor=_cursor(request)
+    )
 
 
 @get("/{handle:str}/followers", is_page=True, is_site=True, include_in_schema=False)
@@ -118,16 +127,14 @@ async def following(handle: str, request: Asked, state: GatewayState) -> Respons
 async def _members(handle: str, name: str, request: Asked, state: GatewayState) -> Response[Any]:
     if not handle.startswith("@"):
         return await state.screens.nothing(request)
-    cursor = request.query_params.get("cursor", "")
     return await state.screens.show(
-        request, screens.MEMBERS[name], handle=handle[1:], list=name, cursor=cursor
+        request, screens.MEMBERS[name], handle=handle[1:], list=name, cursor=_cursor(request)
     )
 
 
 @get("/follow-requests", is_page=True, include_in_schema=False)
 async def requests(request: Asked, state: GatewayState) -> Response[Any]:
-    cursor = request.query_params.get("cursor", "")
-    return await state.screens.show(request, screens.REQUESTS, cursor=cursor)
+    return await state.screens.show(request, screens.REQUESTS, cursor=_cursor(request))
 
 
 @get("/{handle:str}/p/{post_id:str}", is_page=True, is_site=True, include_in_schema=False)
@@ -137,7 +144,11 @@ async def thread(handle: str, post_id: str, request: Asked, state: GatewayState)
     except ValueError:
         return await state.screens.nothing(request)
     return await state.screens.show(
-        request, screens.THREAD, handle=handle.removeprefix("@"), post=str(wanted)
+        request,
+        screens.THREAD,
+        handle=handle.removeprefix("@"),
+        post=str(wanted),
+        cursor=_cursor(request),
     )
 
 
@@ -158,7 +169,7 @@ async def about_post(
         handle=handle.removeprefix("@"),
         post=str(wanted),
         kind=about,
-        cursor=request.query_params.get("cursor", ""),
+        cursor=_cursor(request),
     )
 
 
@@ -230,12 +241,13 @@ async def settings_of(section: str, request: Asked, state: GatewayState) -> Resp
     request_max_body_size=bodies.MOST_FORM_BYTES,
 )
 async def choose_appearance(request: Asked, state: GatewayState) -> Redirect:
-    """Keep the chosen colours and language in this browser."""
+    """Keep the chosen colours and language in this browser, and whether lists go on by themselves."""
     cookies.require_own_page(request.headers, state.settings.base_url)
     form = await request.form()
     chosen = {
         THEME: (str(form.get(THEME, "")), THEMES),
         PARAMETER: (str(form.get(PARAMETER, "")), LANGUAGES),
+        SCROLLING: (str(form.get(SCROLLING, "")), SWITCH),
     }
     kept = [_kept(name, one) for name, (one, known) in chosen.items() if one in known]
     return Redirect("/settings/appearance", status_code=303, cookies=kept)
@@ -258,6 +270,11 @@ async def choose_shortcuts(request: Asked, state: GatewayState) -> Redirect:
     cookies.require_own_page(request.headers, state.settings.base_url)
     chosen = "on" if (await request.form()).get(KEYS) == "on" else "off"
     return Redirect("/settings/shortcuts", status_code=303, cookies=[_kept(KEYS, chosen)])
+
+
+def _cursor(request: Asked) -> str:
+    """Return where a list goes on."""
+    return request.query_params.get("cursor", "")
 
 
 def _kept(name: str, value: str) -> Cookie:

@@ -83,14 +83,17 @@ ABOUT_POSTS = {
 """By the last part of their address."""
 EXPLORE = Screen(
     "explore",
-    {"posts": Read(FEED, "/feed/explore?limit=20"), "trending": Read(FEED, "/feed/trending")},
+    {
+        "posts": Read(FEED, "/feed/explore?limit=20&cursor={cursor}"),
+        "trending": Read(FEED, "/feed/trending"),
+    },
 )
-TAG = Screen("tag", {"posts": Read(FEED, "/feed/tags/{tag}?limit=20")})
+TAG = Screen("tag", {"posts": Read(FEED, "/feed/tags/{tag}?limit=20&cursor={cursor}")})
 PROFILE = Screen(
     "profile",
     {
         "profile": Read(FEED, "/users/{handle}"),
-        "posts": Read(FEED, "/users/{handle}/posts?limit=20"),
+        "posts": Read(FEED, "/users/{handle}/posts?limit=20&cursor={cursor}"),
     },
     subject="profile",
 )
@@ -156,9 +159,11 @@ CONVERSATION, CONVERSATION_AT_MESSAGE, CONVERSATION_AT_MOMENT = (
         subject="conversation",
         is_for_members=True,
     )
-    for place in ("", "&around={at}", "&at={moment}")
+    for place in ("&unread=true", "&around={at}", "&at={moment}")
 )
-THREAD = Screen("thread", {"thread": Read(FEED, "/posts/{post}/thread?limit=20")}, subject="thread")
+THREAD = Screen(
+    "thread", {"thread": Read(FEED, "/posts/{post}/thread?limit=20&cursor={cursor}")}, "thread"
+)
 
 
 _DOORS = {"account-leaving": "/keep", "second-factor-missing": "/settings/security"}

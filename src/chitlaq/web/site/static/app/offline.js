@@ -60,7 +60,7 @@ effect(() => {
 /** Keep the page that the service worker opens, in the language and colours that were chosen. */
 async function keepShell() {
   const { lang, dataset } = document.documentElement;
-  const sign = JSON.stringify([lang, dataset.theme, dataset.keys, me.value]);
+  const sign = JSON.stringify([lang, dataset.theme, dataset.keys, dataset.scrolling, me.value]);
   const cache = await caches.open(`files-${version}`);
   const before = await cache.match("/shell");
   if (before?.headers.get("X-Sign") === encodeURIComponent(sign)) return;

@@ -123,9 +123,10 @@ async function show(path, isNew) {
     key = crypto.randomUUID();
     history.pushState({ key }, "", path);
   }
+  const isFirst = shown.value === null;
   present(screen);
   scrollTo(0, 0);
-  if (isNew) requestAnimationFrame(focusHeading);
+  if (!isFirst) requestAnimationFrame(focusHeading);
 }
 
 /** Tell those who do not see it that there is another screen. */
@@ -185,7 +186,10 @@ async function back() {
   latest++;
   isBusy.value = false;
   present(entry.screen);
-  requestAnimationFrame(() => scrollTo(0, entry.top));
+  requestAnimationFrame(() => {
+    scrollTo(0, entry.top);
+    focusHeading();
+  });
 }
 
 /** @param {MouseEvent} event */

@@ -16,10 +16,10 @@ await styled();
 /** @param {Record<string, string>} parameters */
 const path = ({ conversation }) => `/api/conversations/${encodeURIComponent(conversation)}`;
 
-/** Which messages an address asks for, as `conversation` in the pages of api-gateway. @param {string} [at] */
+/** Which messages an address asks for, as `conversation` in the pages of api-gateway: those that are unread. @param {string} [at] */
 function place(at = "") {
   if (/^\d{1,18}$/.test(at)) return `&around=${at}`;
-  if (!/^\d{4}-\d\d-\d\d(T[\d:.]+Z)?$/.test(at)) return "";
+  if (!/^\d{4}-\d\d-\d\d(T[\d:.]+Z)?$/.test(at)) return "&unread=true";
   return `&at=${encodeURIComponent(at.includes("T") ? at : `${at}T00:00:00Z`)}`;
 }
 
