@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tests.browser.conftest import visiting
 from tests.browser.members import open_ready, sign_in
 from tests.conftest import PASSWORD, Member, Stack, eventually
+from tests.services.websocket.chat.talking import conversation, say
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Locator
@@ -28,9 +29,11 @@ async def test_keys_go_through_posts_and_pages_and_can_be_switched_off(
 ) -> None:
     from playwright.async_api import expect
 
-    ada = await join()
+    ada, bob = await join(), await join()
     for text in ("older", "newer"):
         await ada.write(text)
+    talk = await conversation(bob, ada)
+    await say(bob, talk["id"], "Are you there?")
     async with visiting(browser, stack.issuer, 1400) as visit:
         page, keys = visit.page, visit.page.keyboard
         await sign_in(visit, ada)
@@ -39,8 +42,10 @@ async def test_keys_go_through_posts_and_pages_and_can_be_switched_off(
         for pressed, text in (("j", "newer"), ("j", "older"), ("k", "newer"), ("j", "older")):
             await keys.press(pressed)
             await expect(page.locator("article:focus")).to_contain_text(text)
-        await keys.press("l")
-        await expect(page.locator("article:focus .like")).to_have_attribute("aria-pressed", "true")
+        for pressed, button in (("l", ".like"), ("b", ".bookmark")):
+            await keys.press(pressed)
+            done = page.locator(f"article:focus {button}")
+            await expect(done).to_have_attribute("aria-pressed", "true")
         await keys.press("Enter")
         await expect(page.locator("h1")).to_contain_text("Post")
         await keys.press("r")
@@ -48,8 +53,19 @@ async def test_keys_go_through_posts_and_pages_and_can_be_switched_off(
         await keys.type("jl?gn")
         await expect(page.locator("textarea:focus")).to_have_value("jl?gn")
         await page.locator("textarea:focus").blur()
-        await keys.type("gn")
-        await page.wait_for_url("**/notifications")
+        for pressed, path in (("gh", "home"), ("gc", "chat"), ("gn", "notifications")):
+            await keys.type(pressed)
+            await page.wait_for_url(f"**/{path}")
+        # From anywhere to what is unread, and no further.
+        await keys.press("Alt+ArrowDown")
+        await page.wait_for_url(f"**/chat/{talk['id']}")
+        await keys.press("Alt+ArrowDown")
+        await expect(page.get_by_text("There is no other unread conversation")).to_be_visible()
+        await keys.press("n")
+        await page.wait_for_url("**/compose")
+        await keys.press("n")
+        await expect(page.locator("#text-compose")).to_be_focused()
+        await page.locator("#text-compose").blur()
         await keys.press("/")
         await page.wait_for_url("**/search")
         await expect(page.locator("input[type=search]")).to_be_focused()

@@ -103,4 +103,58 @@ async def test_post_whose_answer_is_lost_is_not_written_twice_and_a_refused_one_
         assert await page.evaluate(KEPT) == [[], 0], "whoever comes next finds nothing"
 
 
+async def test_one_tab_sends_for_all_and_what_fails_five_times_waits_for_its_writer(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    member = await join()
+    sent: list[str] = []
+    async with visiting(browser, stack.issuer, 360, "light") as visit:
+        context, tabs = visit.page.context, [visit.page, await visit.page.context.new_page()]
+        await sign_in(visit, member)
+        for tab in tabs:
+            await tab.goto(f"{stack.issuer}/home")
+            await tab.wait_for_selector("html[data-ready]")
+            await tab.get_by_label("What is on your mind?").focus()
+            await eventually(lambda tab=tab: tab.evaluate(IS_LOADED))  # type: ignore[misc]
+        await context.set_offline(True)
+        for number, tab in enumerate((*tabs, *tabs)):
+            await tab.get_by_label("What is on your mind?").fill(f"Post {number}")
+            await tab.get_by_role("button", name="Post", exact=True).click()
+            await expect(tab.get_by_role("list", name="Not sent yet")).to_contain_text(
+                f"Post {number}"
+            )
+        context.on("response", lambda one: sent.append(f"{one.request.method} {one.url}"))
+        await context.set_offline(False)
+        for tab in tabs:
+            await expect(tab.get_by_role("list", name="Not sent yet")).to_have_count(0)
+        assert await texts(member) == [f"Post {number}" for number in (3, 2, 1, 0)]
+        assert sent.count(f"POST {stack.issuer}/api/posts") == 4
+        await tabs[1].close()
+        visit.complaints.clear()  # of the connection
+
+        async def fail(route: Route) -> None:
+            await route.fulfill(status=500, json={"detail": "It broke."})
+
+        page = visit.page
+        await page.clock.install()
+        await page.route("**/api/posts", fail)
+        await page.get_by_label("What is on your mind?").fill("Unlucky")
+        await page.keyboard.press("Control+Enter")
+        waits = page.get_by_role("list", name="Not sent yet")
+
+        async def is_given_up() -> bool:
+            await page.clock.run_for(1000)
+            return "Not sent: It broke." in await waits.inner_text()
+
+        await expect(waits).to_contain_text("Unlucky")
+        await eventually(is_given_up)
+        await visit.require_accessible()
+        await page.unroute("**/api/posts")
+        await waits.get_by_role("button", name="Try again").click()
+        await expect(page.get_by_role("article").filter(has_text="Unlucky")).to_have_count(1)
+        visit.complaints.clear()  # what failed
+
+
 KEPT = "indexedDB.databases().then(all => [all, localStorage.length])"

@@ -10,6 +10,7 @@ import pyotp
 from tests.browser.conftest import visiting
 from tests.browser.members import open_ready, sign_in
 from tests.conftest import PASSWORD, Member, Stack
+from tests.services.feed.crowd import Crowd
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -93,6 +94,52 @@ async def test_member_changes_what_others_see_and_sets_up_an_app_for_codes(
         await page.wait_for_url(f"{stack.issuer}/settings/sessions")
         await expect(page.get_by_text("Codes of an app switched on")).to_be_visible()
         await expect(page.get_by_text("Norway").first).to_be_visible()
+
+
+async def test_hundreds_that_are_muted_are_shown_page_by_page_and_one_is_taken_out(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    member = await join()
+    words = [f"word{number}" for number in range(150)]
+    await member.put("/api/users/me/muted-words", {"words": [{"word": one} for one in words]})
+    async with Crowd(stack) as crowd:
+        people = await crowd.join(101)
+    await stack.sql(
+        "INSERT INTO feed.mutes (member_id, muted_id) SELECT $1::text::uuid, unnest($2::uuid[])",
+        member.id, [one.id for one in people],
+    )  # fmt: skip
+    async with visiting(browser, stack.issuer, 360, "light") as visit:
+        page = visit.page
+        await sign_in(visit, member)
+        await open_ready(visit, "/settings/blocked")
+        unmute = page.get_by_role("button", name="Unmute")
+        await expect(unmute).to_have_count(100)
+        row = page.get_by_role("listitem").filter(has_text="word75")
+        async with page.expect_navigation():
+            await row.get_by_role("button", name="Remove").click()
+        await expect(page.get_by_text("word75", exact=True)).to_have_count(0)
+        left = (await member.get("/api/users/me/muted-words")).json()["words"]
+        assert {one["word"] for one in left} == set(words) - {"word75"}
+        await page.get_by_role("link", name="Show more").click()
+        await page.wait_for_selector("html[data-ready]")
+        await expect(unmute).to_have_count(1)
+        async with page.expect_navigation():
+            await unmute.click()
+        await expect(unmute).to_have_count(0)
+        assert (await member.get("/api/users/me/mutes?limit=100")).json()["next_cursor"] is None
+
+        # What is true of a form without a connection.
+        await page.get_by_label("Word or words").fill("exam")
+        await page.context.set_offline(True)
+        await page.get_by_role("button", name="Mute", exact=True).first.click()
+        await expect(page.get_by_role("alert")).to_contain_text("This may not be saved")
+        await expect(page.get_by_label("Word or words")).to_have_value("exam")
+        await page.context.set_offline(False)
+        await page.get_by_role("button", name="Mute", exact=True).first.click()
+        await expect(page.get_by_text("exam", exact=True)).to_be_visible()
+        visit.complaints.clear()  # of the connection
 
 
 async def test_who_leaves_can_come_back_and_keep_the_account(

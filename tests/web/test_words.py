@@ -15,6 +15,9 @@ from chitlaq.web.site.pages import own_words, shared_words
 from chitlaq.web.words import PageWords
 
 SITE = "chitlaq.web.site"
+OF_JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
+TAGS = re.compile(r'<[^>]*>|[\w-]+="[^"]*"')
+SAID_IN_TAGS = re.compile(r'\b(?:aria-label|placeholder|title|alt)="([^"]*)"')
 
 
 def used(folder: str, ending: str) -> Iterator[str]:
@@ -41,6 +44,18 @@ def test_every_language_says_what_the_templates_ask_for(language: str) -> None:
     for key, text in said.items():
         assert text.strip(), key
         assert values_of(text) == values_of(first[key]), key
+
+
+def test_templates_say_nothing_of_their_own() -> None:
+    """But those about the API, which is in English."""
+    said = []
+    for file in Path(str(resources.files(SITE))).joinpath("templates").rglob("*.html"):
+        if file.name in {"docs.html", "websocket.html"}:
+            continue
+        page = OF_JINJA.sub("", file.read_text())
+        own = SAID_IN_TAGS.findall(page) + TAGS.sub(" ", page).split()
+        said += [f"{file.name}: {one}" for one in own if re.search(r"[^\W\d_]", one)]
+    assert [one for one in said if one.partition(": ")[2] not in {"ChitLaq", "API", "UTC"}] == []
 
 
 def test_words_escape_what_others_wrote_and_let_nothing_hide() -> None:

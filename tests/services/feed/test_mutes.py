@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.conftest import Member, Stack, eventually
+from tests.services.feed.crowd import Crowd
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -135,6 +136,46 @@ async def test_muted_threads_are_listed_by_their_beginning_as_long_as_it_can_be_
     assert (await reader.delete(f"/api/posts/{reply['id']}/mute")).status_code == 204
     await author.patch(f"/api/posts/{begun['id']}", {"visibility": "public"})
     assert (await reader.get(path)).json()["items"] == []
+
+
+async def test_hundreds_of_mutes_are_listed_to_the_last_and_each_has_its_effect(
+    stack: Stack, join: Join
+) -> None:
+    reader, other = await join(), await join()
+    async with Crowd(stack) as crowd:
+        people = await crowd.join(120)
+        for one in people:
+            answer = await reader.put(f"/api/users/{one.username}/mute")
+            assert answer.status_code == 204, answer.text
+        said = f"t{reader.username}"
+        for one in (people[0], people[-1]):
+            answer = await one.ask("POST", "/posts", {"text": f"muted #{said}"})
+            assert answer.status_code == 201, answer.text
+    words = [f"word{number}" for number in range(200)]
+    tags = [f"tag{letter}{number}" for letter in "ab" for number in range(100)]
+    for name, key, muted in (("muted-words", "word", words), ("muted-tags", "tag", tags)):
+        path, field = f"/api/users/me/{name}", f"{key}s"
+        answer = await reader.put(path, {field: [{key: one} for one in muted]})
+        assert answer.status_code == 204, answer.text
+        listed = (await reader.get(path)).json()[field]
+        assert sorted(one[key] for one in listed) == sorted(muted)
+    plain = await other.write(f"word200 and #tagc0 #{said}")
+    for text in (words[0], words[-1], f"#{tags[0]}", f"#{tags[-1]}"):
+        await other.write(f"{text} #{said}")
+    shown = (await reader.get(f"/api/feed/tags/{said}?limit=100")).json()["items"]
+    assert [one["id"] for one in shown] == [plain["id"]]
+    assert len((await other.get(f"/api/feed/tags/{said}?limit=100")).json()["items"]) == 7
+
+    found: list[str] = []
+    pages: list[int] = []
+    cursor = ""
+    while not pages or cursor:
+        page = (await reader.get(f"/api/users/me/mutes?limit=100&cursor={cursor}")).json()
+        pages.append(len(page["items"]))
+        found += [one["username"] for one in page["items"]]
+        cursor = page["next_cursor"]
+    assert pages == [100, 20]
+    assert sorted(found) == sorted(one.username for one in people)
 
 
 async def test_mute_ends_at_its_time(stack: Stack, join: Join) -> None:

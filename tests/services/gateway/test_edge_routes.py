@@ -14,6 +14,7 @@ import pytest
 from chitlaq import inventory
 from chitlaq.cli.serve import load
 from chitlaq.core.http import cookies, routes
+from chitlaq.services.gateway import apologies
 from tests.conftest import Member, Stack
 from tests.lone_edge import Edge
 from tests.services.gateway.raw_http import Answer, ask
@@ -174,6 +175,7 @@ async def test_browser_gets_a_page_while_what_makes_pages_is_away(lone_edge: Edg
                 "type: text/html; charset=utf-8",
                 "retry-after: 2",
                 "cache-control: no-store",
+                f"content-security-policy: {apologies.POLICY}",
             ):
                 assert one in head
     alone = await ask(lone_edge.port, "/home", BROWSER, method="HEAD")

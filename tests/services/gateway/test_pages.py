@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -15,15 +16,20 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.testing import AsyncTestClient
 
+from chitlaq import inventory
+from chitlaq.cli.serve import load
 from chitlaq.core.http import cookies
+from chitlaq.core.http import routes as routes_of
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.languages import LANGUAGES
 from chitlaq.services.gateway.pages import routes
 from chitlaq.services.gateway.pages.screens import Screens
 from chitlaq.services.websocket.chat.schemas import Event
-from chitlaq.web.site.pages import shared_words
+from chitlaq.web.console.status.pages import POLICY as STATUS_POLICY
+from chitlaq.web.site.pages import SITE, shared_words
 from tests.conftest import Member, Stack
+from tests.services.feed.pictures import encoded, picture, uploaded
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -67,6 +73,75 @@ async def test_public_post_has_a_preview_and_any_other_is_as_if_it_were_not(
     assert "og:description" not in (await web.get(f"{place}/{warned['id']}")).text
     for nothing in ("/@nobody-is-called-so", f"{place}/x"):
         assert (await web.get(nothing)).status_code == 404, nothing
+
+
+async def test_every_page_and_script_states_its_policy(
+    stack: Stack, web: httpx.AsyncClient, join: Join
+) -> None:
+    member, other = await join(), await join()
+    post = await member.write("a post")
+    media = (await uploaded(member, encoded(picture())))["url"]
+    begun = {"kind": "direct", "members": [other.username]}
+    talk = await member.post("/api/conversations", begun)
+    values = {
+        "handle": f"@{member.username}", "post_id": post["id"], "about": "likes", "tag": "x",
+        "conversation_id": talk.json()["id"], "section": "privacy", "provider": "x",
+        "version": SITE.static_version, "name": "app/main.js",
+    }  # fmt: skip
+    pages = {
+        re.sub(r"\{(\w+):\w+\}", lambda one: values[one[1]], handler.paths.copy().pop())
+        for row in inventory.FORWARDED
+        for handler in routes_of.collect(load(row))
+        if handler.opt.get("is_page") and "GET" in handler.http_methods
+    }
+    pages = {f"/api{one}" if one.startswith(("/auth/", "/ws/")) else one for one in pages}
+    cookie = {"Cookie": f"{cookies.ACCESS}={member.token}"}
+    shown: set[str] = set()
+    for who in ({}, cookie):
+        for path in (*pages, "/nothing-of-this-name"):
+            answer = await web.get(path, headers={"Accept": "text/html", **who})
+            kind = answer.headers.get("Content-Type", "").partition(";")[0]
+            if answer.status_code >= 300 and kind != "text/html":
+                continue
+            assert answer.headers.get("Content-Security-Policy") == POLICY, path
+            assert answer.headers["X-Content-Type-Options"] == "nosniff", path
+            shown.add(path)
+    # They need a provider, and an account that is to be deleted.
+    others = {one for one in pages if one.startswith("/api/auth/sso")} | {"/keep"}
+    assert shown >= pages - others
+    for path in ("/status", "/status/en/history", "/status/tr/subscribe"):
+        stated = (await web.get(path)).headers["Content-Security-Policy"]
+        assert stated == STATUS_POLICY, path
+    answer = await web.get(media, headers=cookie)
+    assert (answer.status_code, answer.headers["Content-Security-Policy"]) == (
+        200,
+        "default-src 'none'; sandbox",
+    )
+
+
+async def test_public_lists_are_read_to_their_end_without_scripts(
+    stack: Stack, web: httpx.AsyncClient, join: Join
+) -> None:
+    author = await join()
+    tag = f"t{author.username}"
+    post = await author.write(f"number 0 #{tag}")
+    for number in range(1, 45):
+        await author.write(f"number {number} #{tag}")
+    for number in range(22):
+        await author.write(f"answer {number}", reply_to=post["id"])
+    for begin, wanted in (
+        (f"/tags/{tag}", 45),
+        (f"/@{author.username}", 67),
+        (f"/@{author.username}/p/{post['id']}", 23),
+    ):
+        path, found = begin, list[str]()
+        while path:
+            page = (await web.get(path)).text
+            found += re.findall(r'<article class="post(?: main)?" data-id="([^"]+)"', page)
+            (more,) = re.findall(r'href="(\?cursor=[^"]+)"', page) or [""]
+            path = more and f"{begin}{unescape(more)}"
+        assert len(set(found)) == wanted, begin
+    assert "cursor=" not in (await web.get("/")).text
 
 
 async def test_private_profile_gives_programs_no_preview(
