@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
 from click import Command
-from typer.testing import CliRunner
 
 from chitlaq.cli.app import app, named
 from chitlaq.monitoring.alerts import registry
@@ -33,7 +33,9 @@ def walk(command: Any, words: Words = ()) -> Iterator[tuple[Words, Any]]:
         yield from walk(sub, (*words, name))
 
 
-COMMANDS = dict(walk(typer.main.get_command(app)))
+PROGRAM: Any = typer.main.get_command(app)
+"""Built once: typer's own runner builds all commands anew for each call."""
+COMMANDS = dict(walk(PROGRAM))
 PARTS = sorted({words[:count] for words in COMMANDS for count in range(len(words) + 1)})
 
 
@@ -45,11 +47,20 @@ def examples(command: Any) -> list[str]:
 EXAMPLES = [(words, one) for words, command in COMMANDS.items() for one in examples(command)]
 
 
+def code_of(program: Any, *words: str) -> object:
+    """Run a command in this process, and return its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        program.main(words, prog_name="chitlaq")
+    return ended.value.code
+
+
 @pytest.mark.parametrize("words", PARTS, ids=" ".join)
-def test_command_explains_itself(words: Words) -> None:
-    answer = CliRunner().invoke(named(words), [*words, "--help"])
-    assert answer.exit_code == 0, answer.output
-    assert f"Usage: chitlaq {' '.join(words)}".strip() in " ".join(answer.output.split())
+def test_command_explains_itself(words: Words, capsys: pytest.CaptureFixture[str]) -> None:
+    reduced = named(words)
+    program = PROGRAM if reduced is app else typer.main.get_command(reduced)
+    assert code_of(program, *words, "--help") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"Usage: chitlaq {' '.join(words)}".strip() in said
 
 
 def test_program_reduced_to_a_word_has_all_its_commands_and_no_others() -> None:
@@ -61,11 +72,12 @@ def test_program_reduced_to_a_word_has_all_its_commands_and_no_others() -> None:
 
 
 @pytest.mark.parametrize("words", PARTS, ids=" ".join)
-def test_words_that_are_not_understood_are_exit_code_two(words: Words) -> None:
-    for wrong in ("--no-such-option", "no such word"):
-        answer = CliRunner().invoke(app, [*words, wrong] if wrong[0] == "-" else [wrong, *words])
-        assert answer.exit_code == 2, answer.output
-        assert "Traceback" not in answer.output
+def test_words_that_are_not_understood_are_exit_code_two(
+    words: Words, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for wrong in ((*words, "--no-such-option"), ("no such word", *words)):
+        assert code_of(PROGRAM, *wrong) == 2
+        assert "Traceback" not in capsys.readouterr().err
 
 
 def test_only_what_nobody_types_has_no_example() -> None:
@@ -75,17 +87,13 @@ def test_only_what_nobody_types_has_no_example() -> None:
 
 
 @pytest.mark.parametrize(("words", "example"), EXAMPLES, ids=[one for _, one in EXAMPLES])
-def test_example_is_understood(words: Words, example: str) -> None:
+def test_example_is_understood(words: Words, example: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program, *given = shlex.split(example.partition(" > ")[0])
     assert program == "chitlaq"
     assert tuple(given[: len(words)]) == words
     called = []
-    root = typer.main.get_command(app)
-    command = dict(walk(root))[words]
-    command.callback = lambda **values: called.append(values)
-    with pytest.raises(SystemExit) as ended:
-        root.main(given, prog_name="chitlaq")
-    assert ended.value.code == 0
+    monkeypatch.setattr(COMMANDS[words], "callback", lambda **values: called.append(values))
+    assert code_of(PROGRAM, *given) == 0
     assert len(called) == 1
 
 
@@ -97,18 +105,17 @@ def test_console_names_commands_that_there_are() -> None:
         assert any(words[:count] in COMMANDS for count in (1, 2, 3)), one
 
 
-def files_that_name(words: Words) -> list[str]:
-    """The test files that run a command: as a list of words, or as typed."""
+@cache
+def other_tests() -> list[str]:
+    return [path.read_text() for path in TESTS.rglob("*.py") if path != Path(__file__)]
+
+
+def is_named(words: Words) -> bool:
+    """Whether another test runs a command: as a list of words, or as typed."""
     quoted, typed = [f'"{word}"' for word in words], f"chitlaq {' '.join(words)}"
-    return [
-        path.name
-        for path in TESTS.rglob("*.py")
-        if path != Path(__file__)
-        for text in [path.read_text()]
-        if typed in text or all(word in text for word in quoted)
-    ]
+    return any(typed in text or all(one in text for one in quoted) for text in other_tests())
 
 
 @pytest.mark.parametrize("words", sorted(COMMANDS.keys() - {("supervise",)}), ids=" ".join)
 def test_command_is_known_to_a_test_of_what_it_does(words: Words) -> None:
-    assert files_that_name(words), f"no test runs chitlaq {' '.join(words)}"
+    assert is_named(words), f"no test runs chitlaq {' '.join(words)}"
