@@ -24,7 +24,7 @@ FLAGS = (
     "--disable-sync", "--in-process-gpu", "--renderer-process-limit=1",
 )  # fmt: skip
 SCREENS = Path(__file__).parents[2] / ".screens"
-"""Where screenshots are kept, to be looked at."""
+"""Where screenshots are kept, to be looked at, if there is such a folder."""
 LIMIT_MS = 20_000
 TOO_WIDE = """() => {
     const {scrollWidth, clientWidth} = document.documentElement;
@@ -74,9 +74,9 @@ class Visit:
         await self.page.emulate_media(color_scheme=theme)
 
     async def keep(self, name: str) -> None:
-        """Keep a screenshot."""
-        SCREENS.mkdir(exist_ok=True)
-        await self.page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
+        """Keep a screenshot, if somebody wants to look at it."""
+        if SCREENS.is_dir():
+            await self.page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
 
     async def speak(self, language: str) -> None:
         """Have what is opened from now on in another language."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Locator
 
 KNOWN = Path(__file__).parent / "outlines"
-SEEN = Path(__file__).parents[2] / ".screens"
+SEEN = Path(__file__).parents[2] / ".outlines"
 ROLES = (
     "alert", "banner", "button", "checkbox", "columnheader", "combobox", "contentinfo", "group", "heading",
     "img", "link", "log", "main", "navigation", "region", "rowheader", "status", "table", "textbox",
@@ -33,7 +33,7 @@ _USERNAMES = re.compile(r"\bm[a-z]{12}\b")
 
 
 async def require(part: Locator, name: str) -> None:
-    """Compare a part of a page with what is kept; keep a new one by copying it from ``.screens``."""
+    """Compare a part of a page with what is kept; keep a new one by copying it from ``.outlines``."""
     assert not (difference := await differences(part, name, ROLES)), difference[0]
 
 
@@ -43,10 +43,10 @@ async def differences(part: Locator, name: str, roles: Sequence[str]) -> list[st
     lines = [one for one in (await part.aria_snapshot()).splitlines() if line.fullmatch(one)]
     text = "".join(_NUMBERS.sub("#", _USERNAMES.sub("NAME", one)) + "\n" for one in lines)
     seen, known = SEEN / f"{name}.outline.yaml", KNOWN / f"{name}.outline.yaml"
-    SEEN.mkdir(exist_ok=True)
-    seen.write_text(text)
     before = known.read_text() if known.exists() else ""
     if text == before:
         return []
+    SEEN.mkdir(exist_ok=True)
+    seen.write_text(text)
     difference = difflib.unified_diff(before.splitlines(), text.splitlines(), lineterm="")
     return ["\n".join([*difference, f"If this is right: cp {seen} {known}"])]
