@@ -2,11 +2,12 @@
 
 Most of what a command costs is loading modules, and the tests run a thousand of them. A forked process
 has its own memory, environment, streams and exit code, as any other; only the start of Python and the
-imports are shared.
+imports are shared. All workers of a run ask the same process, which ends with the run.
 """
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
 import json
@@ -25,6 +26,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from chitlaq.core.host import programs
@@ -36,8 +38,9 @@ STAYS = {"serve", "up"}
 """What stays for as long as the stack runs starts as it does for an operator."""
 
 _lock = threading.Lock()
-_servers: dict[int, tuple[subprocess.Popen[bytes], socket.socket]] = {}
-"""One for each user that commands run as."""
+_connections: dict[int, socket.socket] = {}
+"""To the process of each user that commands run as."""
+_started: list[subprocess.Popen[bytes]] = []
 
 
 def run(
@@ -75,24 +78,21 @@ def run(
     is_root = leaves_root_itself or privileges.stays_root(words)
     owner = None if is_root else owner_of_home(environment)
     _, environment = python_of(owner, environment)
-    streams = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
+    streams = [os.memfd_create(name) for name in ("order", "stdin", "stdout", "stderr")]
     status, theirs = os.pipe()
     try:
-        os.pwrite(streams[0], input.encode(), 0)
-        order = json.dumps(
-            {"words": list(words), "environment": dict(environment), "killed_at": killed_at}
-        ).encode()
+        order = {"words": list(words), "environment": dict(environment), "killed_at": killed_at}
+        os.pwrite(streams[0], json.dumps(order).encode(), 0)
+        os.pwrite(streams[1], input.encode(), 0)
         with _lock:
-            server = _opened(owner)
-            socket.send_fds(server, [struct.pack("!q", len(order))], [*streams, theirs])
-            server.sendall(order)
+            socket.send_fds(_opened(owner), [b"!"], [*streams, theirs])
         os.close(theirs)
         pid = struct.unpack("!q", os.read(status, 8))[0]
         if not select.select([status], [], [], timeout)[0]:
             os.kill(pid, signal.SIGKILL)
             raise subprocess.TimeoutExpired(command, timeout)
         code = struct.unpack("!q", os.read(status, 8))[0]
-        out, err = (os.pread(stream, os.fstat(stream).st_size, 0) for stream in streams[1:])
+        out, err = map(_content, streams[2:])
         return subprocess.CompletedProcess(command, code, out.decode(), err.decode())
     finally:
         for descriptor in (*streams, status):
@@ -115,65 +115,98 @@ def python_of(
     if owner is None:
         return sys.executable, dict(environment)
     home = Home(Path(environment["CHITLAQ_HOME"]))
-    python, variables = reachable_code.launch(owner, is_refreshed=False)
+    python, variables = _launch(owner)
     return python, privileges.environment_of(owner, home, environment) | variables
 
 
+@cache
+def _launch(owner: pwd.struct_passwd) -> tuple[str, dict[str, str]]:
+    """As each start finds it: it looks at every folder of modules."""
+    return reachable_code.launch(owner, is_refreshed=False)
+
+
 def _opened(owner: pwd.struct_passwd | None) -> socket.socket:
+    """This worker's connection to the process that forks a user's commands."""
     number = owner.pw_uid if owner else os.geteuid()
-    process, ours = _servers.get(number, (None, None))
-    if ours is None or process is None or process.poll() is not None:
-        ours, theirs = socket.socketpair()
-        python, environment = sys.executable, dict(os.environ)
-        if owner is not None:
-            python, variables = reachable_code.launch(owner, is_refreshed=False)
-            environment |= variables
-        root = Path(__file__).parents[1]
-        found = [str(root), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    if number not in _connections:
+        address = Path(os.environ["TESTS_RUN_FOLDER"], f"commands-{number}")
+        with address.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not address.exists():
+                _start(owner, address)
+        _connections[number] = socket.socket(socket.AF_UNIX)
+        _connections[number].connect(str(address))
+    return _connections[number]
+
+
+def _start(owner: pwd.struct_passwd | None, address: Path) -> None:
+    python, environment = sys.executable, dict(os.environ)
+    if owner is not None:
+        python, variables = _launch(owner)
+        environment |= variables
+    root = Path(__file__).parents[1]
+    found = [str(root), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(address))
+        listening.listen()
         process = programs.start(
-            [python, "-m", "tests.commands", str(theirs.fileno())],
+            [python, "-m", "tests.commands", str(listening.fileno()), str(run)],
             output=1,
             errors=2,
             environment={**environment, "PYTHONPATH": os.pathsep.join(found)},
             folder=root,
             user=owner,
-            # It ends when we close the socket; the thread that asks first may end before.
+            # It ends with the run; the worker that asks first may end before.
             death_signal=None,
-            keep_open=[theirs.fileno()],
+            keep_open=[listening.fileno()],
         )
-        theirs.close()
-        _servers[number] = process, ours
-    return ours
+    _started.append(process)
 
 
-def _serve(orders: socket.socket) -> None:
-    """Fork a process for each order, until whoever orders is gone."""
+def _serve(listening: socket.socket, run: int) -> None:
+    """Fork a process for each order, until the process of the run is gone."""
     for top in USED:
         package = importlib.import_module(f"chitlaq.{top}")
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     gc.collect()
     gc.freeze()
+    ended = os.pidfd_open(run)
+    workers: set[socket.socket] = set()
     running = selectors.DefaultSelector()
-    running.register(orders, selectors.EVENT_READ)
+    running.register(ended, selectors.EVENT_READ)
+    running.register(listening, selectors.EVENT_READ)
     while True:
         for key, _ in running.select():
-            if key.fileobj is orders:
-                header, descriptors, _, _ = socket.recv_fds(orders, 8, 4)
-                if not header:
-                    return
-                order = json.loads(_exactly(orders, struct.unpack("!q", header)[0]))
+            if key.fileobj == ended:
+                return
+            if key.fileobj is listening:
+                worker, _ = listening.accept()
+                workers.add(worker)
+                running.register(worker, selectors.EVENT_READ)
+            elif key.fileobj in workers:
+                worker = next(one for one in workers if one is key.fileobj)
+                message, descriptors, _, _ = socket.recv_fds(worker, 1, 5)
+                if not message:
+                    running.unregister(worker)
+                    workers.remove(worker)
+                    worker.close()
+                    continue
+                order = json.loads(_content(descriptors[0]))
                 pid = os.fork()
                 if pid == 0:
-                    orders.close()
                     running.close()
+                    for one in (listening, *workers):
+                        one.close()
                     if order["killed_at"]:
                         _die_at(*order["killed_at"])
                     _become(order["words"], order["environment"], descriptors)
-                for descriptor in descriptors[:3]:
+                *files, status = descriptors
+                for descriptor in files:
                     os.close(descriptor)
-                os.write(descriptors[3], struct.pack("!q", pid))
-                running.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, descriptors[3]))
+                os.write(status, struct.pack("!q", pid))
+                running.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, status))
             else:
                 pid, status = key.data
                 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -184,11 +217,8 @@ def _serve(orders: socket.socket) -> None:
                 os.close(status)
 
 
-def _exactly(orders: socket.socket, size: int) -> bytes:
-    received = b""
-    while len(received) < size:
-        received += orders.recv(size - len(received))
-    return received
+def _content(file: int) -> bytes:
+    return os.pread(file, os.fstat(file).st_size, 0)
 
 
 def _die_at(call: str, part: str) -> None:
@@ -204,7 +234,7 @@ def _become(words: list[str], environment: dict[str, str], descriptors: list[int
     """Run the command and end as it ends."""
     code = 1
     try:
-        for target, source in enumerate(descriptors[:3]):
+        for target, source in enumerate(descriptors[1:4]):
             os.dup2(source, target)
         for descriptor in descriptors:
             os.close(descriptor)
@@ -229,4 +259,4 @@ def _become(words: list[str], environment: dict[str, str], descriptors: list[int
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
