@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import programs
 from chitlaq.core.installation import secrets, settings_loading
 from chitlaq.core.installation.home import Home
-from chitlaq.stack.install import reachable_code, users
+from chitlaq.stack.install import privileges, reachable_code, users
 from chitlaq.stack.servers import postgres
 from tests import commands
 
@@ -28,29 +29,38 @@ OTHERS = ("DATABASE_URL", "CHITLAQ_PROGRAMS_POSTGRES")
 
 
 def give(environment: Mapping[str, str], run: Path) -> bool:
-    """Give the home of a stack that was never started the data that its first start would make.
+    """Give a home what root gives it for a start; one that was never started also the data for that.
 
     Args:
         environment: of the stack.
         run: the folder of the run, which its workers share.
 
     Returns:
-        Whether it was given all that root does for a first start: the whole home is the service user's.
+        Whether root has nothing left to do for a start: the whole home is the service user's.
     """
     home = Home(Path(environment["CHITLAQ_HOME"]))
-    if home.secrets.exists() or any(name in environment for name in OTHERS):
+    if any(name in environment for name in OTHERS):
         return False
-    prepared = Home(run / "prepared")
-    with _locked(run / "prepared.lock"):
-        if not prepared.postgres_data.exists():
-            _make(prepared, environment)
-    is_empty = not any(home.root.iterdir())
-    for folder in (prepared.postgres_data, prepared.secrets):
-        subprocess.run(["cp", "-a", folder, home.root], check=True)
-    backups = Path(environment["CHITLAQ_BACKUPS_FOLDER"])
-    if (user := users.service_user()) is None or not is_empty or backups.parent != home.root:
-        return False
-    os.chown(home.root, user.pw_uid, user.pw_gid)
+    if not home.secrets.exists():
+        prepared = Home(run / "prepared")
+        with _locked(run / "prepared.lock"):
+            if not prepared.postgres_data.exists():
+                _make(prepared, environment)
+        for folder in (prepared.postgres_data, prepared.secrets):
+            subprocess.run(["cp", "-a", folder, home.root], check=True)
+    return _is_handed_over(home, environment)
+
+
+def _is_handed_over(home: Home, environment: Mapping[str, str]) -> bool:
+    """Do what root does for a start, but for starting over as another user; leave what is special to it."""
+    try:
+        settings = settings_loading.load(home, environment)
+        user = users.service_user()
+        if user is None or privileges.needs_low_ports(settings):
+            return False
+        privileges._give(home, settings, user)
+    except OperatorError:
+        return False  # the command says why
     return True
 
 
