@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from litestar.types import ASGIApp
@@ -26,6 +27,7 @@ BACKLOG = 1024
 GRACE_SECONDS = 20
 KEEP_ALIVE_SECONDS = 75
 RETRY_SECONDS = 1.0
+TICK_SECONDS = 1.0
 READY_POLL_SECONDS = 0.05
 READY_SECONDS = 5.0
 
@@ -105,6 +107,8 @@ class _Server(uvicorn.Server):
         self._draft, self._path = draft, path
         self._port, self._note = port, note
         self._tasks: list[asyncio.Task[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -112,6 +116,19 @@ class _Server(uvicorn.Server):
             self._tasks.append(asyncio.create_task(self._take_over()))
         if self._port is not None:
             self._tasks.append(asyncio.create_task(self._listen(self._port)))
+
+    async def main_loop(self) -> None:
+        """Keep the time that responses say. uvicorn's own loop looks ten times a second for the end."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._ended.wait()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._ended.set)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for task in self._tasks:
