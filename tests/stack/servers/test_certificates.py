@@ -16,6 +16,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Ports, Settings, Tls
 from chitlaq.services.gateway import nginx as listener
+from chitlaq.stack import private_authority
 from chitlaq.stack.servers import certificates, nginx
 from tests.certificates import self_signed
 from tests.conftest import Stack, eventually, free_ports
@@ -162,7 +163,7 @@ def test_certificate_is_made_anew_when_it_is_due_damaged_or_of_other_names(tmp_p
     assert serial(home.authority) != authority, "it may vouch for no other names"
     assert "chat.example.edu" in certificates.shown(home, named).names
     authority = serial(home.authority)
-    made(named, certificates.AUTHORITY_LIFE - certificates.LIFE)
+    made(named, private_authority.AUTHORITY_LIFE - certificates.LIFE)
     assert serial(home.authority) != authority
 
 
@@ -171,10 +172,12 @@ async def test_authority_vouches_for_nobody_else(tmp_path: Path) -> None:
     home = Home(tmp_path)
     certificates.ensure(home, Settings())
     path, key = Settings().edge_certificate(home)
-    authority = certificates._read(home.certificates / "authority.pem")
+    authority = private_authority.read(home.certificates / "authority.pem")
     assert authority is not None
-    forged = certificates._leaf(authority, ["localhost", "bank.example"], datetime.now(UTC))
-    certificates._write(path, forged, home.authority.read_text())
+    forged = private_authority.issued(
+        authority, "ChitLaq", ["localhost", "bank.example"], datetime.now(UTC), certificates.LIFE
+    )
+    private_authority.write(path, forged, home.authority.read_text())
     offered = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     offered.load_cert_chain(path, key)
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=offered)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import ipaddress
 import re
 import socket
 import ssl
@@ -16,7 +15,6 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -24,17 +22,10 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files, programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.stack import private_authority
 from chitlaq.stack.acme import renewal
 
-if TYPE_CHECKING:
-    # Imported late below: it takes a quarter of a second.
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-
 LIFE = timedelta(days=90)
-AUTHORITY_LIFE = timedelta(days=3650)
-SKEW = timedelta(days=1)
-"""Clocks of browsers may be behind ours."""
 ORDER_SECONDS = 1800
 """Longer than any order takes, staging's and the hook for DNS included; it is ended then."""
 
@@ -53,11 +44,6 @@ class Shown(msgspec.Struct, frozen=True):
     """The file of the local authority that made it; None for another's."""
     renewal: renewal.Plan | None
     """What is next by ACME, if that is set."""
-
-
-class _Pair(NamedTuple):
-    certificate: x509.Certificate
-    key: EllipticCurvePrivateKey
 
 
 def ensure(home: Home, settings: Settings, now: datetime | None = None) -> None:
@@ -150,7 +136,7 @@ def shown(home: Home, settings: Settings) -> Shown:
         raise OperatorError(f"The certificate {path} cannot be read: {error}") from None
     return Shown(
         str(path),
-        _names_of(found),
+        private_authority.names_of(found),
         found.issuer.rfc4514_string(),
         found.not_valid_after_utc,
         found.fingerprint(hashes.SHA256()).hex(":").upper(),
@@ -165,16 +151,20 @@ def _now() -> datetime:
 
 def _ensure_own(home: Home, settings: Settings, now: datetime) -> None:
     names = _names(settings)
-    authority = _read(home.certificates / "authority.pem")
+    authority = private_authority.read(home.certificates / "authority.pem")
     if authority is None or not _vouches(authority, names, now + LIFE):
-        authority = _authority(names, now)
-        _write(home.certificates / "authority.pem", authority)
-    public = _pem(authority.certificate)
+        name = f"ChitLaq of {socket.gethostname()}"
+        authority = private_authority.founded(name, now, names)
+        private_authority.write(home.certificates / "authority.pem", authority)
+    public = private_authority.public(authority.certificate)
     files.ensure(home.authority, public, mode=0o644)
     path = home.certificates / "edge.pem"
-    made = _read(path)
-    if made is None or _is_due(made.certificate, authority.certificate, names, now):
-        _write(path, _leaf(authority, names, now), public)
+    made = private_authority.read(path)
+    if made is None or private_authority.is_due(
+        made.certificate, authority.certificate, names, now
+    ):
+        new = private_authority.issued(authority, "ChitLaq", names, now, LIFE)
+        private_authority.write(path, new, public)
 
 
 def _check(certificate: Path, key: Path) -> None:
@@ -193,7 +183,7 @@ def _names(settings: Settings) -> list[str]:
     """By what browsers reach us: this machine's names, and the one that members type."""
     names = {name.strip("[]") for name in settings.host_names} | {socket.gethostname().lower()}
     names.add(settings.host)
-    found = {name: _address(name) for name in names}
+    found = {name: private_authority.address(name) for name in names}
     return sorted(
         name
         for name, address in found.items()
@@ -201,159 +191,10 @@ def _names(settings: Settings) -> list[str]:
     )
 
 
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        return None
-
-
-def _general(name: str, *, is_constraint: bool = False) -> x509.GeneralName:
-    from cryptography import x509
-
-    address = _address(name)
-    if address is None:
-        return x509.DNSName(name)
-    return x509.IPAddress(ipaddress.ip_network(address) if is_constraint else address)
-
-
-def _names_of(certificate: x509.Certificate) -> list[str]:
-    from cryptography import x509
-
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    return sorted(str(one.value) for one in found)
-
-
-def _vouches(authority: _Pair, names: list[str], until: datetime) -> bool:
+def _vouches(authority: private_authority.Pair, names: list[str], until: datetime) -> bool:
     from cryptography import x509
 
     limits = authority.certificate.extensions.get_extension_for_class(x509.NameConstraints).value
     permitted = {one.value for one in limits.permitted_subtrees or ()}
-    wanted = {_general(name, is_constraint=True).value for name in names}
+    wanted = {private_authority.general(name, is_constraint=True).value for name in names}
     return wanted <= permitted and authority.certificate.not_valid_after_utc > until
-
-
-def _is_due(
-    made: x509.Certificate, authority: x509.Certificate, names: list[str], now: datetime
-) -> bool:
-    from cryptography.exceptions import InvalidSignature
-
-    life = made.not_valid_after_utc - made.not_valid_before_utc
-    try:
-        made.verify_directly_issued_by(authority)
-    except (InvalidSignature, ValueError, TypeError):
-        return True
-    return _names_of(made) != names or now > made.not_valid_before_utc + life * 2 / 3
-
-
-def _authority(names: list[str], now: datetime) -> _Pair:
-    from cryptography import x509
-
-    name = x509.Name(
-        [x509.NameAttribute(x509.NameOID.COMMON_NAME, f"ChitLaq of {socket.gethostname()}"[:64])]
-    )
-    permitted = [_general(one, is_constraint=True) for one in names]
-    extensions: list[tuple[x509.ExtensionType, bool]] = [
-        (x509.BasicConstraints(ca=True, path_length=0), True),
-        (x509.NameConstraints(permitted, None), True),
-        (_usage(is_authority=True), True),
-    ]
-    return _signed(name, None, now, AUTHORITY_LIFE, extensions)
-
-
-def _leaf(authority: _Pair, names: list[str], now: datetime) -> _Pair:
-    from cryptography import x509
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ChitLaq")])
-    extensions: list[tuple[x509.ExtensionType, bool]] = [
-        (x509.SubjectAlternativeName([_general(one) for one in names]), False),
-        (x509.BasicConstraints(ca=False, path_length=None), True),
-        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
-        (_usage(is_authority=False), True),
-    ]
-    return _signed(name, authority, now, LIFE, extensions)
-
-
-def _usage(*, is_authority: bool) -> x509.KeyUsage:
-    from cryptography import x509
-
-    return x509.KeyUsage(
-        digital_signature=not is_authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=is_authority,
-        crl_sign=is_authority,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _signed(
-    subject: x509.Name,
-    authority: _Pair | None,
-    now: datetime,
-    life: timedelta,
-    extensions: list[tuple[x509.ExtensionType, bool]],
-) -> _Pair:
-    """Make a key and its certificate, which the authority signs, or the key itself."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    signing = authority.key if authority else key
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(authority.certificate.subject if authority else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - SKEW)
-        .not_valid_after(now + life)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False
-        )
-    )
-    for extension, is_critical in extensions:
-        builder = builder.add_extension(extension, critical=is_critical)
-    return _Pair(builder.sign(signing, hashes.SHA256()), key)
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    from cryptography.hazmat.primitives import serialization
-
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _write(path: Path, pair: _Pair, *chain: str) -> None:
-    """Write a certificate, what follows it and its key as one file: they change together."""
-    from cryptography.hazmat.primitives import serialization
-
-    key = pair.key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-    files.write(path, "".join((_pem(pair.certificate), *chain, key)), mode=0o600)
-
-
-def _read(path: Path) -> _Pair | None:
-    """Read what `_write` has written; None if it is missing or damaged."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-
-    try:
-        content = path.read_bytes()
-        key = serialization.load_pem_private_key(content, None)
-        certificate = x509.load_pem_x509_certificate(content)
-    except (OSError, ValueError):
-        return None
-    if not isinstance(key, EllipticCurvePrivateKey):
-        return None
-    return _Pair(certificate, key)
