@@ -14,6 +14,7 @@ import uvloop
 from chitlaq.core.data import valkey, valkey_connection
 from chitlaq.core.data.valkey_connection import (
     Address,
+    Tls,
     parse_cluster_url,
     parse_sentinel_url,
     parse_url,
@@ -26,13 +27,16 @@ from tests.conftest import Stack
 @pytest.mark.parametrize(
     ("url", "address"),
     [
-        ("redis://cache", Address(None, "cache", 6379, None, None, 0, is_tls=False)),
-        ("valkey://:a%2Fb@cache:1/2", Address(None, "cache", 1, None, "a/b", 2, is_tls=False)),
-        ("rediss://me:x@cache", Address(None, "cache", 6379, "me", "x", 0, is_tls=True)),
-        ("valkeys://cache", Address(None, "cache", 6379, None, None, 0, is_tls=True)),
+        ("redis://cache", Address(None, "cache", 6379, None, None, 0, tls=None)),
+        ("valkey://:a%2Fb@cache:1/2", Address(None, "cache", 1, None, "a/b", 2, tls=None)),
+        ("rediss://me:x@cache", Address(None, "cache", 6379, "me", "x", 0, tls=Tls())),
+        (
+            "valkeys://cache?ssl_ca_certs=/a.pem&ssl_certfile=/c.pem&ssl_keyfile=/k.pem",
+            Address(None, "cache", 6379, None, None, 0, Tls("/a.pem", "/c.pem", "/k.pem")),
+        ),
         (
             "unix://:x@/run/redis.sock",
-            Address("/run/redis.sock", "", 0, None, "x", 0, is_tls=False),
+            Address("/run/redis.sock", "", 0, None, "x", 0, tls=None),
         ),
     ],
 )
@@ -41,7 +45,7 @@ def test_url_says_where_the_server_is_and_whether_by_tls(url: str, address: Addr
 
 
 def test_url_of_a_cluster_names_some_of_its_nodes() -> None:
-    one = Address(None, "one", 6379, "me", "a/b", 0, is_tls=True)
+    one = Address(None, "one", 6379, "me", "a/b", 0, tls=Tls())
     url = "rediss-cluster://me:a%2Fb@one?node=two:7000&node=[::1]:7001"
     two, three = replace(one, host="two", port=7000), replace(one, host="::1", port=7001)
     assert parse_cluster_url(url) == [one, two, three]
@@ -51,7 +55,7 @@ def test_url_of_a_cluster_names_some_of_its_nodes() -> None:
 
 
 def test_url_of_sentinels_names_them_and_what_they_watch() -> None:
-    one = Address(None, "one", 26379, None, "a/b", 0, is_tls=False)
+    one = Address(None, "one", 26379, None, "a/b", 0, tls=None)
     url = "redis-sentinel://:a%2Fb@one?node=two:7000&name=chitlaq"
     assert parse_sentinel_url(url) == ([one, replace(one, host="two", port=7000)], "chitlaq")
     assert parse_sentinel_url("redis://one?name=chitlaq")[0] == ()

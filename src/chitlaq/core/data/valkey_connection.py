@@ -66,6 +66,28 @@ def refusal(error: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """Whom to trust, and what to show to servers that ask who connects: files (PEM)."""
+
+    authorities: str = ""
+    """Default: the machine's own store."""
+    certificate: str = ""
+    key: str = ""
+    """Default: it is in the file of the certificate."""
+
+    def context(self) -> ssl.SSLContext:
+        """Return a context of these files as they are now: they may have been renewed.
+
+        Raises:
+            OSError: one cannot be read, or is no certificate or key.
+        """
+        made = ssl.create_default_context(cafile=self.authorities or None)
+        if self.certificate:
+            made.load_cert_chain(self.certificate, self.key or None)
+        return made
+
+
+@dataclass(frozen=True, slots=True)
 class Address:
     """Where a server listens: a Unix socket's path, or host and port."""
 
@@ -75,7 +97,7 @@ class Address:
     username: str | None
     password: str | None = field(repr=False)
     database: int
-    is_tls: bool
+    tls: Tls | None
 
     @property
     def name(self) -> str:
@@ -86,12 +108,15 @@ class Address:
 def parse_url(text: str) -> Address:
     """Read ``redis://``, ``rediss://``, ``valkey://``, ``valkeys://`` and ``unix://`` URLs.
 
+    Those with an ``s`` are over TLS; ``ssl_ca_certs``, ``ssl_certfile`` and ``ssl_keyfile`` name files, as
+    for other clients.
+
     Raises:
         ValueError: it is none of these.
     """
     parts = urlsplit(text)
     if parts.scheme == "unix":
-        return Address(unquote(parts.path), "", 0, *_credentials(parts), 0, is_tls=False)
+        return Address(unquote(parts.path), "", 0, *_credentials(parts), 0, tls=None)
     if parts.scheme not in _SCHEMES:
         raise ValueError(f"not the URL of a Valkey or Redis server: {parts.scheme}://…")
     return _address(parts)
@@ -146,8 +171,15 @@ def _nodes(parts: SplitResult, kind: str, port: int) -> Sequence[Address]:
 def _address(parts: SplitResult, default_port: int = PORT) -> Address:
     database = int(parts.path.strip("/") or 0)
     host, port = parts.hostname or "localhost", parts.port or default_port
-    is_tls = parts.scheme in {"rediss", "valkeys"}
-    return Address(None, host, port, *_credentials(parts), database, is_tls)
+    tls = _tls(parts) if parts.scheme in {"rediss", "valkeys"} else None
+    return Address(None, host, port, *_credentials(parts), database, tls)
+
+
+def _tls(parts: SplitResult) -> Tls:
+    given = parse_qs(parts.query)
+    return Tls(
+        *(given.get(name, [""])[0] for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"))
+    )
 
 
 def _credentials(parts: SplitResult) -> tuple[str | None, str | None]:
@@ -238,7 +270,7 @@ async def open_connection(address: Address) -> Connection:
             if address.path is not None:
                 _, connection = await loop.create_unix_connection(Connection, address.path)
             else:
-                context = ssl.create_default_context() if address.is_tls else None
+                context = address.tls.context() if address.tls else None
                 _, connection = await loop.create_connection(
                     Connection, address.host, address.port, ssl=context
                 )
