@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -25,17 +26,16 @@ from chitlaq.core.data import postgres_hosts, valkey
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import SUPERUSER, Secrets
-from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import reachable_code, users
-from chitlaq.stack.servers import postgres
-from chitlaq.stack.servers import valkey as valkey_server
-from chitlaq.stack.site import rendering
+from chitlaq.stack.site import engines, rendering
+from chitlaq.stack.site.engines import Places
 from chitlaq.stack.site.nodes import Node, Site, found
-from chitlaq.stack.site.rendering import Places
 from chitlaq.stack.supervisor import control
 from tests.conftest import Stack, eventually, remove_home, run_folder, start_stack
 from tests.debian_programs import unpacked
+from tests.postgres_with_tls import postgres_with_tls
 from tests.site_network import Network
+from tests.valkey_with_tls import valkey_with_tls
 
 SERVERS = ("etcd", "postgres", "valkey", "sentinel")
 EVERY = ("postgres", "etcd", "valkey", "sentinel")
@@ -53,7 +53,7 @@ class SiteCluster:
         self.site = Site(
             public_url="https://social.example.edu",
             media_url="s3://chitlaq/media",
-            postgres_programs=str(postgres.programs(Settings())),
+            postgres_programs=str(postgres_with_tls()),
             nodes={
                 HERE: Node(
                     self.network.address(HERE), ("application", "operations", "etcd", "sentinel")
@@ -63,22 +63,42 @@ class SiteCluster:
         )
         assert list(found(self.site)) == []
         self.secrets = Secrets(Home(folder).secrets)
+        self._valkey = valkey_with_tls()
         self._processes: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
 
     @property
     def database_url(self) -> str:
-        return rendering.database_url(self.site, self.secrets)
+        return rendering.database_url(self.site, self.secrets, self._places(HERE))
 
     @property
     def redis_url(self) -> str:
-        return rendering.redis_url(self.site, self.secrets)
+        return rendering.redis_url(self.site, self.secrets, self._places(HERE))
 
     def url_of(self, node: str) -> str:
         """The URL of one machine's PostgreSQL, whatever it is at the moment."""
         address = self.site.nodes[node].address
-        return postgres_hosts.with_host(self.database_url, address, rendering.POSTGRES).partition(
-            "?"
-        )[0]
+        url = postgres_hosts.with_host(self.database_url, address, engines.POSTGRES)
+        return url.replace("target_session_attrs=read-write", "target_session_attrs=any")
+
+    def valkey_url_of(self, node: str, port: int = engines.VALKEY) -> str:
+        """The URL of one machine's Valkey, or of its Sentinel."""
+        places, address = self._places(HERE), self.site.nodes[node].address
+        own = places.certificate("application")
+        return (
+            f"rediss://:{self.secrets.redis_password}@{address}:{port}"
+            f"?ssl_ca_certs={places.authority}&ssl_certfile={own}"
+        )
+
+    @property
+    def authority(self) -> str:
+        """The file of the certificate of the site's authority."""
+        return self._places(HERE).authority
+
+    def tls(self) -> ssl.SSLContext:
+        """As the application node asks the others."""
+        context = ssl.create_default_context(cafile=self.authority)
+        context.load_cert_chain(self._places(HERE).certificate("application"))
+        return context
 
     def data(self, node: str, server: str) -> Path:
         return self.folder / "data" / node / server
@@ -92,7 +112,8 @@ class SiteCluster:
                 # As the units do it.
                 file = self.folder / "nodes" / name / f"{server}.conf"
                 if file.exists():
-                    shutil.copy(file, self.data(name, server))
+                    text = self._valkey.configuration(file.read_text())
+                    (self.data(name, server) / file.name).write_text(text)
         if self._user is not None:
             for path in (self.folder, *self.folder.rglob("*")):
                 os.chown(path, self._user.pw_uid, self._user.pw_gid)
@@ -126,12 +147,13 @@ class SiteCluster:
             if self._user is not None:
                 python, more = reachable_code.launch(self._user, is_refreshed=True)
             words = [python, "-m", "patroni", f"{places.configuration}/patroni.yml"]
-            return words, {**os.environ, **more}
-        words = [
-            str(valkey_server.program(Settings()).path),
-            f"{places.data}/{server}/{server}.conf",
-        ]
-        return [*words, *(["--sentinel"] if server == "sentinel" else [])], os.environ
+            # Else replication finds the machine's libpq, which may be older.
+            library = Path(self.site.postgres_programs).parent / "lib"
+            return words, {**os.environ, **more, "LD_LIBRARY_PATH": str(library)}
+        words = [str(self._valkey.path), f"{places.data}/{server}/{server}.conf"]
+        if server == "sentinel":
+            words.append("--sentinel")
+        return words, self._valkey.environment
 
     def signal(self, node: str, *servers: str, number: int = signal.SIGKILL) -> None:
         """Send a signal to all processes of a machine's servers."""
@@ -164,10 +186,10 @@ class SiteCluster:
     async def views(self) -> list[dict[str, Any]]:
         """What each Patroni that answers says of each role."""
         found = []
-        async with httpx.AsyncClient(timeout=2) as client:
+        async with httpx.AsyncClient(timeout=2, verify=self.tls()) as client:
             for node in self.site.having("postgres").values():
                 with suppress(httpx.HTTPError):
-                    answer = await client.get(f"http://{node.address}:{rendering.PATRONI}/cluster")
+                    answer = await client.get(f"https://{node.address}:{engines.PATRONI}/cluster")
                     found.append({one["role"]: one for one in answer.json()["members"]})
         return found
 
@@ -213,10 +235,8 @@ class SiteCluster:
 
         async def agreed() -> str:
             said: list[str] = []
-            for node in self.site.having("sentinel").values():
-                client = Valkey(
-                    f"redis://:{self.secrets.redis_password}@{node.address}:{rendering.SENTINEL}"
-                )
+            for node in self.site.having("sentinel"):
+                client = Valkey(self.valkey_url_of(node, engines.SENTINEL))
                 try:
                     found = await client.execute(
                         "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.site.name
@@ -242,8 +262,7 @@ class SiteCluster:
 
     async def valkey_at(self, node: str, *command: str) -> Any:
         """Send a command to one machine's Valkey."""
-        address = self.site.nodes[node].address
-        client = Valkey(f"redis://:{self.secrets.redis_password}@{address}:{rendering.VALKEY}")
+        client = Valkey(self.valkey_url_of(node))
         try:
             return await client.execute(*command)
         finally:
@@ -258,10 +277,10 @@ class SiteCluster:
         """The name of the node whose etcd leads."""
 
         async def leading() -> str:
-            async with httpx.AsyncClient(timeout=2) as client:
+            async with httpx.AsyncClient(timeout=2, verify=self.tls()) as client:
                 for name, node in self.site.having("etcd").items():
                     with suppress(httpx.HTTPError):
-                        url = f"http://{node.address}:{rendering.ETCD}/v3/maintenance/status"
+                        url = f"https://{node.address}:{engines.ETCD}/v3/maintenance/status"
                         status = (await client.post(url, json={})).json()
                         if status.get("leader") == status["header"]["member_id"]:
                             return name
@@ -340,6 +359,7 @@ def application(cluster: SiteCluster) -> Iterator[SiteStack]:
     started = start_stack(
         DATABASE_URL=cluster.database_url,
         REDIS_URL=cluster.redis_url,
+        CHITLAQ_PROGRAMS_POSTGRES=cluster.site.postgres_programs,
         # All nodes take each other's access tokens.
         CHITLAQ_PUBLIC_URL=cluster.site.public_url,
     )

@@ -50,8 +50,14 @@ def _of_other_machines(settings: Settings) -> list[dict[str, Any]]:
     """What a site's inventory names; each target says its job itself."""
     if not settings.monitoring.targets:
         return []
+    site, own = settings.site, settings.site.certificate
+    tls = {"ca_file": site.authority, "cert_file": own, "key_file": own}
     return [
-        {"job_name": "site", "file_sd_configs": [{"files": [settings.monitoring.targets]}]},
+        {
+            "job_name": "site",
+            **({"scheme": "https", "tls_config": tls} if site.authority else {}),
+            "file_sd_configs": [{"files": [settings.monitoring.targets]}],
+        },
     ]
 
 

@@ -1,20 +1,29 @@
 """Machines of a site fail under load: what was acknowledged is there afterwards, once.
 
-Attacks the promises that no acknowledged write is lost, and that two primaries never both acknowledge.
+Attacks the promises that no acknowledged write is lost, that two primaries never both acknowledge, and that
+only machines of the site are answered.
 """
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import asyncpg
 import httpx
 import pytest
 
+from chitlaq.core.data import postgres
+from chitlaq.core.host import files
+from chitlaq.stack.site import certificates, engines
+from chitlaq.stack.site.nodes import Node, Site
 from tests.conftest import become_member, eventually
 from tests.site_balancer import Balancer
 from tests.site_cluster import SiteCluster, SiteStack, application
@@ -108,6 +117,83 @@ def cut_off(cluster: SiteCluster, node: str) -> Undo:
 
 
 FAULTS = {"crash": crash, "kill": kill, "stop": stop, "cut off": cut_off}
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> certificates.Issued:
+    """What a machine of this name would have on another site."""
+    site = Site("", "", {"app": Node("127.0.0.1", ())})
+    return certificates.ensure(site, tmp_path_factory.mktemp("others"), "app")
+
+
+@pytest.mark.parametrize(
+    ("server", "port", "asked"),
+    [
+        ("etcd", engines.ETCD, b"GET /health HTTP/1.0\r\n\r\n"),
+        ("etcd", engines.ETCD_PEERS, b"GET /version HTTP/1.0\r\n\r\n"),
+        ("postgres", engines.PATRONI, b"GET /patroni HTTP/1.0\r\n\r\n"),
+        ("valkey", engines.VALKEY, b"PING\r\n"),
+        ("sentinel", engines.SENTINEL, b"PING\r\n"),
+    ],
+)
+async def test_server_answers_only_machines_of_the_site(
+    cluster: SiteCluster,
+    others: certificates.Issued,
+    tmp_path: Path,
+    server: str,
+    port: int,
+    asked: bytes,
+) -> None:
+    address = cluster.site.nodes["db1"].address
+
+    async def answered(context: ssl.SSLContext | None) -> bytes:
+        async with asyncio.timeout(5):
+            reader, writer = await asyncio.open_connection(address, port, ssl=context)
+            try:
+                writer.write(asked)
+                return await reader.read(100)
+            except OSError:  # a refusal by TLS is one
+                return b""
+            finally:
+                writer.transport.abort()
+
+    assert await eventually(lambda: answered(cluster.tls()))
+    own = ssl.create_default_context(cafile=cluster.authority)
+    assert await answered(own) == b"", "without a certificate"
+    (tmp_path / "other.pem").write_text(others.certificate)
+    own.load_cert_chain(tmp_path / "other.pem")
+    assert await answered(own) == b"", "with another authority's"
+    plain = await answered(None)
+    assert not [word for word in (b" 200 ", b"PONG", b"NOAUTH") if word in plain]
+    # Nor does one of ours talk to a server of another site.
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await answered(ssl.create_default_context(cadata=others.authority))
+
+
+async def test_database_answers_only_machines_of_the_site(
+    cluster: SiteCluster, others: certificates.Issued, tmp_path: Path
+) -> None:
+    url = cluster.url_of(await cluster.primary())
+
+    async def connected(changed: str, to: str) -> int:
+        parts = urlsplit(url)
+        given = dict(parse_qsl(parts.query)) | dict.fromkeys(changed.split(), to)
+        query = urlencode({name: value for name, value in given.items() if value})
+        async with postgres.connection(urlunsplit(parts._replace(query=query))) as connection:
+            return int(await connection.fetchval("SELECT 1"))
+
+    assert await connected("", "") == 1
+    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="client certificate"):
+        await connected("sslcert sslkey", "")
+    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="no encryption"):
+        await connected("sslmode", "disable")
+    other, theirs = tmp_path / "other.pem", tmp_path / "authority.pem"
+    files.write(other, others.certificate, mode=0o600)
+    theirs.write_text(others.authority)
+    with pytest.raises((OSError, asyncpg.PostgresConnectionError)):
+        await connected("sslcert sslkey", str(other))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await connected("sslrootcert", str(theirs))
 
 
 async def test_primary_that_crashes_takes_nothing_acknowledged_with_it(

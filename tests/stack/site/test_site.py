@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from typer.testing import CliRunner, Result
 
 from chitlaq.cli.app import app
 from chitlaq.core.data.valkey_connection import parse_sentinel_url
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.monitoring import prometheus_config
+from chitlaq.stack import private_authority
+from chitlaq.stack.site import certificates, engines
+from chitlaq.stack.site import nodes as nodes_of_site
 
 SITE = Path(__file__).parents[3] / "deploy" / "site.toml"
 
@@ -84,9 +91,71 @@ def test_node_of_operations_watches_all(tmp_path: Path) -> None:
     assert watched["etcd"] == ["10.0.0.11:2379", "10.0.0.21:2379", "10.0.0.22:2379"]
     assert watched["feed-service"] == ["10.0.0.12:3003"], "it watches its own without the file"
     configured = json.loads(prometheus_config.prometheus(Home(tmp_path), settings))
+    own = "/etc/chitlaq/chitlaq.pem"
     assert {
         "job_name": "site",
+        "scheme": "https",
+        "tls_config": {
+            "ca_file": "/etc/chitlaq/authority.pem",
+            "cert_file": own,
+            "key_file": own,
+        },
         "file_sd_configs": [{"files": [settings.monitoring.targets]}],
     } in configured["scrape_configs"]
+    assert "10.0.0.21:5432" in settings.site.servers
     other = settings_loading.load(Home(nodes / "app2"), {"PATH": ""})
     assert not other.monitoring.targets
+
+
+def test_nodes_have_certificates_of_one_authority_whose_key_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    assert chitlaq("site", "render", SITE, folder).exit_code == 0
+    before = certificates_of(folder)
+    assert set(before) == {"app1", "app2", "db1", "db2"}
+    key = private_authority.read(folder / "certificates" / certificates.AUTHORITY)
+    assert key is not None
+    for name, made in before.items():
+        made.verify_directly_issued_by(key.certificate)
+        assert private_authority.names_of(made)[1] == name
+        uses = made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        assert {*uses} == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    secret = (folder / "certificates" / certificates.AUTHORITY).read_text().partition("PRIVATE")[2]
+    given = [path for path in (folder / "nodes").rglob("*") if path.is_file()]
+    assert not [path for path in given if secret in path.read_text()]
+    keys = [path for path in given if "PRIVATE" in path.read_text()]
+    assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
+    # Another node joins: the others go on with what they have.
+    more = tmp_path / "site.toml"
+    more.write_text(
+        f'{SITE.read_text()}\n[nodes.app3]\naddress = "10.0.0.13"\nroles = ["application"]\n'
+    )
+    assert chitlaq("site", "render", more, folder).exit_code == 0
+    after = certificates_of(folder)
+    assert {name: after[name] for name in before} == before
+    assert after["app3"].issuer == before["app1"].issuer
+
+
+def test_certificate_is_renewed_when_two_thirds_of_its_life_are_over(tmp_path: Path) -> None:
+    site, now = nodes_of_site.read(SITE), datetime.now(UTC)
+    first = certificates.ensure(site, tmp_path, "db1", now)
+    assert certificates.ensure(site, tmp_path, "db1", now + certificates.LIFE * 0.6) == first
+    later = certificates.ensure(site, tmp_path, "db1", now + certificates.LIFE * 0.7)
+    assert later.authority == first.authority
+    assert later.certificate != first.certificate
+    with pytest.raises(OperatorError, match="ends on"):
+        certificates.ensure(
+            site, tmp_path, "db1", now + private_authority.AUTHORITY_LIFE - certificates.LIFE / 2
+        )
+    (tmp_path / certificates.AUTHORITY).write_text("damaged")
+    with pytest.raises(OperatorError, match="cannot be read"):
+        certificates.ensure(site, tmp_path, "db1", now)
+
+
+def certificates_of(folder: Path) -> dict[str, x509.Certificate]:
+    """The certificate of each node, of which all its servers have the same."""
+    found = {}
+    for node in (folder / "nodes").iterdir():
+        own = [path for path in node.glob("*.pem") if path.name != engines.AUTHORITY]
+        (text,) = {path.read_bytes() for path in own}
+        found[node.name] = x509.load_pem_x509_certificate(text)
+    return found

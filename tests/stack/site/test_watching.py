@@ -18,7 +18,7 @@ from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.sources.system import SystemView
-from chitlaq.stack.site import rendering
+from chitlaq.stack.site import engines, rendering
 from tests.conftest import eventually
 from tests.site_cluster import DATABASES, HERE, SiteCluster
 
@@ -95,6 +95,13 @@ async def test_sentinel(cluster: SiteCluster, says: Says) -> None:
     await says("site.sentinel", Verdict.OK, f"{before}:6379 is the primary")
 
 
+async def test_certificates(cluster: SiteCluster, says: Says) -> None:
+    found = await says("site.certificates", Verdict.OK, "next expiry")
+    assert set(found.values) == set(rendering.servers(cluster.site))
+    async with stopped(cluster, "etcd", "db1"):
+        await says("site.certificates", Verdict.UNKNOWN, "2379 cannot be read")
+
+
 async def test_services_that_use_another_valkey_are_named(cluster: SiteCluster, says: Says) -> None:
     """Somebody has made it a replica by hand."""
     node = await cluster.valkey_primary()
@@ -102,7 +109,7 @@ async def test_services_that_use_another_valkey_are_named(cluster: SiteCluster, 
     await says("site.sentinel", Verdict.OK, "is the primary")
     address = cluster.site.nodes[other].address
     async with stopped(cluster, "sentinel", HERE, "db1", "db2"):
-        await cluster.valkey_at(node, "REPLICAOF", address, str(rendering.VALKEY))
+        await cluster.valkey_at(node, "REPLICAOF", address, str(engines.VALKEY))
     await says("site.sentinel", Verdict.CRITICAL, "which is not the primary")
     await cluster.valkey_at(node, "REPLICAOF", "NO", "ONE")
     await says("site.sentinel", Verdict.OK, "is the primary")
@@ -114,11 +121,11 @@ async def test_metrics_of_alerts_and_dashboard_are_there(cluster: SiteCluster) -
     exprs += [alert.expr for alert in sites.ALERTS]
     wanted = {one for expr in exprs for one in re.findall(r"(?:patroni|etcd)_\w+", expr)}
     found: set[str] = set()
-    async with httpx.AsyncClient(timeout=5) as client:
+    async with httpx.AsyncClient(timeout=5, verify=cluster.tls()) as client:
         for group in rendering.targets(cluster.site):
             for target in group["targets"]:
                 with suppress(httpx.ConnectError):
-                    text = (await client.get(f"http://{target}/metrics")).text
+                    text = (await client.get(f"https://{target}/metrics")).text
                     found |= set(re.findall(r"^(\w+)", text, re.M))
     assert len(wanted) > 8
     assert wanted - found == set()

@@ -60,6 +60,7 @@ DECLARED: Mapping[str, Effect] = {
     "programs.valkey": _restart("redis"),
     "tls": _reload("nginx", _OPS),
     "acme": _reload("nginx", _OPS),
+    "site": _reload("nginx", "prometheus", _OPS),
     "limits": _reload("nginx", *SERVICES),
     "cors": _reload("nginx"),
     "smtp": _reload("auth-service", "websocket", _OPS),

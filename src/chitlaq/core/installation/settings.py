@@ -70,6 +70,17 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Mozilla's profile: ``intermediate`` takes TLS 1.2 and 1.3, ``modern`` 1.3 alone."""
 
 
+class SiteTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the machines of a site know each other: ``chitlaq site render`` writes it."""
+
+    authority: str = ""
+    """The file of the certificate (PEM) of the site's authority."""
+    certificate: str = ""
+    """The file of this machine's certificate and key (PEM)."""
+    servers: tuple[str, ...] = ()
+    """Endpoints (``host:port``) of the site's servers whose certificates are watched from here."""
+
+
 class Acme(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """nginx's certificate from an authority that browsers trust, by ACME (RFC 8555), renewed by itself."""
 
@@ -316,6 +327,8 @@ class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limited_ratio: Threshold = (0.01, 0.1)
     """Requests refused by one limit (429), relative to all requests."""
     certificate_days: Threshold = (14, 3)
+    site_certificate_days: Threshold = (30, 7)
+    """Certificates between the machines of a site, which somebody renews by hand."""
     backup_age_hours: Threshold = (26, 50)
     updates_waiting: Threshold = (50, 500)
     security_updates_waiting: Threshold = (1, 20)
@@ -362,6 +375,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     programs: Programs = Programs()
     tls: Tls = Tls()
     acme: Acme = Acme()
+    site: SiteTls = SiteTls()
     limits: RateLimits = RateLimits()
     cors: Cors = Cors()
     smtp: Smtp = Smtp()
@@ -381,10 +395,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def url_of(self, component: str, scheme: str = "http") -> str:
         """Where a component is reached from this machine, without its path."""
-        # Only nginx listens elsewhere, or everywhere.
-        is_nginx = component in {"nginx", "api-gateway"} and self.host not in {"0.0.0.0", "::"}  # noqa: S104
-        host = self.host if is_nginx else "127.0.0.1"
+        address = self.address_of(component)
+        host = "127.0.0.1" if address in {"0.0.0.0", "::"} else address  # noqa: S104
         return f"{scheme}://{endpoints.written(host, self.port_of(component))}"
+
+    def address_of(self, component: str) -> str:
+        """On which address a component listens to whoever comes: only nginx elsewhere than on loopback.
+
+        On a machine of a site the services' ports at ``host`` are for the site's other machines, the
+        gateway's too.
+        """
+        is_nginx = component == "nginx" or (
+            component == "api-gateway" and not self.site.certificate
+        )
+        return self.host if is_nginx else "127.0.0.1"
 
     @property
     def console_url(self) -> str:

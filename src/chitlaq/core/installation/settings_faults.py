@@ -31,6 +31,10 @@ URL_FIELDS: Mapping[str, Sequence[str]] = {
 NETWORK_FIELDS = ("trusted_proxies", "limits.unlimited_addresses")
 
 
+_OWN = frozenset({"127.0.0.1", "::1", "localhost", "0.0.0.0", "::"})  # noqa: S104
+"""Where the services listen to this machine itself."""
+
+
 class Fault(NamedTuple):
     """One thing that is wrong.
 
@@ -264,6 +268,20 @@ def _pairs(settings: Settings) -> Iterator[Fault]:
     if bool(settings.tls.certificate) != bool(settings.tls.key):
         here, there = ("certificate", "key") if settings.tls.certificate else ("key", "certificate")
         yield Fault(f"tls.{here}", f"there is no tls.{there}", "name the files of both")
+    if bool(settings.site.authority) != bool(settings.site.certificate):
+        here, there = (
+            ("authority", "certificate")
+            if settings.site.authority
+            else ("certificate", "authority")
+        )
+        yield Fault(f"site.{here}", f"there is no site.{there}", "name the files of both")
+    if settings.site.certificate and settings.host in _OWN:
+        yield Fault(
+            "host",
+            "other machines of the site cannot reach it",
+            "write this machine's address in the network of the nodes",
+            ("site.certificate",),
+        )
     if settings.acme.account_key_id and not settings.acme.account_hmac_key:
         yield Fault(
             "acme.account_key_id", "there is no acme.account_hmac_key", "set both, or neither"

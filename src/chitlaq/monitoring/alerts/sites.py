@@ -1,10 +1,11 @@
-"""Alerts on a site of several machines: PostgreSQL under Patroni, and etcd. One machine has none."""
+"""Alerts on a site of several machines: PostgreSQL under Patroni, etcd, certificates."""
 
 from __future__ import annotations
 
 from chitlaq.monitoring.alerts.alert import (
     Alert,
     InputSeries,
+    below,
     fires,
     rising,
     silent,
@@ -13,6 +14,9 @@ from chitlaq.monitoring.alerts.alert import (
 )
 
 _SCOPE = 'scope="chitlaq"'
+_DAY = 86_400
+_ENDPOINT = "10.0.0.21:5432"
+_EXPIRY = f'site_certificate_expiry_seconds{{name="{_ENDPOINT}"}}'
 
 
 def _of(metric: str, name: str, value: float) -> InputSeries:
@@ -154,5 +158,26 @@ ALERTS = (
             fires(rising('etcd_server_leader_changes_seen_total{instance="a"}', 1)),
             silent(steady('etcd_server_leader_changes_seen_total{instance="a"}', 9)),
         ),
+    ),
+    Alert(
+        name="NodeCertificateExpiresNow",
+        expr=f"site_certificate_expiry_seconds < {7 * _DAY}",
+        for_="5m",
+        severity="P1",
+        summary="The certificate at {{ $labels.name }} expires in {{ $value | humanizeDuration }}: the other"
+        " machines of the site will then refuse to talk to it. `chitlaq site render` makes another.",
+        procedure="Security Metrics",
+        family="NodeCertificateExpires",
+        cases=below(_EXPIRY, 7 * _DAY, "6d 7h 12m 0s", name=_ENDPOINT),
+    ),
+    Alert(
+        name="NodeCertificateExpires",
+        expr=f"site_certificate_expiry_seconds < {30 * _DAY}",
+        for_="5m",
+        severity="P2",
+        summary="The certificate at {{ $labels.name }} expires in {{ $value | humanizeDuration }}:"
+        " `chitlaq site render` makes another.",
+        procedure="Security Metrics",
+        cases=below(_EXPIRY, 30 * _DAY, "27d 0h 0m 0s", name=_ENDPOINT),
     ),
 )

@@ -34,4 +34,8 @@ SITE = dashboard(
         ),
         graph("Size", "etcd_mvcc_db_total_size_in_bytes", "{{instance}}", "bytes"),
     ),
+    row(
+        "Certificates between nodes",
+        graph("Time left", "site_certificate_expiry_seconds", "{{name}}", "s"),
+    ),
 )

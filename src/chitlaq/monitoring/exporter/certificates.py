@@ -72,6 +72,21 @@ async def metrics(watched: Mapping[str, str]) -> list[Metric]:
     ]
 
 
+async def of_site(settings: Settings) -> list[Metric]:
+    """Return the seconds until the certificates of a site's servers expire, as far as they answer."""
+    found = await asyncio.gather(
+        *(read_between_nodes(name, settings) for name in settings.site.servers),
+        return_exceptions=True,
+    )
+    left: dict[str, float] = {}
+    for name, chain in zip(settings.site.servers, found, strict=True):
+        if isinstance(chain, BaseException):
+            log.warning("certificate not read", name=name, error=str(chain))
+        else:
+            left[name] = chain.seconds_left
+    return [metric("site_certificate_expiry_seconds", left)]
+
+
 async def renewals(home: Home, settings: Settings) -> list[Metric]:
     """Return how often renewal by ACME has failed in a row, where nginx's certificate comes so."""
     if not renewal.is_wanted(settings):
@@ -99,8 +114,28 @@ async def read(name: str, host: str = "") -> Chain:
         return await asyncio.to_thread(partial(_of_file, pem, host))
     own, port = endpoints.parsed(name)
     async with asyncio.timeout(CONNECT_SECONDS):
-        served = await _served(own, port)
+        served = await _served(own, port, _taking_any())
     return await asyncio.to_thread(partial(_of_endpoint, served, host or own))
+
+
+async def read_between_nodes(name: str, settings: Settings) -> Chain:
+    """Return what one of a site's servers presents, which talks only to others of the site.
+
+    Args:
+        name: its endpoint (``host:port``).
+        settings: with this machine's certificate.
+
+    Raises:
+        OSError, ValueError, TimeoutError: it cannot be read.
+    """
+    context = _taking_any()
+    context.load_cert_chain(settings.site.certificate)
+    # PostgreSQL begins with TLS for who asks for it by this name; etcd knows none but its own.
+    context.set_alpn_protocols(["postgresql", "http/1.1"])
+    host, port = endpoints.parsed(name)
+    async with asyncio.timeout(CONNECT_SECONDS):
+        served = await _served(host, port, context)
+    return await asyncio.to_thread(partial(_of_endpoint, served, host))
 
 
 def _of_file(pem: bytes, host: str) -> Chain:
@@ -115,11 +150,16 @@ def _of_endpoint(served: Sequence[bytes], host: str) -> Chain:
     return _chain([x509.load_der_x509_certificate(one) for one in served], host)
 
 
-async def _served(host: str, port: int) -> list[bytes]:
-    """The chain that an endpoint presents, trusted or not."""
+def _taking_any() -> ssl.SSLContext:
+    """A context for whom an expired certificate is one to look at, too."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _served(host: str, port: int, context: ssl.SSLContext) -> list[bytes]:
+    """The chain that an endpoint presents, trusted or not."""
     _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
     try:
         connection = writer.get_extra_info("ssl_object")

@@ -187,6 +187,11 @@ FAMILIES = (
         "name",
     ),
     _gauge(
+        "site_certificate_expiry_seconds",
+        "Time until the certificate of one of a site's servers expires, by its endpoint.",
+        "name",
+    ),
+    _gauge(
         "ssl_certificate_renewal_failures",
         "Tries in a row to renew nginx's certificate by ACME that failed; only if it comes by ACME.",
     ),

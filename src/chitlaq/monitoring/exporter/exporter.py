@@ -97,10 +97,12 @@ class Exporter:
             **more,
         }
         self._home = context.home
+        self._settings = settings
         self._database = database
         self._pictures = settings.media_folder(context.home)
         self._memory: list[Metric] = []
         self._counted: list[Metric] = []
+        self._site: list[Metric] = []
         self._errors: Counter[str] = Counter()
 
     async def exposition(self) -> bytes:
@@ -128,10 +130,11 @@ class Exporter:
             except (PostgresUnavailableError, OSError) as error:
                 self._counted = []
                 log.warning("members and messages not counted", error=str(error))
+            self._site = await certificates.of_site(self._settings)
             await asyncio.sleep(MEASURE_SECONDS)
 
     async def _slow_metrics(self) -> list[Metric]:
-        return [*self._memory, *self._counted]
+        return [*self._memory, *self._counted, *self._site]
 
     async def _lock_waits_metrics(self) -> list[Metric]:
         rows = await self._database.rows("lock_waits")

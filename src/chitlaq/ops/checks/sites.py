@@ -1,4 +1,4 @@
-"""A site of several machines: PostgreSQL under Patroni, etcd, and Valkey under Sentinel."""
+"""A site of several machines: PostgreSQL under Patroni, etcd, Valkey under Sentinel, certificates."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ import msgspec
 from chitlaq.core.data import valkey
 from chitlaq.core.data.valkey_connection import Address, Server, parse_sentinel_url
 from chitlaq.core.errors import NotApplicable, UnknownResult
+from chitlaq.core.formatting import duration
 from chitlaq.core.host import http_client
 from chitlaq.core.host.http_client import NoAnswerError
+from chitlaq.core.installation import site_tls
+from chitlaq.core.installation.settings import Settings
+from chitlaq.monitoring.exporter import certificates as served
 from chitlaq.ops.checks.model import (
     CheckOutcome,
     Section,
@@ -25,6 +29,8 @@ from chitlaq.ops.checks.model import (
     worst,
 )
 from chitlaq.ops.checks.sources.system import HTTP_SECONDS, SystemView
+
+DAY_SECONDS = 86_400
 
 T = TypeVar("T")
 
@@ -73,8 +79,11 @@ class _Health(msgspec.Struct):
 )
 async def patroni(system: SystemView) -> CheckOutcome:
     addresses = _addresses(system, "patroni")
-    nodes = await _asked(addresses, "/patroni", _Node)
-    (listed, *_) = [*(await _asked(list(nodes), "/cluster", _Members)).values(), None]
+    nodes = await _asked(system.settings, addresses, "/patroni", _Node)
+    (listed, *_) = [
+        *(await _asked(system.settings, list(nodes), "/cluster", _Members)).values(),
+        None,
+    ]
     if listed is None:
         raise UnknownResult(f"Patroni does not answer at {', '.join(addresses)}")
     faults: Faults = [
@@ -117,13 +126,18 @@ async def patroni(system: SystemView) -> CheckOutcome:
     "etcd",
     section=Section.HOST,
     looks_at="/health of each etcd, which takes a majority",
-    commands=("etcdctl endpoint health --cluster",),
+    commands=(
+        (
+            "etcdctl --cacert /etc/chitlaq/authority.pem --cert /etc/chitlaq/etcd.pem"
+            " --key /etc/chitlaq/etcd.pem --endpoints https://HOST:2379 endpoint health --cluster"
+        ),
+    ),
     remedy="`journalctl -u chitlaq-etcd` on the nodes that are named. Without a majority PostgreSQL goes on"
     " as long as all its nodes are reachable, and cannot fail over.",
 )
 async def etcd(system: SystemView) -> CheckOutcome:
     addresses = _addresses(system, "etcd")
-    answers = await _asked(addresses, "/health", _Health)
+    answers = await _asked(system.settings, addresses, "/health", _Health)
     healthy = [address for address, answer in answers.items() if answer.health == "true"]
     bad = [address for address in addresses if address not in healthy]
     faults: Faults = []
@@ -141,7 +155,12 @@ async def etcd(system: SystemView) -> CheckOutcome:
     "Sentinel",
     section=Section.HOST,
     looks_at="SENTINEL CKQUORUM and the primary that each Sentinel names, and who is connected to replicas",
-    commands=("valkey-cli -p 26379 sentinel ckquorum chitlaq",),
+    commands=(
+        (
+            "valkey-cli -h HOST -p 26379 --tls --cacert /etc/chitlaq/authority.pem"
+            " --cert /etc/chitlaq/valkey.pem --key /etc/chitlaq/valkey.pem sentinel ckquorum chitlaq"
+        ),
+    ),
     remedy="`journalctl -u chitlaq-sentinel` on the node that is named. If services use a Valkey that is no"
     " primary, somebody has made it a replica: `replicaof no one` on it ends that.",
 )
@@ -172,6 +191,52 @@ async def sentinel(system: SystemView) -> CheckOutcome:
         f"{', '.join(sorted(named))} is the primary, as {len(seeds)} Sentinels say",
         faults,
         {"sentinels": Value(len(seeds))},
+    )
+
+
+@check(
+    "site.certificates",
+    "Certificates between nodes",
+    section=Section.SECURITY,
+    looks_at="the certificate that each server of the site presents: when it expires, and whether it is for"
+    " its address",
+    commands=("openssl s_client -connect HOST:8008 </dev/null | openssl x509 -noout -enddate",),
+    remedy="`chitlaq site render deploy/site.toml FOLDER` makes those anew of whose life a third is left or"
+    " less; copy them to their nodes. docs/several-machines.md says who has to be told.",
+)
+async def certificates(system: SystemView) -> CheckOutcome:
+    names = system.settings.site.servers
+    if not names:
+        raise NotApplicable("site.servers names no servers")
+    found = await asyncio.gather(
+        *(served.read_between_nodes(name, system.settings) for name in names),
+        return_exceptions=True,
+    )
+    known: dict[str, served.Chain] = {}
+    rows = []
+    for name, one in zip(names, found, strict=True):
+        if isinstance(one, BaseException):
+            rows.append([name, "not read", str(one) or type(one).__name__])
+        else:
+            known[name] = one
+            rows.append([name, f"{duration(one.seconds_left)} left", one.fault])
+    if not known:
+        raise UnknownResult(f"no server of the site presents one: {rows[0][2]}")
+    faults: Faults = [
+        (Verdict.CRITICAL, f"{name}: {one.fault}") for name, one in known.items() if one.fault
+    ]
+    if unread := [name for name in names if name not in known]:
+        faults.append((Verdict.UNKNOWN, f"{', '.join(unread)} cannot be read"))
+    first = min(known, key=lambda name: known[name].seconds_left)
+    limits = system.thresholds.site_certificate_days
+    return _judged(
+        f"next expiry: {first} in {duration(known[first].seconds_left)}",
+        faults,
+        {
+            name: Value(one.seconds_left / DAY_SECONDS, "days", *limits)
+            for name, one in known.items()
+        },
+        Table("certificates", ["server", "state", "reason"], rows),
     )
 
 
@@ -223,13 +288,24 @@ def _addresses(system: SystemView, job: str) -> Sequence[str]:
     return found
 
 
-async def _asked(addresses: Sequence[str], path: str, kind: type[T]) -> Mapping[str, T]:
-    """Ask all at once; return what those say that answer in time."""
+async def _asked(
+    settings: Settings, addresses: Sequence[str], path: str, kind: type[T]
+) -> Mapping[str, T]:
+    """Ask all at once; return what those say that answer in time.
+
+    Raises:
+        UnknownResult: this machine's own certificate cannot be read.
+    """
+    try:
+        tls = site_tls.context(settings)
+    except OSError as error:
+        raise UnknownResult(f"site.authority or site.certificate: {error}") from None
+    scheme = "https" if tls else "http"
 
     async def ask(address: str) -> T | None:
         try:
             answer = await http_client.get(
-                f"http://{address}{path}", timeout_seconds=HTTP_SECONDS / 2
+                f"{scheme}://{address}{path}", timeout_seconds=HTTP_SECONDS / 2, tls=tls
             )
             return msgspec.json.decode(answer.body, type=kind)
         except (NoAnswerError, msgspec.DecodeError):

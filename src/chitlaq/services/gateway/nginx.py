@@ -96,6 +96,15 @@ class _Listener:
         return self.name != "gateway"
 
 
+@dataclass(frozen=True, slots=True)
+class _FromNodes:
+    """A service's port on the address that the other machines of a site reach, and its sockets."""
+
+    name: str
+    address: str
+    servers: Sequence[str]
+
+
 def render(
     home: Home,
     settings: Settings,
@@ -130,6 +139,7 @@ def render(
         console=CONSOLE if settings.operations.public else "",
         gateway=_upstream(GATEWAY, routes[GATEWAY], home, settings),
         listeners=_listeners(home, settings, tls),
+        from_nodes=_from_nodes(home, settings),
         tls=tls,
         challenges=home.acme_challenges if _answers_challenges(settings) else None,
         hsts_name=_hsts_name(settings),
@@ -204,9 +214,7 @@ def _methods(routes: Mapping[str, Sequence[Route]]) -> dict[str, str]:
 
 
 def _upstream(name: str, routes: Sequence[Route], home: Home, settings: Settings) -> _Upstream:
-    servers = [
-        f"unix:{home.service_socket(name, worker)}" for worker in range(settings.workers_of(name))
-    ]
+    servers = _sockets(name, home, settings)
     prefix = _prefix(name)
     patterns: defaultdict[str, set[str]] = defaultdict(set)
     files: defaultdict[str, set[str]] = defaultdict(set)
@@ -227,6 +235,13 @@ def _upstream(name: str, routes: Sequence[Route], home: Home, settings: Settings
     return _Upstream(name, servers, places, for_files, sockets)
 
 
+def _sockets(service: str, home: Home, settings: Settings) -> Sequence[str]:
+    return [
+        f"unix:{home.service_socket(service, worker)}"
+        for worker in range(settings.workers_of(service))
+    ]
+
+
 def _prefix(service: str) -> str:
     """Return what precedes a service's paths at the edge: those of the API are below ``/api``."""
     row = inventory.COMPONENTS[service]
@@ -235,17 +250,35 @@ def _prefix(service: str) -> str:
 
 def _listeners(home: Home, settings: Settings, tls: Tls | None) -> list[_Listener]:
     found = [
-        (inventory.COMPONENTS[one].setting, settings.port_of(one), None) for one in (EDGE, GATEWAY)
+        (inventory.COMPONENTS[one].setting, settings.address_of(one), settings.port_of(one), None)
+        for one in (EDGE, GATEWAY)
     ]
     return [
         _Listener(
             name,
-            endpoints.written(settings.host, port),
+            endpoints.written(address, port),
             home.nginx_sockets / f"{name}.sock",
             home.nginx_sockets / f"{name}-forwarded.sock",
             own_tls,
         )
-        for name, port, own_tls in (*found, *([("edge_tls", tls.port, tls)] if tls else []))
+        for name, address, port, own_tls in (
+            *found,
+            *([("edge_tls", settings.host, tls.port, tls)] if tls else []),
+        )
+    ]
+
+
+def _from_nodes(home: Home, settings: Settings) -> Sequence[_FromNodes]:
+    """Where the services are reached from other machines of a site; nowhere on a single one."""
+    if not settings.site.certificate:
+        return ()
+    return [
+        _FromNodes(
+            row.name,
+            endpoints.written(settings.host, settings.port_of(row.name)),
+            _sockets(row.name, home, settings),
+        )
+        for row in inventory.FORWARDED
     ]
 
 

@@ -322,8 +322,9 @@ def _ports(_home: Home, settings: Settings) -> str:
         if not settings.embeds(row.name):
             continue
         port = settings.port_of(row.name)
-        is_nginx = row.is_gateway or row.name == "nginx"
-        hosts = [settings.host if is_nginx else "127.0.0.1"]
+        hosts = [settings.address_of(row.name)]
+        if settings.site.certificate and row in inventory.FORWARDED:
+            hosts.append(settings.host)
         if row in inventory.OBSERVERS:
             hosts.append(inventory.OBSERVERS_ADDRESS)
         if any(_is_taken(host, port) for host in hosts):

@@ -90,7 +90,8 @@ def renew(home: Home, settings: Settings) -> None:
 def read_by_nginx(home: Home, settings: Settings) -> str:
     """Return what changes when nginx must read its certificate anew, whoever renewed it."""
     digest = hashlib.sha256()
-    for path in settings.edge_certificate(home):
+    between_nodes = (settings.site.authority, settings.site.certificate)
+    for path in (*settings.edge_certificate(home), *(Path(one) for one in between_nodes if one)):
         with suppress(FileNotFoundError):  # of an nginx that does without TLS
             digest.update(f"{path} ".encode() + path.read_bytes())
     return digest.hexdigest()
