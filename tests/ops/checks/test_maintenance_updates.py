@@ -115,9 +115,10 @@ async def test_kept_back_update_is_counted_and_reported(
     home: Home, lists: Path, programs: Programs
 ) -> None:
     """An update that `upgrade` does not install, because it removes another package."""
+    more = 'echo "Remv c [1]"; echo "Inst b [1] (2 x)"'
     programs(
         "apt-get",
-        f'{PLAIN}; for word; do [ "$word" = dist-upgrade ] && echo "Inst b [1] (2 x)"; done; exit 0',
+        f'{PLAIN}; for word; do [ "$word" = dist-upgrade ] && {{ {more}; }}; done; exit 0',
     )
     found = await run_check(home, "updates.all")
     assert found.values["waiting"].value == 2
@@ -129,7 +130,7 @@ async def test_action_fetches_the_lists_and_then_installs_what_the_check_counted
     home: Home, lists: Path, programs: Programs, tmp_path: Path
 ) -> None:
     said = tmp_path / "said"
-    programs("apt-get", f'echo "$@" >> {said}; {PLAIN}')
+    programs("apt-get", f'echo "$@" >> {said}; {PLAIN}; echo "Remv c [1]"')
     context = ActionContext(home, Settings())
     plan = await ACTIONS["updates"].plan(context, "")
     assert plan == [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import time
@@ -49,6 +48,7 @@ _VERDICTS: Mapping[State, Verdict] = {
 
 # Inst libc6 [2.36-9+deb12u4] (2.36-9+deb12u7 Debian:12.5/stable, Debian-Security:12/stable-security [amd64])
 _UPDATE = re.compile(r"^Inst (\S+) (?:\[(\S+)\] )?\((\S+) ([^)]*)\)", re.MULTILINE)
+_REMOVAL = re.compile(r"^Remv ", re.MULTILINE)
 _STATE = re.compile(r"^Reading state from file: (.+)$", re.MULTILINE)
 _LIST = re.compile(r"(?:Release|Packages)(?:\.\w+)?$")
 
@@ -70,17 +70,18 @@ async def _updates(system: SystemView) -> list[_Update]:
         UnknownResult: the lists are missing or out of date.
     """
 
-    async def simulated(*words: str) -> list[tuple[str, str, str, str]]:
+    async def simulated(*words: str) -> str:
         # Uses the lists as they are: it fetches nothing and needs no root.
-        text = await system.run("apt-get", "-s", "-o", "Debug::NoLocking=1", *words, package="apt")
-        return _UPDATE.findall(text)
+        return await system.run("apt-get", "-s", "-o", "Debug::NoLocking=1", *words, package="apt")
 
     async def ask() -> list[_Update]:
-        # Each works out for seconds what depends on what.
-        upgrade, everything = await asyncio.gather(
-            simulated(*APT_UPGRADE), simulated("dist-upgrade")
-        )
-        installable = {name for name, *_ in upgrade}
+        # Each works out for seconds what depends on what: whether a package has to go tells whether the
+        # action, which removes none, would keep something back.
+        text = await simulated("dist-upgrade")
+        everything = _UPDATE.findall(text)
+        if _REMOVAL.search(text):
+            text = await simulated(*APT_UPGRADE)
+        installable = {name for name, *_ in _UPDATE.findall(text)}
         await system.blocking(_require_fresh_lists)
         return [
             _Update(name, installed, new, "security" in sources.lower(), name not in installable)
