@@ -222,9 +222,21 @@ async def test_group_is_begun_settled_and_left(browser: Browser, stack: Stack, j
         await page.get_by_role("button", name="Send", exact=True).click()
         await expect(page.get_by_role("button", name="Send anyway")).to_be_visible()
         await first.require_accessible()
-        await page.get_by_label("Description").fill("All red")
+        await page.get_by_role("button", name="Add a description").click()
+        await expect(page.get_by_label("Description")).to_be_focused()
+        await page.keyboard.type("All red")
         await page.get_by_role("button", name="Send", exact=True).click()
         await expect(other.get_by_role("img", name="All red")).to_be_visible()
+        # What is said of them may come, and go again.
+        sent = page.locator(".message.own", has=page.get_by_role("img", name="All red"))
+        for text in ("Look", ""):
+            await sent.get_by_role("button", name="Message actions").click()
+            await page.get_by_role("menuitem", name="Edit", exact=True).click()
+            await page.get_by_label("Write a message").fill(text)
+            await page.get_by_role("button", name="Save").click()
+            changed = other.locator(".message", has=other.get_by_role("img", name="All red"))
+            await expect(changed.locator(".edited")).to_be_attached()
+            await expect(changed.locator(".text")).to_have_count(int(bool(text)))
 
         async def act(of: Page, action: str) -> None:
             await of.get_by_role("button", name="Conversation actions").click()
