@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from tests.browser.conftest import visiting
 from tests.browser.members import open_ready, sign_in
+from tests.browser.test_pseudo_locale import FIRST
 from tests.conftest import Member, Stack, eventually
 from tests.services.feed.pictures import encoded, picture, uploaded
 
@@ -99,6 +101,38 @@ async def test_screen_that_is_refused_says_why_and_comes_when_it_may(
         await expect(heading).to_have_text("Home")
         await expect(heading).to_be_focused()
         visit.complaints.clear()  # the refusal
+
+
+async def test_page_without_its_members_name_asks_for_it_and_finds_the_draft(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    """The server waits for no part of a page for long, and the member's own profile is one."""
+    from playwright.async_api import expect
+
+    ada = await join()
+
+    async def nameless(route: Route) -> None:
+        answer = await route.fetch()
+        page = await answer.text()
+        (text,) = FIRST.findall(page)
+        first = json.dumps(json.loads(text) | {"me": None}).replace("<", "\\u003c")
+        await route.fulfill(response=answer, body=page.replace(text, first))
+
+    async with visiting(browser, stack.issuer, 360, "light") as visit:
+        page = visit.page
+        await sign_in(visit, ada)
+        # Chromium does not know where a page is from that a test hands it.
+        await page.context.grant_permissions(["local-network-access"])
+        await open_ready(visit, "/home")
+        text = page.get_by_label("What is on your mind?")
+        await text.fill("Half a thought")
+        await eventually(
+            lambda: page.evaluate("Object.values(localStorage).join().includes('Half')")
+        )
+        await page.route("**/home", nameless)
+        await open_ready(visit, "/home")
+        await expect(text).to_have_value("Half a thought")
+        assert f"draft:{ada.username}:home" in await page.evaluate("Object.keys(localStorage)")
 
 
 async def test_picture_that_is_still_made_has_its_place_and_comes_by_itself(

@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef } from "../vendor/hooks.js";
 import { hydrate, render } from "../vendor/preact.js";
 import { effect, signal } from "../vendor/signals.js";
-import { onSessionEnd, renewed } from "./api.js";
+import { onSessionEnd, read, renewed } from "./api.js";
 import { count, first, html, number, t, useLeft } from "./base.js";
 import { blank } from "./components/parts.js";
 import { begin, isBusy, retry, shown } from "./router.js";
@@ -118,6 +118,8 @@ const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 render(html`<${Over} />`, /** @type {HTMLElement} */ (document.getElementById("over")));
 // Without the session, the server has nothing to show: with a new token it has, and without one it asks to sign in.
 if (first.stale) await renewed(performance.timeOrigin).then(() => location.reload(), retry);
+// Without a name, drafts, the outbox and where one was are not found; the server waits for none of its parts for long.
+else if (!me.value) me.value = await read("/api/users/me").catch(() => null);
 let isMounted = !first.stale && (await begin());
 if (isMounted) hydrate(html`<${Screen} />`, main);
 effect(() => {

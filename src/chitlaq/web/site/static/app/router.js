@@ -92,7 +92,7 @@ export async function begin() {
   }
   if (known === null || known.name !== first.view) return false;
   const view = await import(`./views/${known.name}.js`);
-  const missing = Object.keys(view.reads(known.parameters)).some((name) => !first.data[name]);
+  const missing = !first.me || Object.keys(view.reads(known.parameters)).some((name) => !first.data[name]);
   if (missing) await show(here(), false);
   else {
     present({ ...known, data: first.data, view, path: here() });
