@@ -27,7 +27,7 @@ from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import SUPERUSER, Secrets
 from chitlaq.stack.install import reachable_code, users
-from chitlaq.stack.site import engines, rendering
+from chitlaq.stack.site import certificates, engines, rendering
 from chitlaq.stack.site.engines import Places
 from chitlaq.stack.site.nodes import Node, Site, found
 from chitlaq.stack.supervisor import control
@@ -122,6 +122,17 @@ class SiteCluster:
 
     def _places(self, node: str) -> Places:
         return Places(str(self.folder / "nodes" / node), str(self.folder / "data" / node))
+
+    def renew_certificate(self, node: str) -> None:
+        """Give a machine another certificate, and tell those who do not look by themselves."""
+        kept = Home(self.folder).certificates
+        (kept / f"{node}.pem").unlink()
+        made = certificates.ensure(self.site, kept, node)
+        for name in {*engines.CERTIFICATES.values()}:
+            path = self.folder / "nodes" / node / name
+            if path.exists():
+                path.write_text(made.certificate)
+        self._processes[node, "postgres"].send_signal(signal.SIGHUP)
 
     def start_servers(self, node: str, *servers: str) -> None:
         for server in servers:

@@ -196,6 +196,31 @@ async def test_database_answers_only_machines_of_the_site(
         await connected("sslrootcert", str(theirs))
 
 
+async def test_renewed_certificate_is_presented_without_a_restart(cluster: SiteCluster) -> None:
+    primary = await cluster.primary()
+    address = cluster.site.nodes[primary].address
+    context = cluster.tls()
+    context.set_alpn_protocols(["postgresql", "http/1.1"])
+
+    async def presented(port: int) -> bytes:
+        _, writer = await asyncio.open_connection(address, port, ssl=context)
+        try:
+            found: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            return found
+        finally:
+            writer.transport.abort()
+
+    async def is_other(port: int) -> bool:
+        return await presented(port) != before[port]
+
+    ports = (engines.ETCD, engines.ETCD_PEERS, engines.PATRONI, engines.POSTGRES)
+    before = {port: await presented(port) for port in ports}
+    cluster.renew_certificate(primary)
+    for port in ports:
+        await eventually(lambda: is_other(port))  # noqa: B023 - it is called here
+    assert await cluster.primary() == primary
+
+
 async def test_primary_that_crashes_takes_nothing_acknowledged_with_it(
     cluster: SiteCluster, tmp_path: Path
 ) -> None:
