@@ -12,6 +12,7 @@ import pytest
 
 from chitlaq.core.errors import MissingProgramError
 from chitlaq.stack.install import unpacked_programs
+from chitlaq.web.site.pages import THEME
 from tests.browser import axe
 from tests.conftest import Stack
 from tests.lone_service import lone_service
@@ -35,10 +36,12 @@ TOO_WIDE = """() => {
     return [`${scrollWidth - clientWidth} px wider than ${clientWidth}: ${first}`];
 }"""
 
-Width = Literal[320, 360, 1400]
+Width = Literal[320, 360, 768, 1400]
 """In CSS pixels; 320 is what 400 % leaves of 1280."""
-Theme = Literal["light", "dark"]
-HEIGHTS = {320: 256, 360: 740, 1400: 900}
+Theme = Literal["light", "dark", "contrast"]
+HEIGHTS = {320: 256, 360: 740, 768: 1024, 1400: 900}
+MOST_PX = 2_600
+"""Of a screenshot's height: what is below is like what is above."""
 NOTE_VIOLATIONS = """
     addEventListener("securitypolicyviolation", ({effectiveDirective, blockedURI, sample}) => {
         console.error(`POLICY: ${effectiveDirective} ${blockedURI} ${sample}`);
@@ -69,14 +72,32 @@ class Visit:
         await self.page.wait_for_url("**/ops/")
 
     async def look(self, theme: Theme, width: Width) -> None:
-        """Go on with another screen and other colours."""
+        """Go on with another screen and other colours: those of the device, and of a member's settings."""
         await self.page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
-        await self.page.emulate_media(color_scheme=theme)
+        scheme, contrast = _colours(theme)
+        await self.page.emulate_media(color_scheme=scheme, contrast=contrast)
+        if theme == "contrast":
+            cookie: Any = {"name": THEME, "value": theme, "url": self.origin}
+            await self.page.context.add_cookies([cookie])
+        else:
+            await self.page.context.clear_cookies(name=THEME)
 
-    async def keep(self, name: str) -> None:
-        """Keep a screenshot, if somebody wants to look at it."""
-        if SCREENS.is_dir():
-            await self.page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
+    async def keep(self, name: str, *, is_whole: bool = True) -> Path:
+        """Keep a screenshot of the whole page or of what is seen of it, if somebody wants to look at it."""
+        path = SCREENS / f"{name}.png"
+        if not SCREENS.is_dir():
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = self.page.viewport_size
+        assert size is not None
+        if is_whole:
+            # What sticks to an edge of the screen has to be at the edge of the picture.
+            height = await self.page.evaluate("document.documentElement.scrollHeight")
+            whole = {**size, "height": min(max(height, size["height"]), MOST_PX)}
+            await self.page.set_viewport_size(whole)
+        await self.page.screenshot(path=path, animations="disabled")
+        await self.page.set_viewport_size(size)
+        return path
 
     async def speak(self, language: str) -> None:
         """Have what is opened from now on in another language."""
@@ -122,8 +143,12 @@ async def visiting(
     """Open a context; at its end, nothing may have been complained of."""
     # What keeps files in advance is for those tests that are about it.
     options.setdefault("service_workers", "block")
+    scheme, contrast = _colours(theme)
     context = await browser.new_context(
-        viewport={"width": width, "height": HEIGHTS[width]}, color_scheme=theme, **options
+        viewport={"width": width, "height": HEIGHTS[width]},
+        color_scheme=scheme,
+        contrast=contrast,
+        **options,
     )
     context.set_default_timeout(LIMIT_MS)
     await context.add_init_script(NOTE_VIOLATIONS)
@@ -156,6 +181,13 @@ async def opened(profile: Path, origin: str) -> AsyncIterator[Visit]:
         context.set_default_timeout(LIMIT_MS)
         yield Visit(context.pages[0], origin)
         await context.close()
+
+
+def _colours(theme: Theme) -> tuple[Literal["light", "dark"], Literal["more", "no-preference"]]:
+    """What a device says of its colours."""
+    if theme == "contrast":
+        return "dark", "more"
+    return theme, "no-preference"
 
 
 def _note(visit: Visit, kind: str, text: str) -> None:

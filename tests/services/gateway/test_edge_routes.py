@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import posixpath
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -170,6 +172,9 @@ async def test_browser_gets_a_page_while_what_makes_pages_is_away(lone_edge: Edg
             assert (answer.status, title[language] in answer.body) == (503, True), (path, asked)
             assert f'<html lang="{language}">' in answer.body
             assert {'href=""', 'href="/status"'} == set(re.findall(r'href="[^"]*"', answer.body))
+            (style,) = re.findall("<style>(.*?)</style>", answer.body)
+            digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+            assert f"style-src 'sha256-{digest}'" in answer.head
             head = answer.head.lower()
             for one in (
                 "type: text/html; charset=utf-8",

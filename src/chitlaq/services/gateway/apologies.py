@@ -1,17 +1,31 @@
 """The pages that nginx itself answers to browsers: nothing behind it has to work.
 
-They have no script and no style but what browsers have of their own, light or dark, and each fits into a
-parameter of nginx (4,096 bytes). They do not reload themselves, which would interrupt readers (WCAG 2.2.1).
+They have no script and one style, in the page itself, and each fits into a parameter of nginx (4,096 bytes).
+They do not reload themselves, which would interrupt readers (WCAG 2.2.1).
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import NamedTuple
 
 from chitlaq.core.host import templates
 from chitlaq.core.languages import LANGUAGES
 
-POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# The colours are those of tokens.css.
+STYLE = (
+    "body{margin:0;background:light-dark(#faf8f4,#14171a);color:light-dark(#1e1f22,#e9e8e4);"
+    "font:1rem/1.5 system-ui,sans-serif}"
+    "main{max-inline-size:32rem;margin:18vh auto;padding:0 1.25rem}"
+    "h1{font-size:1.5rem;line-height:1.25}"
+    "a{display:inline-block;padding-block:.6rem;color:light-dark(#0b675c,#63cdb9)}"
+)
+_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 
 
 class Words(NamedTuple):
@@ -29,7 +43,7 @@ WORDS = {
         ),
         "tr": Words(
             "ChitLaq şu anda yanıt vermiyor",
-            "Uzun sürmez. Daha önce gönderdiğin hiçbir şey kaybolmadı.",
+            "Uzun sürmez. Daha önce gönderdiğiniz hiçbir şey kaybolmadı.",
             "Yeniden dene",
             "ChitLaq ne durumda",
         ),
@@ -41,7 +55,7 @@ WORDS = {
         ),
         "tr": Words(
             "Bir anda çok fazla istek",
-            "Hesabından ya da ağından çok fazla sayfa istendi. Biraz bekle.",
+            "Hesabınızdan ya da ağınızdan çok fazla sayfa istendi. Biraz bekleyin.",
             "Yeniden dene",
             "ChitLaq ne durumda",
         ),
@@ -59,5 +73,7 @@ def pages() -> dict[str, dict[str, str]]:
 
 
 def _page(language: str, words: Words) -> str:
-    page = templates.rendered(__package__, "apology.html.j2", language=language, words=words)
+    page = templates.rendered(
+        __package__, "apology.html.j2", language=language, words=words, style=STYLE
+    )
     return page.replace("\n", "")

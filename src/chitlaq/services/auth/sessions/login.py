@@ -41,7 +41,7 @@ async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
     if attempt is None or row is None:
         raise problems.not_signed_in(
             "The name or the password is wrong, or the address is not confirmed yet: then open the link"
-            " in the mail, or request a new one at /api/auth/verify/resend."
+            " in the mail, or join again to get a new one."
         )
     methods: tuple[str, ...] = ("password",)
     if wanted.code is not None or wanted.passkey is not None:

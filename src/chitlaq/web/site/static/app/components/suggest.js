@@ -69,7 +69,7 @@ export function SearchBox({ q, kind }) {
         onInput=${type} onKeyDown=${press} onBlur=${close}
       />
       <input type="hidden" name="type" value=${kind} />
-      <button type="submit">${t("search.go")}</button>
+      <button type="submit">${icon("search")}<span class="hidden">${t("search.go")}</span></button>
       <ul class="suggestions" id="suggestions" role="listbox" aria-label=${t("search.suggestions")} hidden=${!isOpen}>${found.map((one, place) => html`
         <li
           key=${one.key} id=${`suggestion-${place}`} role="option" aria-selected=${String(place === active)}
