@@ -290,7 +290,8 @@ async def _talks(campus: Campus) -> None:
 async def _age(stack: Stack) -> None:
     """Let what was written in these seconds be of the last hours."""
     await stack.sql(
-        "UPDATE feed.posts p SET version = version + 1, created_at = created_at - make_interval(secs => $1 * o.share) FROM"
+        "UPDATE feed.posts p SET version = version + 1,"
+        " created_at = created_at - make_interval(secs => $1 * o.share) FROM"
         " (SELECT id, power(percent_rank() OVER (ORDER BY id DESC), 2) AS share FROM feed.posts) o"
         " WHERE o.id = p.id",
         float(ALONE_HOURS * 3600),

@@ -42,6 +42,11 @@ Theme = Literal["light", "dark", "contrast"]
 HEIGHTS = {320: 256, 360: 740, 768: 1024, 1400: 900}
 MOST_PX = 2_600
 """Of a screenshot's height: what is below is like what is above."""
+ARE_SHOWN = """() => Promise.race([
+    Promise.all([...document.images].filter(one => one.checkVisibility()).map(one => one.decode().catch(() => null))),
+    new Promise(resolve => setTimeout(resolve, 3000)),
+]).then(() => null)"""
+"""Wait for pictures, but not for those that do not come."""
 NOTE_VIOLATIONS = """
     addEventListener("securitypolicyviolation", ({effectiveDirective, blockedURI, sample}) => {
         console.error(`POLICY: ${effectiveDirective} ${blockedURI} ${sample}`);
@@ -95,6 +100,7 @@ class Visit:
             height = await self.page.evaluate("document.documentElement.scrollHeight")
             whole = {**size, "height": min(max(height, size["height"]), MOST_PX)}
             await self.page.set_viewport_size(whole)
+        await self.page.evaluate(ARE_SHOWN)
         await self.page.screenshot(path=path, animations="disabled")
         await self.page.set_viewport_size(size)
         return path

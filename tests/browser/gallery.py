@@ -19,10 +19,8 @@ from tests.browser.members import open_ready, sign_in
 from tests.conftest import PASSWORD, eventually
 
 if TYPE_CHECKING:
-    from playwright.async_api import FilePayload, Page, Route
+    from playwright.async_api import FilePayload, Route
 
-ARE_SHOWN = """() => [...document.images]
-    .every(one => one.complete || one.getBoundingClientRect().top > 2000)"""
 Arrange = Callable[[Visit, Campus], Awaitable[None]]
 
 
@@ -523,7 +521,6 @@ async def take(visit: Visit, campus: Campus, shot: Shot, member: str) -> None:
         await open_ready(visit, path)
     if shot.arrange:
         await shot.arrange(visit, campus)
-    await _settled(visit.page)
 
 
 async def restore(visit: Visit, campus: Campus, member: str) -> None:
@@ -533,8 +530,3 @@ async def restore(visit: Visit, campus: Campus, member: str) -> None:
     await visit.page.context.set_offline(False)
     if member:
         await sign_in(visit, campus.members[member])
-
-
-async def _settled(page: Page) -> None:
-    """Wait until pictures in sight are there."""
-    await eventually(lambda: page.evaluate(ARE_SHOWN))

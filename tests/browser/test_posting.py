@@ -56,7 +56,9 @@ async def test_post_with_pictures_a_poll_and_a_warning_is_written_voted_edited_a
         await page.wait_for_selector("html[data-ready]")
         await expect(descriptions.last).to_have_value("All red")
         await page.get_by_role("button", name="Post", exact=True).click()
-        await expect(page.get_by_role("alert")).to_contain_text("1 of 2 pictures without a description")
+        await expect(page.get_by_role("alert")).to_contain_text(
+            "1 of 2 pictures without a description"
+        )
         await page.get_by_role("button", name="Post anyway").click()
         card = page.get_by_role("article").filter(has_text="Colours")
         await card.get_by_text("Colours").click()
