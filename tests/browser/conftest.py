@@ -43,7 +43,9 @@ HEIGHTS = {320: 256, 360: 740, 768: 1024, 1400: 900}
 MOST_PX = 2_600
 """Of a screenshot's height: what is below is like what is above."""
 ARE_SHOWN = """() => Promise.race([
-    Promise.all([...document.images].filter(one => one.checkVisibility()).map(one => one.decode().catch(() => null))),
+    Promise.all([...document.images]
+        .filter(one => one.checkVisibility())
+        .map(one => one.decode().catch(() => null))),
     new Promise(resolve => setTimeout(resolve, 3000)),
 ]).then(() => null)"""
 """Wait for pictures, but not for those that do not come."""
