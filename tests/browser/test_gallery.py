@@ -64,6 +64,7 @@ LOOKS = (
 @pytest.fixture(scope="module")
 def lone_stack() -> Iterator[Stack]:
     """A stack of its own: on its public pages is nobody else."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
     stack = start_stack()
     try:
         stack.up()
