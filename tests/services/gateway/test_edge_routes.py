@@ -180,7 +180,7 @@ async def test_browser_gets_a_page_while_what_makes_pages_is_away(lone_edge: Edg
                 "type: text/html; charset=utf-8",
                 "retry-after: 2",
                 "cache-control: no-store",
-                f"content-security-policy: {apologies.POLICY}",
+                f"content-security-policy: {apologies.POLICY.lower()}",
             ):
                 assert one in head
     alone = await ask(lone_edge.port, "/home", BROWSER, method="HEAD")
