@@ -100,7 +100,7 @@ class Visit:
         if is_whole:
             # What sticks to an edge of the screen has to be at the edge of the picture.
             height = await self.page.evaluate("document.documentElement.scrollHeight")
-            whole = {**size, "height": min(max(height, size["height"]), MOST_PX)}
+            whole: Any = {**size, "height": min(max(height, size["height"]), MOST_PX)}
             await self.page.set_viewport_size(whole)
         await self.page.evaluate(ARE_SHOWN)
         await self.page.screenshot(path=path, animations="disabled")
