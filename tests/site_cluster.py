@@ -178,6 +178,10 @@ class SiteCluster:
                 with suppress(LookupError):
                     signal_family(self.postmaster(node), number)
 
+    def signal_patroni(self, node: str, number: int) -> None:
+        """Send a signal to Patroni alone: PostgreSQL goes on."""
+        self._processes[node, "postgres"].send_signal(number)
+
     def log(self, node: str, server: str) -> str:
         return (self.folder / f"{node}-{server}.log").read_text()
 
@@ -371,6 +375,7 @@ def application(cluster: SiteCluster) -> Iterator[SiteStack]:
         DATABASE_URL=cluster.database_url,
         REDIS_URL=cluster.redis_url,
         CHITLAQ_PROGRAMS_POSTGRES=cluster.site.postgres_programs,
+        CHITLAQ_READS_ON_STANDBYS_SECONDS=str(rendering.LATE_SECONDS),
         # All nodes take each other's access tokens.
         CHITLAQ_PUBLIC_URL=cluster.site.public_url,
     )

@@ -188,7 +188,7 @@ SITE_METRICS = {
         *(asked.expr for panel in sites_dashboard.SITE.panels for asked in panel.queries),
         *(alert.expr for alert in sites.ALERTS),
     )
-    for metric in re.findall(r"(?:patroni|etcd|site)_\w+", expr)
+    for metric in re.findall(r"(?:patroni|etcd|site|sentinel|standby)_\w+", expr)
 }
 WITHOUT_SAMPLES = {
     "postgresql_archive_age_seconds": "nothing is archived",

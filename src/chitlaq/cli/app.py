@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
 
 import typer
@@ -68,7 +69,11 @@ def _version(wanted: bool) -> None:
 def _options(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True),
 ) -> None:
-    pass
+    # ops-service has started it, for as long as it holds the lease.
+    if lease := os.environ.get("CHITLAQ_LEASE"):
+        from chitlaq.ops.lease import guard
+
+        guard.begin(lease)
 
 
 for _module in (

@@ -37,6 +37,18 @@ def ask(work: Callable[[OpsDatabase], Awaitable[T]]) -> T:
     return asyncio.run(asked())
 
 
+def require_here() -> None:
+    """Make sure that what an operator says here reaches whoever calls people.
+
+    Raises:
+        OperatorError: another machine's ops-service does.
+    """
+    from chitlaq.cli import installation
+    from chitlaq.ops.lease import asking
+
+    asyncio.run(asking.require_here(*installation.current()))
+
+
 def record(words: str, target: str, named: str | None) -> None:
     """Record what a command has done, for `chitlaq ops actions`.
 

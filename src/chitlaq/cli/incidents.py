@@ -112,6 +112,7 @@ def open_(
     """
     from chitlaq.ops.incidents import incidents
 
+    history_db.require_here()
     who = history_db.operator(operator)
     made = history_db.ask(
         lambda database: incidents.open_by_hand(database, title, severity, who, subject=about)
@@ -134,6 +135,7 @@ def ack(
     """
     from chitlaq.ops.incidents import incidents
 
+    history_db.require_here()
     change = partial(incidents.acknowledge, takes_over=take_over)
     _change(change, number, version, operator, "is yours", as_json=as_json)
 

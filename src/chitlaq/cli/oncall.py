@@ -251,6 +251,7 @@ def override_add(
     roster = _roster()
     begin = point_in_time.parse(since, "--from", may_be_future=True) if since else datetime.now(UTC)
     end = point_in_time.parse(until, "--until", may_be_future=True)
+    history_db.require_here()
     who = history_db.operator(operator)
     made = history_db.ask(
         lambda database: overrides.add(database, roster, rotation, person, (begin, end), who, note)
@@ -294,6 +295,7 @@ def override_remove(
     """
     from chitlaq.ops.oncall import overrides
 
+    history_db.require_here()
     who = history_db.operator(operator)
     history_db.ask(lambda database: overrides.remove(database, identifier, who))
     typer.echo("The override is removed.")

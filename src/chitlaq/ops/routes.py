@@ -22,6 +22,8 @@ from chitlaq.ops.escalation import clock, daily_list, metrics
 from chitlaq.ops.escalation.engine import Engine
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.incidents import impact, keeping, system_changes
+from chitlaq.ops.lease.lease import Lease
+from chitlaq.ops.lease.metrics import metrics as lease_metrics
 from chitlaq.ops.oncall import zone
 from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
 from chitlaq.ops.schedule.scheduler import Scheduler
@@ -39,24 +41,29 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
     daemon_threads.use()
     zone.use(context.home, context.settings)
     with OpsDatabase(context.home, is_keeper=True) as operations:
+        lease = Lease(context.home, context.settings, context.database)
         scheduler = Scheduler(
-            context.home, context.settings.operations, operations, context.database
+            context.home, context.settings.operations, operations, context.database, lease=lease
         )
-        backup_scheduler = BackupScheduler(context.home, context.settings)
-        escalation = partial(metrics.metrics, context.home, context.settings, operations)
-        exporter = Exporter(context, {"escalation": escalation})
+        backup_scheduler = BackupScheduler(context.home, context.settings, lease=lease)
+        escalation = partial(metrics.metrics, context.home, context.settings, operations, lease)
+        exporter = Exporter(
+            context,
+            {"escalation": escalation, "lease": partial(lease_metrics, lease, context.database)},
+        )
         alert_path = AlertPath()
         alerts_arrived, incidents_changed = asyncio.Event(), asyncio.Event()
-        engine = Engine(context.home, context.settings, operations, incidents_changed)
+        engine = Engine(context.home, context.settings, operations, incidents_changed, lease=lease)
         subscriptions = Subscriptions(
             operations, context.database, context.settings, Secrets(context.home.secrets)
         )
         async with tasks.running(
             partial(postgres_import.move, context.home, context.database, operations),
             partial(zone.use_forever, context.home, context.settings),
+            lease.hold_forever,
             scheduler.run_forever,
             engine.run_forever,
-            partial(daily_list.send_forever, context.home, context.settings, operations),
+            partial(daily_list.send_forever, context.home, context.settings, operations, lease),
             partial(
                 probing.watch_forever,
                 probing.probes_of(context),
@@ -64,7 +71,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
                 alert_path,
                 alerts_arrived,
             ),
-            partial(heartbeat_sender.send_forever, operations, context.settings, alert_path),
+            partial(heartbeat_sender.send_forever, operations, context.settings, alert_path, lease),
             backup_scheduler.run_forever,
             exporter.measure_forever,
             exporter.round_trips.measure_forever,
@@ -76,7 +83,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             partial(system_changes.watch_forever, operations, context.home),
             partial(impact.store_forever, operations, context.home, context.settings),
             Keeper(context.home, context.settings, operations).run_forever,
-            Copier(context.settings, operations).copy_forever,
+            Copier(context.settings, operations, lease).copy_forever,
             partial(keeper.send_forever, operations, subscriptions),
             partial(silencing.silence_forever, operations, context.home, context.settings),
         ):
@@ -89,6 +96,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
                 "incidents_changed": incidents_changed,
                 "alert_path": alert_path,
                 "console": console,
+                "lease": lease,
             }
             await console.runs.close()
 
@@ -113,6 +121,7 @@ SERVICE = Service(
     run=run,
     query_packages=[
         "chitlaq.ops.database",
+        "chitlaq.ops.lease",
         "chitlaq.monitoring.expected",
         "chitlaq.monitoring.exporter",
         "chitlaq.monitoring.locks",

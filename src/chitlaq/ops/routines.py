@@ -53,7 +53,7 @@ class Routine:
     checks: tuple[str, ...]
 
 
-_ONCALL = ("oncall.now", "oncall.roster", "oncall.channels", "oncall.heartbeat")
+_ONCALL = ("oncall.now", "oncall.roster", "oncall.channels", "oncall.heartbeat", "operations.lease")
 _BACKUPS = (
     "backup.database", "backup.physical", "backup.archive", "backup.configuration", "backup.copies",
 )  # fmt: skip

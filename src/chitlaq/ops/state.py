@@ -9,6 +9,7 @@ from chitlaq.core.http.service import Context, ServiceState
 from chitlaq.ops.console.console import Console
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.history.alert_history import AlertmanagerPayload
+from chitlaq.ops.lease.lease import Lease
 from chitlaq.ops.watchdog.alert_path import AlertPath
 
 
@@ -24,3 +25,5 @@ class OpsState(ServiceState):
     alert_path: AlertPath
     """Takes note of the Watchdog: alerts arrive."""
     console: Console
+    lease: Lease
+    """Whether this ops-service acts, or another machine's."""

@@ -28,9 +28,8 @@ def test_number_that_is_never_reached_is_refused(
     variable = settings_loading.variable_of(dotted)
     with pytest.raises(OperatorError, match=rf"{dotted} .*{variable}"):
         settings_loading.load(Home(tmp_path), {variable: f"1,{number}" if is_pair else number})
-    section, _, name = dotted.rpartition(".")
     value = f"[{number}, 1.0]" if is_pair else number
-    (tmp_path / "chitlaq.toml").write_text(f"[{section}]\n{name} = {value}\n")
+    (tmp_path / "chitlaq.toml").write_text(f"{dotted} = {value}\n")
     with pytest.raises(OperatorError, match=rf"{dotted} .*chitlaq.toml"):
         settings_loading.load(Home(tmp_path), {"HOME": "/"})
 

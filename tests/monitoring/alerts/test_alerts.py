@@ -304,6 +304,7 @@ SLOW = {
     "DeadlocksOften": "each is over at once",
     "CacheHitRatioLow": "few reads at night say nothing",
     "EtcdLeaderChanges": "one election after a failure is right, and each is over at once",
+    "LeaseChangesOften": "one change after a failure is right, and each is over at once",
     "PushesFail": "a push service that is away for a moment is normal",
 }
 """Alerts that look back further than five minutes, and why."""

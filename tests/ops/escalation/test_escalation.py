@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime
+
 import pytest
 
 from chitlaq.core.installation.settings import Operations
 from chitlaq.ops.escalation import escalation as steps
+from chitlaq.ops.escalation.engine import Engine
 from chitlaq.ops.incidents import incidents
 from chitlaq.ops.incidents.changes import Severity
+from chitlaq.ops.lease.permission import Permission
 from chitlaq.ops.oncall import current
 from tests.ops.escalation.conftest import Escalation
 
@@ -250,3 +255,47 @@ async def test_broken_file_keeps_the_last_valid_one_in_effect(escalation: Escala
         await escalation.run()
         assert len(escalation.told()) == before + 1
     assert escalation.home.last_roster.stat().st_mode & 0o077 == 0
+
+
+class Place(Permission):
+    """That of a machine beside another, as a test sets it."""
+
+    alerts = False
+    since: datetime | None = None
+
+    @property
+    def may_alert(self) -> bool:
+        return self.alerts
+
+    @property
+    def taken_over_at(self) -> datetime | None:
+        return self.since
+
+
+async def test_machine_that_takes_over_tells_the_first_level_and_goes_on_from_there(
+    escalation: Escalation,
+) -> None:
+    """Whom the other has told, and who has acknowledged there, it does not know: it wakes one, not all."""
+    place = Place()
+    escalation.engines.append(
+        Engine(
+            escalation.home,
+            escalation.settings,
+            escalation.database,
+            asyncio.Event(),
+            escalation.clock,
+            place,
+        )
+    )
+    escalation.write_people("ada", "grace", "edsger")
+    await escalation.opened()
+    escalation.clock.pass_(minutes=30)
+    await escalation.engine._attempt()
+    await escalation.engine.idle()
+    assert escalation.told() == []
+    place.alerts, place.since = True, escalation.clock.now
+    await escalation.run()
+    assert escalation.told() == ["ada"]
+    escalation.clock.pass_(minutes=5)
+    await escalation.run()
+    assert escalation.told() == ["ada", "grace"]

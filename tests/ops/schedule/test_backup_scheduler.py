@@ -35,7 +35,7 @@ class Machine:
         self.keeper = BackupScheduler(self.home, self.settings, self.run, lambda: self.now)
         return self.keeper
 
-    async def run(self, _home: Home, words: Sequence[str], _seconds: float) -> bool:
+    async def run(self, _home: Home, words: Sequence[str], _seconds: float, *_: object) -> bool:
         self.ran.append(words)
         return self.succeeds
 
@@ -139,7 +139,7 @@ async def test_wal_is_archived_while_the_daily_job_runs(
     monkeypatch.setattr(backup_scheduler, "POLL_SECONDS", 0.01)
     archived, is_day_over = asyncio.Event(), asyncio.Event()
 
-    async def run(_home: Home, words: Sequence[str], _seconds: float) -> bool:
+    async def run(_home: Home, words: Sequence[str], _seconds: float, *_: object) -> bool:
         if "--daily" in words:
             machine.received("000000010000000000000001", "000000010000000000000002.partial")
             await is_day_over.wait()

@@ -7,6 +7,7 @@ only machines of the site are answered.
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import ssl
 import time
@@ -382,3 +383,36 @@ def _server_fails(cluster: SiteCluster, node: str, server: str, fault: str) -> U
 
 async def _is_other(found: Awaitable[str], before: str) -> bool:
     return await found != before
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_another_ops_service_takes_over(
+    stack: SiteStack, other_stack: SiteStack, number: signal.Signals
+) -> None:
+    """Attacks the promise that one acts, and another within 30 s of its end."""
+    stacks = {True: stack, False: other_stack}
+
+    async def holder() -> SiteStack | None:
+        said = stack.command("ops", "lease", "--json")
+        return stacks[json.loads(said.stdout)["is_here"]] if said.returncode == 0 else None
+
+    before = await eventually(holder)
+    began = time.monotonic()
+    before.signal(number)
+    try:
+
+        async def is_taken() -> bool:
+            found = await holder()
+            return found is not None and found is not before
+
+        await eventually(is_taken, MOST_SECONDS)
+        report(f"ops-service, {number.name}", [time.monotonic() - began])
+    finally:
+        if number == signal.SIGSTOP:
+            before.signal(signal.SIGCONT)
+        else:
+            before.up()
+    await eventually(before.is_healthy)
+    assert await holder() is not before

@@ -38,7 +38,7 @@ def test_inventory_of_the_documentation_is_right() -> None:
     ("old", "new", "said"),
     [
         ('"etcd", "sentinel"]\n\n[nodes.app2]', '"sentinel"]\n\n[nodes.app2]', "2 nodes have the role etcd"),
-        ('"operations", ', "", "0 nodes have the role operations"),
+        ('"operations", ', "", "No node has the role operations"),
         ('roles = ["application"]', 'roles = ["aplication"]', "Did you mean application?"),
         ("10.0.0.22", "10.0.0.21", "2 nodes have the address 10.0.0.21"),
         ("10.0.0.22", "db2", "'db2' is no IP address"),
@@ -105,6 +105,21 @@ def test_node_of_operations_watches_all(tmp_path: Path) -> None:
     assert "10.0.0.21:5432" in settings.site.servers
     other = settings_loading.load(Home(nodes / "app2"), {"PATH": ""})
     assert not other.monitoring.targets
+    assert (settings.operations.takes_lease, other.operations.takes_lease) == (True, False)
+
+
+def test_two_nodes_of_operations_watch_each_other(tmp_path: Path) -> None:
+    file = tmp_path / "site.toml"
+    file.write_text(SITE.read_text().replace('["application"]', '["application", "operations"]'))
+    assert chitlaq("site", "render", file, tmp_path / "site").exit_code == 0
+    for node, other in (("app1", "10.0.0.12"), ("app2", "10.0.0.11")):
+        folder = tmp_path / "site" / "nodes" / node
+        settings = settings_loading.load(Home(folder), {"PATH": ""})
+        assert settings.operations.takes_lease
+        assert settings.operations.scheduled
+        targets = json.loads((folder / Path(settings.monitoring.targets).name).read_text())
+        watched = {one["labels"]["job"]: one["targets"] for one in targets}
+        assert watched["feed-service"] == [f"{other}:3003"]
 
 
 def test_nodes_have_certificates_of_one_authority_whose_key_stays(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.monitoring.alerts import sites
 from chitlaq.monitoring.dashboards.sites import SITE
+from chitlaq.monitoring.exporter import sentinels
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
@@ -86,13 +87,40 @@ async def test_etcd(cluster: SiteCluster, says: Says) -> None:
 
 
 async def test_sentinel(cluster: SiteCluster, says: Says) -> None:
-    before = cluster.site.nodes[await cluster.valkey_primary()].address
+    node = await cluster.valkey_primary()
+    before = cluster.site.nodes[node].address
     await says("site.sentinel", Verdict.OK, f"{before}:6379 is the primary")
     async with stopped(cluster, "sentinel", "db1"):
         await says("site.sentinel", Verdict.WARNING, "no answer")
         async with stopped(cluster, "sentinel", "db2"):
             await says("site.sentinel", Verdict.CRITICAL, "no majority")
+            await sampled(cluster, "sentinel_quorum", {0.0})
+            await sampled(cluster, "sentinel_up", {0.0, 1.0})
     await says("site.sentinel", Verdict.OK, f"{before}:6379 is the primary")
+
+    await sampled(cluster, "sentinel_quorum", {1.0})
+    await sampled(cluster, "sentinel_others", {2.0})
+    await sampled(cluster, "sentinel_primaries_named", {1.0})
+    (other,) = {*DATABASES} - {node}
+    async with stopped(cluster, "valkey", other):
+        await says("site.sentinel", Verdict.WARNING, "no replica follows")
+        await sampled(cluster, "sentinel_replicas_in_sync", {0.0})
+    await says("site.sentinel", Verdict.OK, f"{before}:6379 is the primary")
+    await sampled(cluster, "sentinel_replicas_in_sync", {1.0})
+
+
+async def sampled(cluster: SiteCluster, name: str, values: set[float]) -> None:
+    """Wait until a metric of the Sentinels has these values: they find out within seconds."""
+    home = Home(cluster.folder / "nodes" / HERE)
+    settings = settings_loading.load(home, {"PATH": ""})
+
+    async def has_them() -> bool:
+        found = await sentinels.metrics(settings)
+        return values == {
+            sample.value for one in found if one.name == name for sample in one.samples
+        }
+
+    await eventually(has_them)
 
 
 async def test_certificates(cluster: SiteCluster, says: Says) -> None:
@@ -119,13 +147,19 @@ async def test_metrics_of_alerts_and_dashboard_are_there(cluster: SiteCluster) -
     await cluster.primary()
     exprs = [asked.expr for panel in SITE.panels for asked in panel.queries]
     exprs += [alert.expr for alert in sites.ALERTS]
-    wanted = {one for expr in exprs for one in re.findall(r"(?:patroni|etcd)_\w+", expr)}
+    wanted = {one for expr in exprs for one in re.findall(r"(?:patroni|etcd|sentinel)_\w+", expr)}
     found: set[str] = set()
     async with httpx.AsyncClient(timeout=5, verify=cluster.tls()) as client:
-        for group in rendering.targets(cluster.site):
+        for group in rendering.targets(cluster.site, HERE):
             for target in group["targets"]:
                 with suppress(httpx.ConnectError):
                     text = (await client.get(f"https://{target}/metrics")).text
                     found |= set(re.findall(r"^(\w+)", text, re.M))
-    assert len(wanted) > 8
+    home = Home(cluster.folder / "nodes" / HERE)
+    found |= {
+        one.name
+        for one in await sentinels.metrics(settings_loading.load(home, {"PATH": ""}))
+        if one.samples
+    }
+    assert len(wanted) > 14
     assert wanted - found == set()

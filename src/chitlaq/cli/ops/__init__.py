@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from chitlaq.cli.ops import actions, checks, history, report, watch
+from chitlaq.cli.ops import actions, checks, history, lease, report, watch
 
 
 def register(app: typer.Typer) -> None:
@@ -17,8 +17,8 @@ def register(app: typer.Typer) -> None:
     commands: tuple[Callable[..., None], ...] = (
         *(checks.routine(name, purpose) for name, purpose in checks.ROUTINES.items()),
         checks.check, checks.list_, history.history, history.show, history.diff, history.note,
-        history.ack, history.notes, actions.do, actions.actions, watch.watch, report.report,
-        report.runbook,
+        history.ack, history.notes, actions.do, actions.actions, watch.watch, lease.lease,
+        report.report, report.runbook,
     )  # fmt: skip
     for command in commands:
         ops.command(command.__name__.rstrip("_"))(command)

@@ -43,6 +43,7 @@ _EVERYBODY = _reload("nginx", "monitoring-proxy", *SERVICES)
 # A setting by its name, or all others of a section by that of the section.
 DECLARED: Mapping[str, Effect] = {
     "database_url": _START,
+    "reads_on_standbys_seconds": _reload(*SERVICES),
     "redis_url": _START,
     "prometheus_url": _START,
     "alertmanager_url": _START,

@@ -247,6 +247,9 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     scheduled: bool = True
     """Whether ops-service runs routines, backups and the round trip of messages on its own."""
+    takes_lease: bool = True
+    """Whether this ops-service may be the one that acts, of several with one database. ``chitlaq site
+    render`` says so on nodes of operations."""
     timezone: str = ""
     """The time zone of the times below and of the status page, such as ``Europe/Vienna``.
 
@@ -351,6 +354,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database_url: SecretUrl = SecretUrl()
     """An external PostgreSQL (``postgresql://owner:secret@host/chitlaq``) instead of the embedded one; of
     several servers, all (``…@one,two/chitlaq?target_session_attrs=read-write``)."""
+    reads_on_standbys_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """How late reads may be that tolerate it, such as search: then they go to a standby among the servers of
+    ``database_url`` that is not later. 0: all go to the primary."""
     redis_url: SecretUrl = SecretUrl()
     """An external Valkey or Redis (``redis://host:6379/0``) instead of the embedded one; of a cluster,
     some of its nodes (``redis-cluster://host:6379?node=host2:6379``); or the Sentinels that know it

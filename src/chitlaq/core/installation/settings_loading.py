@@ -139,7 +139,7 @@ def flattened(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 # Variables of the CHITLAQ_ prefix that are not settings.
-_OTHER_VARIABLES = frozenset({"CHITLAQ_HOME"})
+_OTHER_VARIABLES = frozenset({"CHITLAQ_HOME", "CHITLAQ_LEASE"})
 
 
 def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from chitlaq.monitoring.alerts.alert import Alert, above, absent, older, zero
+from chitlaq.monitoring.alerts.alert import (
+    Alert,
+    above,
+    absent,
+    fires,
+    older,
+    rising,
+    silent,
+    steady,
+    zero,
+)
 
 ALERTS = (
     Alert(
@@ -56,5 +66,33 @@ ALERTS = (
         summary="operations.heartbeat_url has taken no heartbeat for {{ $value | humanizeDuration }}.",
         procedure="Alert Response",
         cases=older("heartbeat_sent_timestamp_seconds", 300, "25m 0s"),
+    ),
+    Alert(
+        name="NobodyHoldsTheLease",
+        expr="min(operations_lease_left_seconds) < -30",
+        for_="1m",
+        severity="P1",
+        summary="No ops-service holds the lease of operations: nobody runs routines."
+        " `chitlaq ops lease` says who held it last.",
+        procedure="Escalation Contacts",
+        cases=(
+            fires(steady("operations_lease_left_seconds", -31)),
+            silent(steady("operations_lease_left_seconds", -30)),
+        ),
+        absence=absent("operations_lease_left_seconds", through="ops-service"),
+    ),
+    Alert(
+        name="LeaseChangesOften",
+        expr="max(changes(operations_lease_epoch[1h])) > 3",
+        for_="1m",
+        severity="P2",
+        summary="Another ops-service has taken the lease of operations {{ $value }} times within an hour:"
+        " their machines, their network or PostgreSQL are not well. `chitlaq ops check operations.lease` says"
+        " more.",
+        procedure="Escalation Contacts",
+        cases=(
+            fires(rising("operations_lease_epoch", 1), value="31"),
+            silent(steady("operations_lease_epoch", 9)),
+        ),
     ),
 )

@@ -36,6 +36,7 @@ SUBJECT = (
         "jail",
         "limit",
         "scope",
+        "sentinel",
     ),
 )
 _MORE_SEVERE = (("P0", "P1|P2|P3"), ("P1", "P2|P3"), ("P2", "P3"))

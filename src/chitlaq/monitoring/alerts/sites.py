@@ -1,4 +1,4 @@
-"""Alerts on a site of several machines: PostgreSQL under Patroni, etcd, certificates."""
+"""Alerts on a site of several machines: Patroni, etcd, Sentinel, certificates."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _SCOPE = 'scope="chitlaq"'
 _DAY = 86_400
 _ENDPOINT = "10.0.0.21:5432"
 _EXPIRY = f'site_certificate_expiry_seconds{{name="{_ENDPOINT}"}}'
+_SENTINEL = '{}{{sentinel="10.0.0.21:26379"}}'
 
 
 def _of(metric: str, name: str, value: float) -> InputSeries:
@@ -179,5 +180,64 @@ ALERTS = (
         " `chitlaq site render` makes another.",
         procedure="Security Metrics",
         cases=below(_EXPIRY, 30 * _DAY, "27d 0h 0m 0s", name=_ENDPOINT),
+    ),
+    Alert(
+        name="SentinelDown",
+        expr="sentinel_up == 0",
+        for_="1m",
+        severity="P1",
+        summary="Sentinel at {{ $labels.sentinel }} is not responding: after the next failure Valkey may not"
+        " fail over. `chitlaq ops check site.sentinel` says more.",
+        procedure="Service Outage Response",
+        cases=zero(_SENTINEL.format("sentinel_up"), sentinel="10.0.0.21:26379"),
+    ),
+    Alert(
+        name="SentinelNoQuorum",
+        expr="max(sentinel_quorum) == 0",
+        for_="1m",
+        severity="P1",
+        summary="No Sentinel reaches as many others as a failover takes: if Valkey's primary fails, nobody"
+        " takes its place. `chitlaq ops check site.sentinel` says more.",
+        procedure="Database Health",
+        cases=zero(_SENTINEL.format("sentinel_quorum")),
+    ),
+    Alert(
+        name="SentinelsDisagree",
+        expr="sentinel_primaries_named > 1",
+        for_="1m",
+        severity="P1",
+        summary="The Sentinels name {{ $value }} different primaries of Valkey: services may use either."
+        " `chitlaq ops check site.sentinel` names them.",
+        procedure="Database Health",
+        cases=(
+            fires(steady("sentinel_primaries_named", 2), value="2"),
+            silent(steady("sentinel_primaries_named", 1)),
+        ),
+    ),
+    Alert(
+        name="ValkeyWithoutReplica",
+        expr="max(sentinel_replicas_in_sync) == 0",
+        for_="5m",
+        severity="P1",
+        summary="No replica follows Valkey's primary: if that fails, nobody takes its place."
+        " `chitlaq ops check site.sentinel` says more.",
+        procedure="Database Health",
+        cases=zero(_SENTINEL.format("sentinel_replicas_in_sync")),
+    ),
+    Alert(
+        name="ValkeyFailoverStuck",
+        expr="min_over_time(sentinel_failover_in_progress[2m]) == 1",
+        for_="1m",
+        severity="P1",
+        summary="Sentinel at {{ $labels.sentinel }} has been making another Valkey the primary for minutes:"
+        " no replica can take its place. `chitlaq ops check site.sentinel` says more.",
+        procedure="Database Health",
+        cases=(
+            fires(
+                steady(_SENTINEL.format("sentinel_failover_in_progress"), 1),
+                sentinel="10.0.0.21:26379",
+            ),
+            silent(steady(_SENTINEL.format("sentinel_failover_in_progress"), 0)),
+        ),
     ),
 )

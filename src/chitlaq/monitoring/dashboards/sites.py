@@ -21,6 +21,12 @@ SITE = dashboard(
             threshold="standby_lag_bytes",
         ),
         graph("Timeline", "patroni_postgres_timeline", "{{name}}"),
+        graph(
+            "Reads that a standby may answer",
+            "sum by (result) (rate(standby_reads_total[$__rate_interval]))",
+            "{{result}}",
+            "reqps",
+        ),
         graph("Time since etcd was seen", "time() - patroni_dcs_last_seen", "{{name}}", "s"),
     ),
     row(
@@ -37,5 +43,20 @@ SITE = dashboard(
     row(
         "Certificates between nodes",
         graph("Time left", "site_certificate_expiry_seconds", "{{name}}", "s"),
+    ),
+    row(
+        "Valkey under Sentinel",
+        graph("Sentinel answers", "sentinel_up", "{{sentinel}}", "bool_on_off"),
+        graph("Reaches a quorum", "sentinel_quorum", "{{sentinel}}", "bool_on_off"),
+        graph("Primaries that they name", "sentinel_primaries_named", "primaries"),
+        graph("Replicas in sync", "sentinel_replicas_in_sync", "{{sentinel}}"),
+        graph("Other Sentinels known", "sentinel_others", "{{sentinel}}"),
+        graph("Fails over", "sentinel_failover_in_progress", "{{sentinel}}", "bool_on_off"),
+    ),
+    row(
+        "Lease of operations",
+        graph("Held here", "operations_lease_here", "{{instance}}", "bool_on_off"),
+        graph("Held for", "operations_lease_left_seconds", "{{instance}}", "s"),
+        graph("Holder number", "operations_lease_epoch", "{{instance}}"),
     ),
 )

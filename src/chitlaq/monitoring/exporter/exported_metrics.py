@@ -115,6 +115,31 @@ FAMILIES = (
     _counter("valkey_misses", "Key lookups that found none.", "node"),
     _counter("valkey_commands", "Processed commands.", "node"),
     _gauge(
+        "sentinel_up",
+        "Whether the Sentinel answers; only where Sentinels watch Valkey.",
+        "sentinel",
+    ),
+    _gauge(
+        "sentinel_primaries_named",
+        "How many different primaries the Sentinels name: one, if they agree.",
+    ),
+    _gauge(
+        "sentinel_quorum",
+        "Whether the Sentinel reaches as many others as a failover takes.",
+        "sentinel",
+    ),
+    _gauge("sentinel_others", "Other Sentinels that it knows.", "sentinel"),
+    _gauge(
+        "sentinel_replicas_in_sync",
+        "Replicas that run and are connected to the primary, as the Sentinel sees them.",
+        "sentinel",
+    ),
+    _gauge(
+        "sentinel_failover_in_progress",
+        "Whether the Sentinel makes another Valkey the primary just now.",
+        "sentinel",
+    ),
+    _gauge(
         "component_memory_bytes",
         "Memory of a component's processes (proportional share), as known to the supervisor.",
         "component",
@@ -253,6 +278,12 @@ FAMILIES = (
         "heartbeat_sent_timestamp_seconds",
         "When operations.heartbeat_url last took a heartbeat; only where it is set.",
     ),
+    _gauge("operations_lease_here", "Whether this ops-service holds the lease of operations."),
+    _gauge(
+        "operations_lease_left_seconds",
+        "For how long the lease is held unless it is renewed; negative since nobody holds it.",
+    ),
+    _gauge("operations_lease_epoch", "Rises each time that another ops-service takes the lease."),
     _counter("exporter_errors", "Failed reads of a source.", "source"),
 )
 

@@ -30,7 +30,7 @@ from chitlaq.core.http.service import Context
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
-from chitlaq.monitoring.exporter import certificates, pictures
+from chitlaq.monitoring.exporter import certificates, pictures, sentinels
 from chitlaq.monitoring.exporter.exported_metrics import metric
 from chitlaq.monitoring.exporter.fail2ban import Bans
 from chitlaq.monitoring.exporter.member_probes import MemberProbes
@@ -81,6 +81,7 @@ class Exporter:
             "lock_waits": self._lock_waits_metrics,
             "queues": lambda: queues(database),
             "redis": lambda: redis(context.valkey),
+            "sentinels": lambda: sentinels.metrics(settings),
             "nginx": lambda: nginx(context.home, settings),
             "limits": limits_of_memory,
             "components": self._slow_metrics,

@@ -12,7 +12,7 @@ import msgspec
 
 from chitlaq.core.errors import NotApplicable
 from chitlaq.core.formatting import count, duration
-from chitlaq.ops.checks import decisions
+from chitlaq.ops.checks import decisions, lease
 from chitlaq.ops.checks.model import (
     CheckOutcome,
     Lines,
@@ -211,6 +211,8 @@ async def heartbeat(system: SystemView) -> CheckOutcome:
             "nobody outside notices when this machine falls silent: set operations.heartbeat_url to a"
             " second ChitLaq's (`chitlaq heartbeat expect`) or to a service's URL"
         )
+    if host := await lease.elsewhere(system):
+        raise NotApplicable(f"ops-service on {host} sends it, which holds the lease of operations")
     found = [row for row in await system.recorded("deliveries") if row["person"] == SENDER]
     last = next((row for row in found if row["channel"] == CHANNEL), None)
     if last is None:

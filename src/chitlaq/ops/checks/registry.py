@@ -26,6 +26,7 @@ from chitlaq.ops.checks import (
     feed,
     host,
     incidents,
+    lease,
     logs,
     maintenance,
     media,
@@ -46,8 +47,8 @@ from chitlaq.ops.checks.model import Check
 _MODULES = (
     host, disks, network, services, answers, chat, feed, search, notifications, alerts, incidents,
     containers, databases, sites, transactions, performance, logs, access_log, backups, ssh,
-    fail2ban, security, maintenance, media, capacity, daily_traffic, oncall, statuspage,
-    decisions,
+    fail2ban, security, maintenance, media, capacity, daily_traffic, oncall, lease,
+    statuspage, decisions,
 )  # fmt: skip
 
 CHECKS: Mapping[str, Check] = {

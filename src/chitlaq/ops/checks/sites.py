@@ -9,8 +9,6 @@ from typing import TypeVar
 
 import msgspec
 
-from chitlaq.core.data import valkey
-from chitlaq.core.data.valkey_connection import Address, Server, parse_sentinel_url
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import duration
 from chitlaq.core.host import http_client
@@ -18,6 +16,7 @@ from chitlaq.core.host.http_client import NoAnswerError
 from chitlaq.core.installation import site_tls
 from chitlaq.core.installation.settings import Settings
 from chitlaq.monitoring.exporter import certificates as served
+from chitlaq.monitoring.exporter import sentinels
 from chitlaq.ops.checks.model import (
     CheckOutcome,
     Section,
@@ -154,7 +153,7 @@ async def etcd(system: SystemView) -> CheckOutcome:
     "site.sentinel",
     "Sentinel",
     section=Section.HOST,
-    looks_at="SENTINEL CKQUORUM and the primary that each Sentinel names, and who is connected to replicas",
+    looks_at="SENTINEL CKQUORUM, the primary and replicas that each Sentinel names, and what services use",
     commands=(
         (
             "valkey-cli -h HOST -p 26379 --tls --cacert /etc/chitlaq/authority.pem"
@@ -165,32 +164,31 @@ async def etcd(system: SystemView) -> CheckOutcome:
     " primary, somebody has made it a replica: `replicaof no one` on it ends that.",
 )
 async def sentinel(system: SystemView) -> CheckOutcome:
-    seeds, name = parse_sentinel_url(system.settings.redis_url.reveal())
-    if not seeds:
+    views = await sentinels.views(system.settings, HTTP_SECONDS)
+    if not views:
         raise NotApplicable("REDIS_URL names no Sentinels")
-    views = await asyncio.gather(*(_view(seed, name) for seed in seeds))
     named = {view.primary for view in views if view.primary}
     if not named:
         raise UnknownResult("; ".join(view.fault for view in views))
     faults: Faults = [
-        (Verdict.WARNING, f"{seed.name}: {view.fault}")
-        for seed, view in zip(seeds, views, strict=True)
-        if view.fault
+        (Verdict.WARNING, f"{view.name}: {view.fault}") for view in views if view.fault
     ]
-    if 2 * sum(not view.fault for view in views) <= len(seeds):
+    if 2 * sum(not view.fault for view in views) <= len(views):
         faults.append((Verdict.CRITICAL, "no majority: Valkey cannot fail over"))
     if len(named) > 1:
         faults.append(
             (Verdict.CRITICAL, f"they name different primaries: {', '.join(sorted(named))}")
         )
+    if not any(view.replicas for view in views):
+        faults.append((Verdict.WARNING, "no replica follows the primary"))
     used = await system.valkey.info("replication")
     for address, facts in used.items():
         if address not in named or facts.get("role") != "master":
             faults.append((Verdict.CRITICAL, f"services use {address}, which is not the primary"))
     return _judged(
-        f"{', '.join(sorted(named))} is the primary, as {len(seeds)} Sentinels say",
+        f"{', '.join(sorted(named))} is the primary, as {len(views)} Sentinels say",
         faults,
-        {"sentinels": Value(len(seeds))},
+        {"sentinels": Value(len(views)), "replicas": Value(max(view.replicas for view in views))},
     )
 
 
@@ -238,32 +236,6 @@ async def certificates(system: SystemView) -> CheckOutcome:
         },
         Table("certificates", ["server", "state", "reason"], rows),
     )
-
-
-class _View(msgspec.Struct):
-    """What one Sentinel says: the primary's address, and what is wrong."""
-
-    primary: str = ""
-    fault: str = ""
-
-
-async def _view(seed: Address, name: str) -> _View:
-    server = Server(seed)
-    found = _View()
-    try:
-        async with asyncio.timeout(HTTP_SECONDS):
-            answer = await server.execute(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name))
-            if answer is None:
-                return _View(fault=f"it knows no {name}")
-            found.primary = f"{answer[0].decode()}:{int(answer[1])}"
-            await server.execute(("SENTINEL", "CKQUORUM", name))
-    except TimeoutError:
-        found.fault = "no answer"
-    except valkey.UNAVAILABLE as error:
-        found.fault = str(error)
-    finally:
-        server.close()
-    return found
 
 
 def _addresses(system: SystemView, job: str) -> Sequence[str]:

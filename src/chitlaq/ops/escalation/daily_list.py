@@ -15,6 +15,7 @@ from chitlaq.core.telemetry import logs
 from chitlaq.core.visible import one_line
 from chitlaq.ops.database.database import OpsDatabase, statement
 from chitlaq.ops.escalation.planning import WITHOUT_PAGES, levels_of
+from chitlaq.ops.lease.permission import ALONE, Permission, Turn
 from chitlaq.ops.oncall import channels, current, overrides, rotations
 from chitlaq.ops.oncall.roster import Person
 from chitlaq.ops.schedule.scheduler import ATTEMPTS, STALE, last_due, parse, zone
@@ -27,17 +28,25 @@ LISTED = 50
 log = logs.get("escalation")
 
 
-async def send_forever(home: Home, settings: Settings, database: OpsDatabase) -> None:
+async def send_forever(
+    home: Home, settings: Settings, database: OpsDatabase, lease: Permission
+) -> None:
     """Send the list each morning, until cancelled."""
     while settings.operations.scheduled:
         try:
-            await send_if_due(home, settings, database, datetime.now(UTC))
+            await send_if_due(home, settings, database, datetime.now(UTC), lease)
         except OperatorError as error:
             log.warning("list not sent", error=str(error))
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def send_if_due(home: Home, settings: Settings, database: OpsDatabase, now: datetime) -> None:
+async def send_if_due(
+    home: Home,
+    settings: Settings,
+    database: OpsDatabase,
+    now: datetime,
+    lease: Permission = ALONE,
+) -> None:
     """Send the list once after each morning's time.
 
     Raises:
@@ -46,6 +55,13 @@ async def send_if_due(home: Home, settings: Settings, database: OpsDatabase, now
     operations = settings.operations
     due = last_due(parse("morning", operations.morning), now, zone(operations))
     await database.write(statement("begin_schedule", NAME, due, now))
+    if await database.rows("finished_run", NAME, due):
+        return
+    turn = await lease.begin(NAME, due)
+    if turn is Turn.DONE:
+        await database.write(statement("finish_run", NAME, due, now, 0))
+    if turn is not Turn.BEGUN:
+        return
     claimed = await database.rows("claim_run", NAME, due, now, now - STALE, now + STALE)
     if not claimed:
         return
@@ -68,6 +84,7 @@ async def send_if_due(home: Home, settings: Settings, database: OpsDatabase, now
                 f"nobody could be told of the list: {', '.join(failed) or 'no support'}"
             )
     await database.write(statement("finish_run", NAME, due, datetime.now(UTC), 0))
+    await lease.end(NAME, due)
 
 
 async def _told(settings: Settings, person: Person, subject: str, text: str) -> bool:

@@ -1,7 +1,8 @@
 """Send the pages that are due: each claimed before it is sent and ended after it, so that none is lost.
 
 A page that a dead process had claimed may have been sent; it is sent again and says so. Only one process
-sends at a time: it holds a lock that the kernel releases when it dies.
+sends at a time: it holds a lock that the kernel releases when it dies, and of several machines the one with
+the lease of operations sends.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from chitlaq.ops.escalation.last_resort import LastResort
 from chitlaq.ops.escalation.messages import PagedIncident
 from chitlaq.ops.escalation.pages import moment_of
 from chitlaq.ops.escalation.planning import Plan
+from chitlaq.ops.lease.permission import ALONE, Permission
 from chitlaq.ops.oncall import channels, current, deliveries
 from chitlaq.ops.oncall.current import Current
 from chitlaq.ops.oncall.roster import Channel, Roster
@@ -61,6 +63,7 @@ class Engine:
         database: the operations database.
         changed: set when incidents change in this process: it looks at once, and clears it.
         clock: the machine's, or one that a test sets.
+        lease: whether this machine sends.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Engine:
         database: OpsDatabase,
         changed: asyncio.Event,
         clock: Clock | None = None,
+        lease: Permission = ALONE,
     ) -> None:
         self.send_seconds = channels.SEND_SECONDS
         self._home = home
@@ -77,6 +81,7 @@ class Engine:
         self._database = database
         self._changed = changed
         self._clock = clock or SystemClock()
+        self._lease = lease
         self._known: tuple[object, Current] | None = None
         # Each service of Apprise takes 60 MB while it lasts.
         self._slots = asyncio.Semaphore(deliveries.AT_ONCE)
@@ -108,7 +113,13 @@ class Engine:
         """
         found = self._current()
         plan = await self._database.transact(
-            partial(planning.advance, current=found, clock=self._clock, recent_within=BURST_WITHIN)
+            partial(
+                planning.advance,
+                current=found,
+                clock=self._clock,
+                recent_within=BURST_WITHIN,
+                not_before=self._lease.taken_over_at,
+            )
         )
         looks = [plan.next_at] if plan.next_at is not None else []
         for place, planned in _by_channel(plan.waiting).items():
@@ -163,6 +174,8 @@ class Engine:
         return self._known[1]
 
     async def _attempt(self) -> float:
+        if not self._lease.may_alert:
+            return WATCH_SECONDS
         try:
             seconds = await self.tick()
         except OpsDatabaseUnavailableError as error:
@@ -212,6 +225,8 @@ class Engine:
         self, roster: Roster, place: tuple[str, str], planned: Sequence[sqlite3.Row]
     ) -> None:
         """Send one message for all pages that are due to one person by one channel."""
+        if not self._lease.may_alert:
+            return
         try:
             claimed = await self._database.transact(partial(self._claim, roster, planned))
         except OpsDatabaseUnavailableError as error:

@@ -77,9 +77,18 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def advance(
-    transaction: Transaction, current: Current, clock: Clock, recent_within: timedelta
+    transaction: Transaction,
+    current: Current,
+    clock: Clock,
+    recent_within: timedelta,
+    not_before: datetime | None = None,
 ) -> Plan:
-    """Move all clocks to now, and plan the pages that follow from that."""
+    """Move all clocks to now, and plan the pages that follow from that.
+
+    Args:
+        not_before: when this machine took the place of another, which has told people until then: whom, is
+            not known here, so the first is told again, and nobody is late.
+    """
     now = corrected(transaction, clock)
     overrides = msgspec.convert(
         list(map(dict, transaction.rows("overrides", now))), list[Override], strict=False
@@ -88,7 +97,7 @@ def advance(
     nexts = []
     for row in rows:
         one = msgspec.convert(dict(row), Escalation, strict=False)
-        nexts.append(_Mover(transaction, current, overrides, one, now).move())
+        nexts.append(_Mover(transaction, current, overrides, one, now, not_before).move())
     return Plan(
         now,
         transaction.rows("planned_pages"),
@@ -121,7 +130,9 @@ class _Mover:
         overrides: Sequence[Override],
         one: Escalation,
         now: datetime,
+        not_before: datetime | None,
     ) -> None:
+        self._not_before = not_before
         self._transaction = transaction
         self._current = current
         self._roster = current.roster
@@ -184,6 +195,8 @@ class _Mover:
         pause = timedelta(minutes=policy.within_minutes) / max(1, len(levels))
         told = 0
         waits = self._one.waits and run == self._one.run
+        if next_at is not None and self._not_before is not None:
+            next_at = max(next_at, min(self._not_before, self._now))
         if next_at is not None and self._one.fires_since is not None:
             next_at = max(next_at, min(self._one.fires_since, self._now))
         while not waits and next_at is not None and next_at <= self._now:

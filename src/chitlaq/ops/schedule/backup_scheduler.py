@@ -2,12 +2,14 @@
 
 The time of the last success is in a file and not in PostgreSQL, because backups belong to this machine,
 and matter most when PostgreSQL is unavailable. Interrupted backups are started again.
+
+Of the machines that share an external PostgreSQL, the one that holds the lease of operations takes them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -16,6 +18,7 @@ from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
+from chitlaq.ops.lease.permission import ALONE, Permission
 from chitlaq.ops.schedule import scheduler
 from chitlaq.stack.servers import barman
 
@@ -31,7 +34,7 @@ SEND_SECONDS = 300.0
 
 log = logs.get("backup-scheduler")
 
-Run = Callable[[Home, Sequence[str], float], Awaitable[bool]]
+Run = Callable[[Home, Sequence[str], float, Mapping[str, str]], Awaitable[bool]]
 
 
 class BackupScheduler:
@@ -43,11 +46,13 @@ class BackupScheduler:
         settings: Settings,
         run: Run = scheduler.run_command,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        lease: Permission = ALONE,
     ) -> None:
         self._home = home
         self._settings = settings
         self._run = run
         self._now = now
+        self._lease = lease
         self._tried_at: datetime | None = None
         self._sent_at = monotonic()
 
@@ -65,6 +70,8 @@ class BackupScheduler:
 
         A new installation has its first backup at once.
         """
+        if self._settings.database_url and not self._lease.may_change:
+            return False
         settings = self._settings
         recurrence = scheduler.parse("at", settings.backups.at, "backups")
         now = self._now()
@@ -81,7 +88,8 @@ class BackupScheduler:
         log.info("backups due", due_at=due)
         # `--since` skips the steps that succeeded before another one failed.
         words = ["backup", "run", "--daily", "--since", due.isoformat()]
-        if not await self._run(self._home, words, DAY_SECONDS):
+        variables = self._lease.variables(is_change=True)
+        if not await self._run(self._home, words, DAY_SECONDS, variables):
             return False
         self._done.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         files.write(self._done, now.isoformat())
@@ -98,7 +106,7 @@ class BackupScheduler:
         if is_to_send:
             self._sent_at = monotonic()
         words = ["backup", "archive", *(["--send"] if is_to_send else [])]
-        return await self._run(self._home, words, ARCHIVE_SECONDS)
+        return await self._run(self._home, words, ARCHIVE_SECONDS, {})
 
     def _done_at(self) -> datetime:
         """Return when the last successful daily backups began; the distant past if there were none."""

@@ -11,7 +11,7 @@ import asyncio
 import re
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from itertools import takewhile
@@ -31,6 +31,7 @@ from chitlaq.ops.database.database import (
     statement,
 )
 from chitlaq.ops.history import run_history
+from chitlaq.ops.lease.permission import ALONE, Permission, Turn
 from chitlaq.ops.report import delivery, page
 
 POLL_SECONDS = 5.0
@@ -154,6 +155,7 @@ class Scheduler:
         mails: has the mail queue.
         run: runs a routine, and returns whether it finished.
         now: the time.
+        lease: whether this process runs them, or another machine's.
     """
 
     def __init__(
@@ -164,13 +166,15 @@ class Scheduler:
         mails: Database,
         run: Callable[[Home, str], Awaitable[bool]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        lease: Permission = ALONE,
     ) -> None:
         self._home = home
         self._settings = settings
         self._database = database
         self._mails = mails
-        self._run = run or run_process
+        self._run = run or self._run_process
         self._now = now
+        self._lease = lease
         self._pruned_at: datetime | None = None
         self._attempts: dict[str, _Attempts] = {}
 
@@ -216,6 +220,7 @@ class Scheduler:
         if succeeded or attempt >= ATTEMPTS:
             self._attempts[routine].are_over = True
             await self._keep(statement("finish_run", routine, due, self._now(), attempt))
+            await self._lease.end(routine, due)
         return succeeded
 
     async def _claim(self, routine: str, due: datetime, now: datetime) -> int:
@@ -230,9 +235,15 @@ class Scheduler:
         if here.are_over or (here.last_at is not None and abs(now - here.last_at) < STALE):
             return 0
         try:
-            if await self._database.write(statement("begin_schedule", routine, due, now)):
+            is_first = await self._database.write(statement("begin_schedule", routine, due, now))
+            if is_first or await self._database.rows("finished_run", routine, due):
                 here.are_over = True
                 return 0
+        except OpsDatabaseUnavailableError as error:
+            log.warning("claim not written", routine=routine, error=str(error))
+        if not await self._is_ours(here, routine, due, now):
+            return 0
+        try:
             rows = await self._database.rows(
                 "claim_run", routine, due, now, now - STALE, now + STALE
             )
@@ -244,6 +255,17 @@ class Scheduler:
             here.count += 1
         here.last_at = now
         return here.count
+
+    async def _is_ours(self, here: _Attempts, routine: str, due: datetime, now: datetime) -> bool:
+        """Whether this machine runs it; what another one has run is over here, too."""
+        turn = await self._lease.begin(routine, due)
+        if turn is Turn.DONE:
+            here.are_over = True
+            await self._keep(statement("finish_run", routine, due, now, 0))
+        return turn is Turn.BEGUN
+
+    async def _run_process(self, home: Home, routine: str) -> bool:
+        return await run_process(home, routine, self._lease)
 
     async def _keep(self, done: Statement) -> None:
         try:
@@ -271,21 +293,23 @@ async def _isolated(what: str, work: Coroutine[object, object, object]) -> None:
         log.error("failed", what=what, fault=error)
 
 
-async def run_process(home: Home, routine: str) -> bool:
+async def run_process(home: Home, routine: str, lease: Permission = ALONE) -> bool:
     """Run a routine in its own process, so that a hang there does not block this one."""
     # The report runs its routine itself and sends the results.
     words = ["report", "--send"] if routine == page.ROUTINE else [routine]
-    return await run_command(home, ["ops", *words], RUN_SECONDS)
+    return await run_command(home, ["ops", *words], RUN_SECONDS, lease.variables(is_change=False))
 
 
-async def run_command(home: Home, words: Sequence[str], seconds: float) -> bool:
+async def run_command(
+    home: Home, words: Sequence[str], seconds: float, variables: Mapping[str, str]
+) -> bool:
     """Run ``chitlaq WORDS`` with low priority, and return whether it finished."""
     what = " ".join(words)
     try:
         result = await programs.arun(
             [sys.executable, "-m", "chitlaq", *words, "--as", SCHEDULER],
             timeout_seconds=seconds,
-            variables={"CHITLAQ_HOME": str(home.root)},
+            variables={"CHITLAQ_HOME": str(home.root), **variables},
             niceness=NICENESS,
             # So that it can end the processes that it has started.
             death_signal=signal.SIGTERM,

@@ -3,6 +3,10 @@
 INSERT INTO scheduled_runs (routine, due_at, claimed_at, attempts, finished_at)
 SELECT ?1, ?2, ?3, 0, ?3 WHERE NOT EXISTS (SELECT 1 FROM scheduled_runs WHERE routine = ?1);
 
+-- name: finished_run
+-- Whether a due run is finished.
+SELECT 1 FROM scheduled_runs WHERE routine = ?1 AND due_at = ?2 AND finished_at IS NOT NULL;
+
 -- name: claim_run
 -- Claim a due run at ?3: once, and again if the run did not finish and the last claim was before ?4, or after
 -- ?5: by a clock that has been set back since.

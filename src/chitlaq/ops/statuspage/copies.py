@@ -14,6 +14,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.ops.lease.permission import ALONE, Permission
 from chitlaq.ops.statuspage import site, snapshot
 from chitlaq.ops.statuspage.snapshot import Snapshot
 from chitlaq.web.console.status import pages
@@ -26,8 +27,11 @@ log = logs.get("statuspage")
 class Copier:
     """Keeps a copy where the setting ``statuspage.copy_to`` says; whatever that takes delays nothing else."""
 
-    def __init__(self, settings: Settings, database: OpsDatabase) -> None:
+    def __init__(
+        self, settings: Settings, database: OpsDatabase, lease: Permission = ALONE
+    ) -> None:
         self._settings = settings
+        self._lease = lease
         self._database = database
         self._digest = b""
         self._copied_at: datetime | None = None
@@ -36,7 +40,8 @@ class Copier:
         """Write a copy when something has changed, and now and then in any case."""
         while self._settings.statuspage.copy_to:
             try:
-                await self.turn()
+                if self._lease.may_alert:
+                    await self.turn()
             except OperatorError as error:
                 log.error("the status page was not copied", error=str(error))
             await asyncio.sleep(LOOK_SECONDS)

@@ -10,6 +10,7 @@ from chitlaq.core.host import http_client
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.database.database import OpsDatabase, OpsDatabaseUnavailableError, statement
+from chitlaq.ops.lease.permission import ALONE, Permission
 from chitlaq.ops.watchdog.alert_path import AlertPath
 
 EVERY_SECONDS = 60.0
@@ -22,11 +23,13 @@ CHANNEL = "heartbeat"
 log = logs.get("heartbeat")
 
 
-async def send_forever(database: OpsDatabase, settings: Settings, path: AlertPath) -> None:
-    """Ask the URL every minute while alerts arrive; without a URL, do nothing."""
+async def send_forever(
+    database: OpsDatabase, settings: Settings, path: AlertPath, lease: Permission = ALONE
+) -> None:
+    """Ask the URL, if there is one, every minute while alerts arrive and people are told of them here."""
     url = settings.operations.heartbeat_url.reveal()
     while url:
-        if not path.works:
+        if not (path.works and lease.may_alert):
             await asyncio.sleep(LOOKS_EVERY_SECONDS)
             continue
         outcome, said = await ask(url)

@@ -127,10 +127,10 @@ def _numbers(site: Site) -> Iterator[str]:
             yield f"{counts[role]} nodes have the role {role}: it takes two, {why}."
     if not counts["application"]:
         yield "No node has the role application."
-    if counts["operations"] != 1:
+    if not counts["operations"]:
         yield (
-            f"{counts['operations']} nodes have the role operations: it takes exactly one, whose ops-service"
-            " runs the routines and watches all nodes."
+            "No node has the role operations: it takes one, whose ops-service runs the routines and watches"
+            " all nodes, and better two, so that another takes over when one fails."
         )
     yield from (
         f"nodes.{name}: operations goes with application."

@@ -26,6 +26,9 @@ TARGETS = "prometheus-targets.json"
 _READABLE = {"post-bootstrap": 0o700, TARGETS: 0o644, engines.AUTHORITY: 0o644}
 """Modes of files without secrets: one is run, and others are read by whoever it is."""
 
+LATE_SECONDS = 3.0
+"""A standby that is later answers no reads."""
+
 _UNIT = """\
 # {title} of the site {site}: docs/several-machines.md.
 [Unit]
@@ -124,7 +127,7 @@ def node_files(site: Site, name: str, known: Secrets, places: Places) -> Mapping
     if "application" in node.roles:
         found["chitlaq.toml"] = _settings(site, node, known, places)
     if "operations" in node.roles:
-        found[TARGETS] = _json(targets(site))
+        found[TARGETS] = _json(targets(site, name))
     return found
 
 
@@ -158,13 +161,9 @@ def redis_url(site: Site, known: Secrets, places: Places = ON_NODES) -> str:
     return f"rediss-sentinel://:{password}@{first}?{urlencode(parameters, safe='/:[]')}"
 
 
-def targets(site: Site) -> list[dict[str, Any]]:
-    """Return what Prometheus scrapes beside the node of operations, as its ``file_sd_configs`` read it."""
-    others = {
-        name: node
-        for name, node in site.having("application").items()
-        if "operations" not in node.roles
-    }
+def targets(site: Site, name: str) -> list[dict[str, Any]]:
+    """Return what a node's Prometheus scrapes beside the node, as its ``file_sd_configs`` read it."""
+    others = {one: node for one, node in site.having("application").items() if one != name}
     scraped = [
         ("patroni", site.having("postgres"), engines.PATRONI),
         ("etcd", site.having("etcd"), engines.ETCD),
@@ -197,6 +196,7 @@ def _settings(site: Site, node: Node, known: Secrets, places: Places) -> str:
     is_watching = "operations" in node.roles
     rows: list[tuple[str, object]] = [
         ("database_url", database_url(site, known, places)),
+        ("reads_on_standbys_seconds", LATE_SECONDS),
         ("redis_url", redis_url(site, known, places)),
         ("site.authority", places.authority),
         ("site.certificate", places.certificate("application")),
@@ -207,8 +207,9 @@ def _settings(site: Site, node: Node, known: Secrets, places: Places) -> str:
         ("monitoring.embedded", is_watching),
         *([("monitoring.targets", f"{places.configuration}/{TARGETS}")] if is_watching else []),
         *([("site.servers", servers(site))] if is_watching else []),
-        # One ops-service runs the routines; the others only answer.
+        # One of them acts; what the others see is not enough for that.
         ("operations.scheduled", is_watching),
+        ("operations.takes_lease", is_watching),
         ("media.url", site.media_url),
         *([("media.s3_endpoint", site.s3_endpoint)] if site.s3_endpoint else []),
     ]

@@ -47,6 +47,7 @@ class PostgresView:
             "checks",
             "chitlaq.monitoring.expected",
             "chitlaq.monitoring.locks",
+            "chitlaq.ops.lease",
         )
 
     async def rows(self, name: str, *args: object) -> list[asyncpg.Record]:

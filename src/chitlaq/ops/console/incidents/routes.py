@@ -77,6 +77,7 @@ def opening(request: ConsoleRequest) -> Response[str]:
 
 @form(f"{LISTS}/open")
 async def open_one(request: ConsoleRequest, state: OpsState) -> Response[Any]:
+    state.lease.require_here()
     given = await forms.read(request, Opening)
     made = await incidents.open_by_hand(
         state.operations, given.title, given.severity, request.user.operator
@@ -92,6 +93,7 @@ async def shown(request: ConsoleRequest, state: OpsState, number: Number) -> Res
 
 @form(f"{LISTS}/{{number:int}}/acknowledge")
 async def acknowledge(request: ConsoleRequest, state: OpsState, number: Number) -> Response[Any]:
+    state.lease.require_here()
     given = await forms.read(request, Acknowledgement)
     return await _done(
         request,

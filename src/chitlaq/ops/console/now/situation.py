@@ -50,6 +50,7 @@ class Situation:
         change: what changed last, and when; None if nothing is known.
         duty: who is on call.
         steps: what the escalation of the incident does next.
+        elsewhere: the machine whose ops-service acts in place of this one, or nothing.
     """
 
     at: datetime
@@ -63,6 +64,7 @@ class Situation:
     change: Change | Unknown | None
     duty: Duty | Unknown
     steps: Sequence[NextStep] | Unknown
+    elsewhere: str
 
     @property
     def layout(self) -> str:
@@ -78,7 +80,7 @@ class Situation:
             if isinstance(self.ailing, Unknown)
             else " ".join(f"{one.name} {one.state}" for one in self.ailing)
         )
-        parts = f"{seen}|{self.others}|{ailing}|{isinstance(self.felt, Unknown)}"
+        parts = f"{seen}|{self.others}|{ailing}|{isinstance(self.felt, Unknown)}|{self.elsewhere}"
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
@@ -121,6 +123,7 @@ async def now(state: OpsState) -> Situation:
         await looked(_next_steps(state.operations, incident.id, on_call))
         if isinstance(incident, Incident)
         else (),
+        state.lease.elsewhere,
     )
 
 
