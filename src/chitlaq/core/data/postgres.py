@@ -232,11 +232,27 @@ class Session:
 
 
 class Database:
-    """A service's pool of connections, under the service's own role."""
+    """A service's pool of connections, under the service's own role.
 
-    def __init__(self, url: str, service: str, queries: Mapping[str, Query]) -> None:
+    Args:
+        url: one server, or several of which one takes writes.
+        service: whose role it is.
+        queries: by their names.
+        query_seconds: a connection that has not answered by then is ended, since another server may answer.
+            None: with one server, the statement is cancelled after `QUERY_SECONDS`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        service: str,
+        queries: Mapping[str, Query],
+        *,
+        query_seconds: float | None = None,
+    ) -> None:
         self._url = url
-        self._has_several_hosts = postgres_hosts.has_several(url)
+        self._query_seconds = query_seconds or QUERY_SECONDS
+        self._gives_up = query_seconds is not None or postgres_hosts.has_several(url)
         self._service = service
         self._queries = queries
         self._pool: asyncpg.Pool[Any] | None = None
@@ -271,7 +287,7 @@ class Database:
                     min_size=1,
                     max_size=POOL_SIZE,
                     timeout=ACQUIRE_SECONDS,
-                    command_timeout=QUERY_SECONDS,
+                    command_timeout=self._query_seconds,
                     max_inactive_connection_lifetime=300,
                     reset=_keep_session,
                     # Texts with a request id never repeat: only the prepared reads and
@@ -289,7 +305,7 @@ class Database:
             PostgresUnavailableError: PostgreSQL is unreachable, or all connections stay in use.
         """
         pool, connection = await self._acquire()
-        session = Session(connection, self._queries, gives_up=self._has_several_hosts)
+        session = Session(connection, self._queries, gives_up=self._gives_up)
         try:
             yield session
         finally:

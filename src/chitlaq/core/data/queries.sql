@@ -114,3 +114,11 @@ SELECT auth.complete_export_part($1, $2);
 -- name: complete_erasure_part
 -- This service has erased its part of an account.
 SELECT auth.complete_erasure_part($1, $2);
+
+-- name: written_wal (prepared)
+-- How much WAL the primary has written, in bytes since the beginning.
+SELECT (pg_current_wal_lsn() - '0/0')::int8 AS written;
+
+-- name: replayed_wal (prepared)
+-- How much WAL a standby has replayed; null on a primary.
+SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0')::int8 END AS replayed;

@@ -24,6 +24,7 @@ from chitlaq import __version__
 from chitlaq.core import languages, tasks
 from chitlaq.core.data import postgres, valkey
 from chitlaq.core.data.heartbeat import Heartbeat
+from chitlaq.core.data.standbys import Standbys
 from chitlaq.core.data.wake_ups import WakeUps
 from chitlaq.core.http import (
     bodies,
@@ -115,11 +116,13 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
     queries = postgres.load_queries(
         "chitlaq.core.data", service.name, *service.packages, *service.query_packages
     )
-    database = postgres.Database(
-        postgres.dsn(settings, home, service.component.role), service.name, queries
-    )
+    url = postgres.dsn(settings, home, service.component.role)
+    database = postgres.Database(url, service.name, queries)
     heartbeat = Heartbeat(database, service.name, service.written)
     client = valkey.connect(settings, home)
+    standbys = Standbys(
+        url, service.name, queries, database, client, settings.reads_on_standbys_seconds
+    )
     wake_ups = WakeUps(client)
     database.wake = wake_ups.say
     account_limit = limits.Limiter(
@@ -134,13 +137,14 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
     verifier = identity.Verifier(database, settings.base_url)
     try:
         yield Context(
-            service.name, settings, home, database, heartbeat, client, wake_ups, verifier,
+            service.name, settings, home, database, standbys, heartbeat, client, wake_ups, verifier,
             account_limit, address_limit,
         )  # fmt: skip
     finally:
         heartbeat.close()
         wake_ups.close()
         await client.close()
+        await standbys.close()
         await database.close()
 
 
@@ -415,6 +419,7 @@ class _Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                await self._note_write(handled)
                 headers = [*message["headers"], (b"x-request-id", encoded)]
                 # What is somebody's own, or signs in, stays in no cache (RFC 6749, 5.1).
                 if not any(name == b"cache-control" for name, _ in headers):
@@ -432,6 +437,13 @@ class _Observed:
             finally:
                 handled["method"] = scope["method"]
                 self._observe(handled, status, perf_counter() - started, span)
+
+    async def _note_write(self, scope: HTTPScope) -> None:
+        """Let members read what they have written, before they are told that they have."""
+        who = scope.get("user")
+        if isinstance(who, identity.Identity) and scope["method"] not in cookies.SAFE_METHODS:
+            context: Context = self._state.context
+            await context.standbys.note_write(who.account_id)
 
     def _allowing(
         self, headers: Iterable[tuple[bytes, bytes]], template: str | None

@@ -12,6 +12,7 @@ from litestar.datastructures.state import ImmutableState
 
 from chitlaq.core.data.heartbeat import Heartbeat
 from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.standbys import Standbys
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.data.wake_ups import WakeUps
 from chitlaq.core.http.identity import Verifier
@@ -30,6 +31,8 @@ class Context:
     settings: Settings
     home: Home
     database: Database
+    standbys: Standbys
+    """For reads that may be a little late; whoever reads from them also watches them."""
     heartbeat: Heartbeat
     valkey: Valkey
     wake_ups: WakeUps

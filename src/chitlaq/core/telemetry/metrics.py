@@ -83,6 +83,12 @@ VALKEY_ERRORS = Counter(
     "Commands that Valkey did not answer, by fallback.",
     ["service", "purpose"],
 )
+STANDBY_READS = Counter(
+    "standby_reads_total",
+    "Reads that a standby may answer, by who did: the standby; or the primary, because all were late, the"
+    " member had just written, or the standby failed.",
+    ["service", "result"],
+)
 RATE_LIMITED = Counter(
     "rate_limited_total",
     "Requests refused because an account or address asked too often.",

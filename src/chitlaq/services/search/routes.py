@@ -30,11 +30,13 @@ async def run(context: Context) -> AsyncIterator[SearchState]:
             history.write_forever,
             common.read_forever,
             lambda: indexing.index_forever(context.database),
+            context.standbys.watch_forever,
         ),
         Runner(context.database, *parts).running(),
     ):
         yield SearchState(
             database=context.database,
+            standbys=context.standbys,
             history=history,
             common=common,
             lexicon=Lexicon(context.database),

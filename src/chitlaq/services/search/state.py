@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.standbys import Standbys
 from chitlaq.core.http.service import ServiceState
 from chitlaq.services.search.history.history import History
 from chitlaq.services.search.members.common import Common
@@ -11,6 +12,7 @@ from chitlaq.services.search.texts.forms import Lexicon
 
 class SearchState(ServiceState):
     database: Database
+    standbys: Standbys
     history: History
     common: Common
     lexicon: Lexicon

@@ -37,7 +37,9 @@ async def found_by(
     state: SearchState, viewer: UUID | None, text: str, paging: Paging
 ) -> FoundPage[FoundMember]:
     """Search, and keep the text for whom it was that searched."""
-    found = await members.find(state.database, state.common, viewer, text, paging)
+    found = await state.standbys.read(
+        viewer, lambda database: members.find(database, state.common, viewer, text, paging)
+    )
     if not paging.offset and paging.before is None:
         state.history.remember(viewer, text)
     return found

@@ -27,8 +27,13 @@ async def find_posts(
 ) -> FoundTextPage[FoundPost]:
     who, text = account_id(viewer), without_nul("q", q)
     place = Place.of(cursor) if cursor else None
-    search = finding.search(POSTS, state.database, state.lexicon, who, text, sort)
-    found = await search.page(Paging.of(page, limit), place)
+    paging = Paging.of(page, limit)
+    found = await state.standbys.read(
+        who,
+        lambda database: finding.search(POSTS, database, state.lexicon, who, text, sort).page(
+            paging, place
+        ),
+    )
     if page == 1 and place is None:
         state.history.remember(who, q)
     return found

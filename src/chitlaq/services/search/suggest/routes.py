@@ -26,6 +26,8 @@ FewMembers = Annotated[int, Parameter(ge=1, le=20, description="Members, at most
 async def suggestions(
     q: Typed, viewer: Identity | None, state: SearchState, limit: FewMembers = 5
 ) -> Suggestions:
-    return await suggest.suggest(
-        state.database, state.common, account_id(viewer), without_nul("q", q), limit
+    who, text = account_id(viewer), without_nul("q", q)
+    return await state.standbys.read(
+        who,
+        lambda database: suggest.suggest(database, state.database, state.common, who, text, limit),
     )

@@ -21,11 +21,24 @@ COUNTED = 20
 
 
 async def suggest(
-    database: Database, common: Common, viewer: UUID | None, text: str, limit: int
+    database: Database,
+    primary: Database,
+    common: Common,
+    viewer: UUID | None,
+    text: str,
+    limit: int,
 ) -> Suggestions:
     """Return what the text may be the beginning of: up to ``limit`` members, and three of each other kind.
 
     A text that begins with ``@`` means members, one with ``#`` tags.
+
+    Args:
+        database: has what everybody may find, and may be a standby.
+        primary: has what is the viewer's own.
+        common: the beginnings of names that many have.
+        viewer: who types, if they are signed in.
+        text: what was typed until now.
+        limit: of members.
     """
     folded = folding.folded(text.strip())
     is_tag, is_member = folded.startswith("#"), folded.startswith("@")
@@ -42,7 +55,7 @@ async def suggest(
     async def own() -> tuple[list[FoundGroup], list[str]]:
         if viewer is None or is_tag or is_member or not folded:
             return [], []
-        rows = await database.rows("own_suggestions", viewer, folding.as_pattern(folded), OTHERS)
+        rows = await primary.rows("own_suggestions", viewer, folding.as_pattern(folded), OTHERS)
         groups = [FoundGroup(row["id"], row["text"]) for row in rows if row["id"]]
         return groups, [row["text"] for row in rows if not row["id"]]
 

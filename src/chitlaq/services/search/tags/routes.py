@@ -26,6 +26,5 @@ async def find_tags(
     page: PageNumber = 1,
     limit: PageLimit = 20,
 ) -> Page[FoundTag]:
-    return await tags.find(
-        state.database, account_id(viewer), without_nul("q", q), Paging.of(page, limit)
-    )
+    who, text, paging = account_id(viewer), without_nul("q", q), Paging.of(page, limit)
+    return await state.standbys.read(who, lambda database: tags.find(database, who, text, paging))
