@@ -80,8 +80,6 @@ httpx._transports.default.create_ssl_context = cache(httpx.create_ssl_context)  
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-OWN_STACK = re.compile(r"\bstart_(?:backed_up_)?stack\(")
-
 _is_green = False
 _locks: list[int] = []
 _given: set[int] = set()
@@ -189,12 +187,11 @@ MOST_TO_REPEAT = 20
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files that start stacks of their own: a long one that came last would run alone."""
+    """Begin with the largest files: a long one that came last would run alone."""
     if config.getoption("lf", False) and len(items) > MOST_TO_REPEAT:
         pytest.exit(f"{len(items)} tests are too many to repeat.", returncode=1)
-    files = {item.path for item in items}
-    long = {path for path in files if OWN_STACK.search(path.read_text())}
-    items.sort(key=lambda item: item.path not in long)
+    sizes = {path: path.stat().st_size for path in {item.path for item in items}}
+    items.sort(key=lambda item: -sizes[item.path])
 
 
 def free_ports(count: int) -> list[int]:
