@@ -19,7 +19,7 @@ DECLARE
 BEGIN
     FOR one IN SELECT m.university_id, m.display_name, n
                FROM (SELECT university_id, display_name, row_number() OVER () AS n
-                     FROM feed.members LIMIT %(rows)s) m
+                     FROM feed.members WHERE university_id IS NOT NULL LIMIT %(rows)s) m
     LOOP
         INSERT INTO auth.accounts (university_id, email, username, display_name, verified_at)
         VALUES (one.university_id, 'b' || one.n || '@bench.example', 'bench' || one.n, one.display_name,
