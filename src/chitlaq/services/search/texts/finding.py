@@ -28,7 +28,7 @@ from chitlaq.services.search.texts.forms import Lexicon
 from chitlaq.services.search.texts.language import Typed
 from chitlaq.services.search.texts.understanding import Way
 
-CONSIDERED = 300
+CONSIDERED = 100
 """Texts that are ranked and counted: of more that match, the latest."""
 EXAMINED = 5_000
 """Texts that match, of which one looks whether the viewer may read them and whether they have a phrase."""
