@@ -7,6 +7,7 @@ import secrets
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx
@@ -225,3 +226,29 @@ async def test_plain_texts_have_the_words_and_places_of_all_texts(stack: Stack) 
         texts,
     )
     assert odd == []
+
+
+async def test_rare_and_common_words_of_long_ago_are_found_whole(stack: Stack, join: Join) -> None:
+    """Few are read at once, many block by block; both find all, the latest first."""
+    author = await join()
+    # One after the other within fifty days, and none within the last three.
+    await stack.sql(
+        "INSERT INTO feed.posts (id, author_id, text)"
+        " SELECT uuidv7(interval '-3 days' - n * interval '160 minutes'), $1,"
+        "        'quokkas sing ' || n || CASE WHEN n % 30 = 0 THEN ' numbat' ELSE '' END"
+        " FROM generate_series(450, 1, -1) n",
+        UUID(author.id),
+    )
+    for text, count in (("quokkas numbat", 15), ("numbat", 15), ("quokkas", 450), ('"sing 7"', 1)):
+        asked = f"/api/search/posts?q={quote(f'{text} from:{author.username}')}&sort=time&limit=50"
+        found: list[str] = []
+        page = (await author.get(asked)).json()
+        assert page["is_total_exact"] == (count <= 100), text
+        assert page["total"] == min(count, 100), text
+        while True:
+            found += [one["id"] for one in page["items"]]
+            if page["next_cursor"] is None:
+                break
+            page = (await author.get(f"{asked}&cursor={page['next_cursor']}")).json()
+        assert len(found) == count, text
+        assert found == sorted(found, reverse=True), text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from time import monotonic
 
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.telemetry import logs
@@ -11,7 +12,10 @@ from chitlaq.core.telemetry import logs
 MANY = 300
 """So many are read and compared; of more, the best known, and those near the viewer."""
 FRESH_SECONDS = 600.0
+LOOK_SECONDS = 60.0
 RETRY_SECONDS = 5.0
+GROWN = 1.1
+"""With so many times the members of before, it is counted anew at once: many were imported."""
 
 log = logs.get("common")
 
@@ -22,21 +26,28 @@ class Common:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._uses: Mapping[str, int] = {}
+        self._indexed = -1
+        self._fresh_until = 0.0
 
     def uses(self, tokens: Iterable[str]) -> int:
         return sum(self._uses.get(token, 0) for token in tokens)
 
     async def read(self) -> None:
-        """Count anew.
+        """Count anew, if that was long ago or there are many more members.
 
         Raises:
             PostgresUnavailableError: the counts stay as they were.
         """
+        (row,) = await self._database.rows("members_indexed")
+        indexed = row[0]
+        if monotonic() < self._fresh_until and 0 <= indexed <= GROWN * self._indexed:
+            return
         rows = await self._database.rows("common_beginnings", MANY)
         self._uses = {row["token"]: row["uses"] for row in rows}
+        self._indexed, self._fresh_until = indexed, monotonic() + FRESH_SECONDS
 
     async def read_forever(self) -> None:
-        """Count now, and every ten minutes: a name becomes common slowly."""
+        """Count now, then every ten minutes, as a name becomes common slowly, and after an import."""
         while True:
             try:
                 await self.read()
@@ -44,4 +55,4 @@ class Common:
                 log.warning("common names wait for the database", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                await asyncio.sleep(FRESH_SECONDS)
+                await asyncio.sleep(LOOK_SECONDS)

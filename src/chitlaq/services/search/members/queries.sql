@@ -19,6 +19,10 @@ SELECT 'b' || left(w.word, n), sum(w.uses)
 FROM search.words w CROSS JOIN LATERAL generate_series(1, length(w.word)) n
 WHERE w.uses > 0 GROUP BY 1 HAVING sum(w.uses) > $1;
 
+-- name: members_indexed
+-- How many rows were ever added to the index of members, as PostgreSQL counts.
+SELECT pg_stat_get_tuples_inserted('search.members'::regclass);
+
 -- name: members_matching (prepared)
 -- Members that have a token of each of three groups ($3 to $5; one may be alone), at most $2, as `search.candidates`
 -- finds them; of these, whom the viewer $1 may find, the best match first: for each group,
