@@ -19,6 +19,7 @@ from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import judge
 from tests.conftest import Stack, become_member, eventually
+from tests.disasters import outside
 from tests.disks import fill
 from tests.ops.checks.conftest import frozen, status_of, system_of
 from tests.services.feed.pictures import encoded, picture, uploaded
@@ -65,12 +66,12 @@ async def stopped(stack: Stack, name: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def table_locked(stack: Stack) -> AsyncIterator[None]:
-    """A forgotten transaction, and a member who posts again and again."""
+async def table_locked(stack: Stack, table: str = "feed.posts") -> AsyncIterator[None]:
+    """A forgotten transaction, and a member who reads again and again."""
     connection = await asyncpg.connect(stack.dsn())
     transaction = connection.transaction()
     await transaction.start()
-    await connection.execute("LOCK TABLE feed.posts IN ACCESS EXCLUSIVE MODE")
+    await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
     try:
         async with _while(lambda: _asked(stack, "/api/feed/home")):
             yield
@@ -274,6 +275,12 @@ DISASTERS = {
         ),
         Disaster("table locked", table_locked, "database.locks", "LocksWaiting"),
         Disaster(
+            "queue locked",
+            lambda stack: table_locked(stack, "jobs.jobs"),
+            "database.locks",
+            "LocksWaiting",
+        ),
+        Disaster(
             "feed killed in a loop",
             lambda stack: killed_in_a_loop(stack, "feed-service"),
             "feed.health",
@@ -314,5 +321,33 @@ DISASTERS = {
             "DatabaseConnectionsExhausted",
         ),
         Disaster("pictures gone", pictures_gone, "media.store", "PicturesMissing", "media."),
+        Disaster("mail server away", outside.mail_server_away, "mail.server", "MailServerDown"),
+        Disaster("mail server silent", outside.mail_server_silent, "mail.server", "MailServerDown"),
+        Disaster("mails refused", outside.mails_refused, "mail.server", "MailsRefused"),
+        Disaster(
+            "certificate ends",
+            lambda stack: outside.certificate(stack, 1, 60),
+            "security.certificates",
+            "CertificateExpiresNow",
+        ),
+        Disaster(
+            "intermediate ends",
+            lambda stack: outside.certificate(stack, 60, 1),
+            "security.certificates",
+            "CertificateExpiresNow",
+        ),
+        Disaster(
+            "certificate of another name",
+            lambda stack: outside.certificate(stack, 60, 60, host="www.example.edu"),
+            "security.certificates",
+            "CertificateWrong",
+        ),
+        Disaster(
+            "configuration of nginx lost",
+            outside.edge_configuration_lost,
+            "gateway.health",
+            "EdgeDown",
+        ),
+        Disaster("disk slow", outside.disk_slow, "host.disk_sync", "DiskSlow"),
     )
 }

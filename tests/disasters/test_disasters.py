@@ -7,11 +7,14 @@ after the other, on a stack of its own, waits for the alerts, and prints how lon
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import httpx
 import msgspec
 import pytest
 
@@ -21,19 +24,28 @@ from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Run
 from chitlaq.ops.routines import checks_of
-from tests.conftest import Stack, eventually, start_stack, stop_stack
-from tests.disasters.disasters import DISASTERS, Disaster
+from tests.conftest import Stack, eventually, free_ports, start_stack, stop_stack
+from tests.disasters import outside
+from tests.disasters.disasters import DISASTERS, Disaster, table_locked
 from tests.disks import real_disk
 from tests.observers import fetched
-from tests.ops.checks.conftest import system_of
+from tests.ops.checks.conftest import status_of, system_of
 
 SEVERE = ("P0", "P1", "P2")
-SHORT = ("postgres stopped", "table locked", "feed killed in a loop", "valkey stopped")
+SHORT = (
+    "postgres stopped",
+    "table locked",
+    "queue locked",
+    "feed killed in a loop",
+    "valkey stopped",
+)
 MORE = (
     "feed.home", "auth.status", "gateway.api", "gateway.metrics", "backup.archive", "backup.database",
     "host.disk",
 )  # fmt: skip
-ON_A_STACK_OF_ITS_OWN = (*MORE, "media.store")
+ON_A_STACK_OF_ITS_OWN = (*MORE, "media.store", "host.disk_sync")
+UNCOUNTED = ("host.", "api.")
+"""What this machine's load and speed show in."""
 CAUSE_SECONDS = 15.0
 ALERT_SECONDS = 120.0
 MEND_SECONDS = 300.0
@@ -43,8 +55,12 @@ SLOW_ANSWERS = "1,40"
 
 async def look(stack: Stack, answer_seconds: str = "20,40", more: Sequence[str] = MORE) -> Run:
     """Run what an operator runs first, without the load of this machine and what it shows of its speed."""
-    checks = [one for one in checks_of("midday") if not one.id.startswith(("host.", "api."))]
-    system = system_of(stack, CHITLAQ_CHECKS_ANSWER_SECONDS=answer_seconds)
+    checks = [one for one in checks_of("midday") if not one.id.startswith(UNCOUNTED)]
+    system = system_of(
+        stack,
+        CHITLAQ_CHECKS_ANSWER_SECONDS=answer_seconds,
+        CHITLAQ_CHECKS_DISK_SYNC_SECONDS="0.9,1",
+    )
     try:
         return await runner.run(system, "midday", [*checks, *map(CHECKS.get, more)], "a test")  # type: ignore[list-item]
     finally:
@@ -116,6 +132,53 @@ async def test_cause_comes_first_and_leaves_nothing_red(
     await until_mended(stack, well | {"services.processes"})
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "schema", ["auth", "feed", "health", "jobs", "mail", "search", "websocket"]
+)
+async def test_whichever_table_is_locked_who_holds_it_comes_first(
+    stack: Stack, well: set[str], schema: str
+) -> None:
+    tables = await stack.sql(
+        "SELECT c.oid::regclass::text AS name FROM pg_class c"
+        " WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition"
+        " AND c.relnamespace::regnamespace::text = $1 ORDER BY 1",
+        schema,
+    )
+    assert tables
+    for table in tables:
+        async with table_locked(stack, table["name"]):
+            run = await until_seen(stack, DISASTERS["table locked"], well)
+        said = next(one.summary for one in run.problems if one.check == "database.locks")
+        assert table["name"] in said
+    await until_mended(stack, well)
+
+
+async def test_damaged_configuration_of_nginx_is_written_anew_at_each_start_and_reload(
+    stack: Stack, well: set[str]
+) -> None:
+    """Whatever reads it is written it first, so nothing waits there for the next restart."""
+    path = stack.home / "nginx" / "nginx.conf"
+    whole = path.read_bytes()
+
+    async def is_served() -> bool:
+        async with httpx.AsyncClient() as client:
+            return (await client.get(f"{stack.edge}/api/auth/status")).status_code == 200
+
+    for damage in (b"", b"\x00garbage {", whole[: len(whole) // 2]):
+        path.write_bytes(damage)
+        done = await asyncio.to_thread(stack.command, "restart", "nginx")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert path.read_bytes() == whole
+        path.write_bytes(damage)
+        pid = status_of(stack, "nginx").pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: path.read_bytes() == whole)
+        await eventually(is_served)
+
+
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Stack]:
     """A stack with every component on a disk of its own, which scrapes every five seconds."""
@@ -135,11 +198,17 @@ def watched() -> Iterator[Stack]:
             "CHITLAQ_HOME": str(stack.home),
             "CHITLAQ_BACKUPS_FOLDER": str(stack.home / "backups"),
         }
+        (smtp_port,) = free_ports(1)
+        stack.environment |= outside.settings(disk, stack.ports["edge_tls"], smtp_port)
+        outside.write_certificate(stack, 60, 60)
+        mail_server = outside.mail_server(str(smtp_port))
+        mail_server.take()
         (stack.home / "packages").symlink_to(tools.packages)
         try:
             stack.up()
             yield stack
         finally:
+            mail_server.close()
             stop_stack(stack)
 
 

@@ -77,6 +77,8 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             exporter.round_trips.measure_forever,
             exporter.post_round_trips.measure_forever,
             exporter.probes.measure_forever,
+            exporter.mail_server.measure_forever,
+            exporter.disk_sync.measure_forever,
             partial(log_errors.count_forever, context.home, context.settings),
             partial(alert_history.compare_forever, operations, context.home, context.settings),
             partial(keeping.keep_forever, operations, clock.now, alerts_arrived, incidents_changed),

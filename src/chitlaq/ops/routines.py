@@ -27,7 +27,7 @@ _SITE = ("site.patroni", "site.etcd", "site.sentinel")
 # What others stand on is in every routine: it explains their problems, and comes first.
 _GROUND = (
     "services.processes", "database.ready", "database.connections", "redis.ready", "database.locks",
-    *_HEALTH, "services.targets",
+    "host.disk_sync", *_HEALTH, "services.targets",
 )  # fmt: skip
 WATCHED = (
     *_GROUND, "alerts.active", "api.latency", "api.throughput", "api.errors",
@@ -67,11 +67,11 @@ ROUTINES: Mapping[str, Routine] = {
             (
                 *_GROUND,
                 "host.uptime", "host.load", "host.cpu", "host.memory", "host.disk", "host.disk_io",
-                "host.interfaces", "host.sockets", "host.reachability", "host.clock",
+                "host.interfaces", "host.sockets", "host.reachability", "host.clock", "database.clock",
                 "services.resources", "services.containers",
                 "gateway.metrics", "gateway.api", "websocket.metrics", "websocket.ping",
                 "websocket.round_trip", "notifications.queues", "feed.home", "feed.round_trip", "media.store",
-                "search.users", "auth.status",
+                "search.users", "auth.status", "mail.server", "security.certificates",
                 "database.size", "database.slow_statements", "database.activity", "database.cache",
                 "redis.memory", "redis.clients", "redis.stats", *_SITE,
                 "alerts.active", "alerts.resolved", "incidents.unacknowledged",
@@ -88,7 +88,8 @@ ROUTINES: Mapping[str, Routine] = {
                 "api.latency", "api.feed", "api.login", "api.throughput", "api.errors", "api.refusals",
                 "database.latency", "database.transactions", "database.cache",
                 "websocket.connections", "websocket.messages", "websocket.latency", "websocket.ping",
-                "websocket.round_trip", "feed.round_trip", "host.load", "host.memory", "host.bandwidth",
+                "websocket.round_trip", "feed.round_trip", "mail.server", "security.certificates",
+                "host.load", "host.memory", "host.bandwidth", "database.clock",
                 "alerts.active",
             ),
         ),
@@ -99,7 +100,7 @@ ROUTINES: Mapping[str, Routine] = {
                 *_GROUND,
                 "api.day", "api.latency", "api.errors", "api.refusals", "api.throughput",
                 "websocket.connections", "websocket.repairs", "websocket.numbering", "feed.counters",
-                "search.index", "notifications.deliveries",
+                "search.index", "notifications.deliveries", "mail.server",
                 "growth.members",
                 *_LOGS, "nginx.addresses", "nginx.limits", "nginx.statuses", "nginx.errors", "nginx.tls",
                 "system.journal", "alerts.active", "alerts.resolved", "statuspage.fresh",

@@ -9,6 +9,9 @@ import asyncpg
 import httpx
 import pytest
 
+from chitlaq.core.data import heartbeat, postgres
+from chitlaq.core.data.heartbeat import Heartbeat
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from tests.conftest import Stack, eventually
 
 
@@ -65,10 +68,61 @@ async def test_service_whose_table_is_locked_says_so(stack: Stack, mode: str) ->
     assert stack.ps()[name]["pid"] == pid, "another process could not work either"
 
 
+WRITERS = ("auth", "feed", "search", "websocket")
+
+
+@pytest.mark.parametrize("service", WRITERS)
+async def test_whichever_table_a_service_writes_is_named_while_it_is_locked(
+    stack: Stack, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the queue of jobs, and tables that are made later: nobody keeps a list."""
+    monkeypatch.setattr(heartbeat, "LOCK_SECONDS", 0.02)
+    role = f"chitlaq_{service}"
+    database = Database(stack.dsn(role), "test", {})
+    other = await asyncpg.connect(stack.dsn())
+    try:
+        written = [
+            row["name"]
+            for row in await stack.sql(
+                "SELECT c.oid::regclass::text AS name FROM pg_class c"
+                " WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition"
+                " AND c.relnamespace::regnamespace::text IN ($1, 'jobs', 'health')"
+                " AND has_table_privilege($2, c.oid, 'UPDATE')",
+                service,
+                role,
+            )
+        ]
+        assert {"jobs.jobs", "health.heartbeats"} < set(written)
+        for table in written:
+            async with other.transaction():
+                await other.execute(f"LOCK TABLE {table} IN SHARE MODE")
+                beating = Heartbeat(database, "test", is_wanted=True)
+                assert await beating.ask(20) == f"{table} is locked by others for more than 0.02 s"
+        assert await Heartbeat(database, "test", is_wanted=True).ask(20) == ""
+    finally:
+        await other.close()
+        await database.close()
+
+
+async def test_pool_whose_connections_all_wait_says_so(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL answers, and is not to blame."""
+    monkeypatch.setattr(postgres, "POOL_SIZE", 2)
+    database = Database(stack.dsn("chitlaq_feed"), "test", {})
+    try:
+        async with database.session(), database.session():
+            with pytest.raises(PostgresUnavailableError, match="all 2 connections of this process"):
+                await database.ping(0.1)
+        await database.ping(20)
+    finally:
+        await database.close()
+
+
 async def test_beats_are_rows_of_their_own_process(stack: Stack) -> None:
     rows = await stack.sql("SELECT role, process FROM health.heartbeats")
     shown = stack.ps()
-    for service in ("auth", "feed", "search", "websocket"):
+    for service in WRITERS:
         name = "websocket" if service == "websocket" else f"{service}-service"
         assert (f"chitlaq_{service}", shown[name]["pid"]) in [tuple(row) for row in rows]
 

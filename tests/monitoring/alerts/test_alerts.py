@@ -306,6 +306,7 @@ SLOW = {
     "EtcdLeaderChanges": "one election after a failure is right, and each is over at once",
     "LeaseChangesOften": "one change after a failure is right, and each is over at once",
     "PushesFail": "a push service that is away for a moment is normal",
+    "MailsStuck": "what was sent within an hour silences it",
 }
 """Alerts that look back further than five minutes, and why."""
 

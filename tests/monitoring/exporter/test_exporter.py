@@ -381,8 +381,10 @@ async def test_certificate_expiry_comes_from_files_and_endpoints(tmp_path: Path)
     async with server, six:
         absent = tmp_path / "absent.pem"
         watched = [str(long), str(ended), str(broken), str(absent), endpoint, endpoint6]
-        family, readable, right = await certificates.metrics(dict.fromkeys(watched, ""))
-        wrong = await certificates.metrics({endpoint6: "www.example.edu"})
+        family, readable, right = await certificates.metrics_of(
+            dict.fromkeys(watched, certificates.Watched())
+        )
+        wrong = await certificates.metrics_of({endpoint6: certificates.Watched("www.example.edu")})
     assert {s.labels["name"]: s.value for s in right.samples} == {
         str(long): 1, str(ended): 1, endpoint: 1, endpoint6: 1
     }  # fmt: skip

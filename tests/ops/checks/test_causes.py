@@ -77,6 +77,26 @@ CASES = {
         ],
         {},
     ),
+    "what is named looks well, and stands on what does not": (
+        [
+            declared("disk", CRITICAL),
+            declared("database", OK, ["disk"]),
+            declared("feed", CRITICAL, because=["database"]),
+        ],
+        {"feed": "disk"},
+    ),
+    "unless that is less bad": (
+        [
+            declared("disk", WARNING),
+            declared("database", OK, ["disk"]),
+            declared("feed", CRITICAL, because=["database"]),
+        ],
+        {},
+    ),
+    "who is the judge of its own source": (
+        [declared("disk", CRITICAL), declared("feed", CRITICAL, ["disk"], because=["feed"])],
+        {"feed": "disk"},
+    ),
     "a source that cannot be read": (
         [declared("a", CRITICAL), declared("b", UNKNOWN, because=["a"])],
         {"b": "a"},

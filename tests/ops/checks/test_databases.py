@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from types import SimpleNamespace
 
 import asyncpg
 import httpx
@@ -12,6 +14,7 @@ import pytest
 
 from chitlaq.core.data import valkey
 from chitlaq.core.installation.home import Home
+from chitlaq.ops.checks import databases
 from chitlaq.ops.checks.model import Table, Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
@@ -21,7 +24,7 @@ from tests.disasters.disasters import postgres_read_only, valkey_full
 from tests.ops.checks.conftest import RunOnStack, answering, frozen
 
 POSTGRESQL = (
-    "database.ready", "database.connections", "database.size", "database.slow_statements",
+    "database.ready", "database.clock", "database.connections", "database.size", "database.slow_statements",
     "database.locks", "database.activity", "database.transaction_ids", "database.cache",
     "database.dead_rows",
 )  # fmt: skip
@@ -31,6 +34,18 @@ UNSEEN = dict.fromkeys((*POSTGRESQL, *VALKEY), Verdict.UNKNOWN) | {
     "redis.ready": Verdict.CRITICAL,
 }
 """What each says of a server that does not answer: that it is down is known, and nothing else."""
+
+
+@pytest.mark.parametrize("off", [90.0, -90.0])
+async def test_clock_that_differs_from_postgresql_s_is_critical(
+    run_on_stack: RunOnStack, monkeypatch: pytest.MonkeyPatch, off: float
+) -> None:
+    assert (await run_on_stack("database.clock")).verdict is Verdict.OK
+    ours = SimpleNamespace(time=lambda: time.time() + off, perf_counter=time.perf_counter)
+    monkeypatch.setattr(databases, "time", ours)
+    result = await run_on_stack("database.clock")
+    assert result.verdict is Verdict.CRITICAL
+    assert 80 < result.values["difference"].value <= 91
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -19,8 +19,11 @@ import pytest
 
 from chitlaq.core.errors import UnknownResult
 from chitlaq.core.installation.home import Home
-from chitlaq.ops.checks import disks, host
+from chitlaq.core.installation.settings import Settings
+from chitlaq.ops.checks import disks, host, runner
 from chitlaq.ops.checks.model import Table, Verdict
+from chitlaq.ops.checks.registry import CHECKS
+from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import PORTS, eventually, free_ports
 from tests.ops.checks.prometheus_history import serving
 from tests.ops.checks.run_check import run_check
@@ -114,6 +117,23 @@ async def test_full_file_system_is_critical(full: Path) -> None:
     found = await run_check(Home(full / "not-there-yet"), "host.disk")
     assert found.verdict == Verdict.CRITICAL
     assert str(full) in found.summary
+
+
+async def test_full_disk_is_the_cause_of_what_cannot_be_written_to_it(full: Path) -> None:
+    (full / "rest").write_bytes(b"")
+    with suppress(OSError), (full / "rest").open("wb", buffering=0) as file:
+        while file.write(b"x" * 512):
+            pass
+    system = SystemView(Home(full), Settings())
+    try:
+        checks = [CHECKS["host.disk_sync"], CHECKS["host.disk"]]
+        done = await runner.run(system, "some", checks, "a test")
+    finally:
+        await system.close()
+    assert {one.check: (one.verdict, one.explained_by) for one in done.results} == {
+        "host.disk": (Verdict.CRITICAL, ""),
+        "host.disk_sync": (Verdict.CRITICAL, "host.disk"),
+    }
 
 
 async def test_disk_usage_of_home_and_backups_counts_each_file_once(
@@ -476,6 +496,22 @@ async def test_optional_port_is_ours_on_loopback_and_another_program_s_elsewhere
         assert found.verdict == Verdict.OK
         (table,) = [one for one in found.evidence if isinstance(one, Table)]
         assert ["tcp", f"{address}:{port}", component] in [list(row[:3]) for row in table.rows]
+
+
+async def test_disk_is_judged_by_how_long_it_takes_to_write_for_good(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.root.mkdir(exist_ok=True)
+    for seconds, patience, verdict, said in (
+        (0.0, 4.0, Verdict.OK, "a page is written in "),
+        (0.3, 4.0, Verdict.WARNING, "a page is written in "),
+        (3.0, 0.2, Verdict.CRITICAL, "nothing is written within 0.2 s"),
+    ):
+        monkeypatch.setattr(disks, "SYNC_SECONDS", patience)
+        monkeypatch.setattr(os, "fdatasync", lambda _, seconds=seconds: time.sleep(seconds))
+        found = await run_check(home, "host.disk_sync", CHITLAQ_CHECKS_DISK_SYNC_SECONDS="0.25,60")
+        assert (found.verdict, said in found.summary) == (verdict, True), found.summary
+    assert not list(home.root.iterdir())
 
 
 async def test_required_hosts_are_tried(home: Home) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import datetime
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +13,14 @@ from pathlib import Path
 import pytest
 
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings_loading import load
+from chitlaq.monitoring.exporter import certificates
+from chitlaq.monitoring.exporter.certificates import Watched
 from chitlaq.ops.checks.model import Table, Verdict
 from tests.certificates import chained, self_signed
+from tests.conftest import Stack
 from tests.debian_programs import unpacked
-from tests.ops.checks.conftest import Programs
+from tests.ops.checks.conftest import Programs, RunOnStack
 from tests.ops.checks.prometheus_history import serving
 from tests.ops.checks.run_check import run_check
 
@@ -99,6 +106,32 @@ async def test_certificate_is_as_good_as_its_chain_and_its_name(home: Home, tmp_
             CHITLAQ_PUBLIC_URL=f"https://{public}",
         )
         assert found.verdict is verdict, found
+
+
+async def test_certificate_that_nginx_serves_counts_besides_its_file(
+    stack: Stack, run_on_stack: RunOnStack, tmp_path: Path
+) -> None:
+    """A file that was replaced is no use until nginx has read it."""
+    path = tmp_path / "edge.pem"
+    pems, key = chained(path, 1, 60)
+    path.write_text("".join(pems))
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(path, key)
+    server = await asyncio.start_server(lambda _, w: w.close(), "127.0.0.1", 0, ssl=serving)
+    async with server:
+        served = Watched(served_at=f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        path.write_text("".join(chained(path, 60, 60)[0]))
+        found = await certificates.read(str(path), served)
+        assert found.seconds_left < DAY
+        assert found.expires_first == "the one that nginx serves"
+        path.write_text("".join(chained(path, 0.5, 60)[0]))
+        assert (await certificates.read(str(path), served)).expires_first == ""
+        named = dataclasses.replace(served, host="www.example.edu")
+        assert "as nginx serves it, it is for" in (await certificates.read(str(path), named)).fault
+    watched = certificates.watched(Home(stack.home), load(Home(stack.home), stack.environment))
+    (own,) = watched.values()
+    assert own.served_at == f"127.0.0.1:{stack.ports['edge_tls']}"
+    assert (await run_on_stack("security.certificates")).verdict is Verdict.OK
 
 
 LOGINS = {

@@ -147,6 +147,46 @@ async def test_wait_is_as_long_as_somebody_waits_although_each_gives_up(
     assert other.longest(seen, 1000.0) < 60, "it remembers nothing of others"
 
 
+@pytest.mark.parametrize("mode", ["SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"])
+async def test_table_that_nobody_else_can_write_is_named_though_nobody_waits(
+    system: SystemView, url: SecretUrl, administrator: asyncpg.Connection, mode: str
+) -> None:
+    """Each who waits gives up; between two of them nobody waits."""
+    waits = LockWaits()
+    async with session(url) as holder:
+        await holder.execute(f"BEGIN; LOCK TABLE held IN {mode} MODE")
+        result = await found(system, "nobody else can write to held")
+        assert result.verdict is Verdict.WARNING
+        assert f"client backend {holder.get_server_pid()} of " in result.summary
+        (root,) = rows(result)
+        assert (root["tables"], root["waiting"]) == ("held", "0")
+        assert root["end it with"] == f"chitlaq ops do kill {holder.get_server_pid()}"
+        seen = await system.postgres.rows("table_locks")
+        assert waits.longest(seen, 1000.0) < 60 <= waits.longest(seen, 1060.0)
+    await found(system, "no session is waiting")
+
+
+async def test_who_can_write_beside_others_holds_nobody_up(
+    system: SystemView, url: SecretUrl, administrator: asyncpg.Connection
+) -> None:
+    async with session(url) as holder:
+        await holder.execute("BEGIN; UPDATE held SET n = n; CREATE TEMP TABLE own AS SELECT 1")
+        result = await judge(CHECKS["database.locks"], system)
+        assert result.verdict is Verdict.OK, result.summary
+
+
+async def test_prepared_transaction_that_holds_a_table_is_named(
+    system: SystemView, administrator: asyncpg.Connection
+) -> None:
+    await administrator.execute("BEGIN; LOCK TABLE held; PREPARE TRANSACTION 'gone'")
+    try:
+        result = await found(system, "transaction prepared 'gone' of postgres")
+        assert "nobody else can write to held" in result.summary
+        assert rows(result)[0]["end it with"] == "chitlaq ops do rollback gone"
+    finally:
+        await administrator.execute("ROLLBACK PREPARED 'gone'")
+
+
 async def test_check_that_gives_up_leaves_no_session_behind(
     system: SystemView, administrator: asyncpg.Connection
 ) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
 from time import monotonic
 
 import asyncpg
@@ -25,6 +24,23 @@ FRESH_SECONDS = 2.0
 LATE_SECONDS = 25.0
 LOCK_SECONDS = 0.5
 
+# Every table that this role may write: what is new is looked at, too. What is locked is named. 0.8 ms for 28.
+_LOCKS = """
+DO $$
+DECLARE written text;
+BEGIN
+    FOR written IN
+        SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^(pg_|information_schema)'
+          AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE')
+        ORDER BY c.oid
+    LOOP
+        EXECUTE 'LOCK TABLE ' || written || ' IN ROW EXCLUSIVE MODE';
+    END LOOP;
+EXCEPTION WHEN lock_not_available THEN
+    RAISE lock_not_available USING MESSAGE = written || ' is locked by others';
+END $$
+"""
 # 144 kB, more than work_mem, so that they go to a file; 0.3 ms. Before the row, whose lock it would hold.
 _SPILL = (
     "SET LOCAL work_mem = '64kB'; WITH f AS MATERIALIZED"
@@ -46,12 +62,12 @@ class Heartbeat:
     Args:
         database: its pool.
         service: its name, for the metric.
-        written: the tables that its work writes to; none if it does without PostgreSQL.
+        is_wanted: whether its work is to write to PostgreSQL.
     """
 
-    def __init__(self, database: Database, service: str, written: Sequence[str]) -> None:
+    def __init__(self, database: Database, service: str, *, is_wanted: bool) -> None:
         self._database = database
-        self._written = written
+        self.is_wanted = is_wanted
         self._beating: asyncio.Task[None] | None = None
         self._ended_at = float("-inf")
         self._last_good = monotonic()
@@ -60,19 +76,17 @@ class Heartbeat:
         self.fault = ""
         """Why the work could not be done at the last beat; empty if it could."""
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether the process's work needs PostgreSQL."""
-        return bool(self._written)
-
     async def beat_forever(self) -> None:
         while self.is_wanted:
             await asyncio.wait({self._beat()})
             await asyncio.sleep(AGAIN_SECONDS if self.fault else PERIOD_SECONDS)
 
     async def ask(self, seconds: float) -> str:
-        """Return why the work cannot be done now, waiting no longer than that; empty if it can."""
-        if monotonic() - self._ended_at > FRESH_SECONDS:
+        """Return why the work cannot be done now, waiting no longer than that; empty if it can.
+
+        While the last beat failed, another one is never far.
+        """
+        if not self.fault and monotonic() - self._ended_at > FRESH_SECONDS:
             done, _ = await asyncio.wait({self._beat()}, timeout=seconds)
             since = monotonic() - self._last_good
             if not done and since > LATE_SECONDS:
@@ -98,17 +112,14 @@ class Heartbeat:
             log.warning("cannot work" if self.fault else "can work again", reason=self.fault)
 
     async def _work(self) -> str:
-        locks = "; ".join(f"LOCK TABLE {table} IN ROW EXCLUSIVE MODE" for table in self._written)
         try:
             async with self._database.transaction() as session:
                 await session.script(
-                    f"SET LOCAL lock_timeout = {LOCK_SECONDS * 1000:.0f}; {locks}; {_SPILL};"
+                    f"SET LOCAL lock_timeout = {LOCK_SECONDS * 1000:.0f}; {_LOCKS}; {_SPILL};"
                     f" {_BEAT.format(process=os.getpid())}"
                 )
-        except asyncpg.LockNotAvailableError:
-            return (
-                f"{' or '.join(self._written)} is locked by others for more than {LOCK_SECONDS:g} s"
-            )
+        except asyncpg.LockNotAvailableError as error:
+            return f"{error} for more than {LOCK_SECONDS:g} s"
         except (PostgresUnavailableError, asyncpg.PostgresError) as error:
             return str(error) or type(error).__name__
         return ""

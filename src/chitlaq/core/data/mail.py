@@ -207,6 +207,44 @@ async def send_at_once(
         raise MailRefusedError(str(error)) from None
 
 
+async def require_server(smtp: Smtp, timeout_seconds: float) -> None:
+    """Make sure that the mail server lets us in and takes mails of our sender, without sending one.
+
+    Raises:
+        MailRefusedError: it does not, or not in time; the message says at which step.
+    """
+    server = _client(smtp, timeout_seconds)
+    step = "connect"
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await server.connect()
+            step = "take our sender"
+            await server.mail(addresses.split_name(smtp.sender)[1])
+            with suppress(aiosmtplib.SMTPException):
+                await server.quit(timeout=QUIT_SECONDS)
+    except TimeoutError:
+        said = f"no answer within {timeout_seconds:g} s"
+    except (aiosmtplib.SMTPException, OSError) as error:
+        said = _said(error) or type(error).__name__
+    else:
+        return
+    finally:
+        server.close()
+    raise MailRefusedError(f"{smtp.host}:{smtp.port} does not {step}: {said}")
+
+
+def _client(smtp: Smtp, timeout_seconds: float) -> aiosmtplib.SMTP:
+    """Return a client whose every step has this long."""
+    return aiosmtplib.SMTP(
+        hostname=smtp.host,
+        port=smtp.port,
+        username=smtp.username or None,
+        password=smtp.password.reveal() or None,
+        start_tls=smtp.start_tls,
+        timeout=timeout_seconds,
+    )
+
+
 class OutgoingMail(TypedDict):
     """A row of `mail_to_send`."""
 
@@ -234,14 +272,7 @@ async def _send(smtp: Smtp, row: OutgoingMail) -> None:
         from_address
     ]:
         raise WrongRecipientError("the message would name another address than it is for")
-    server = aiosmtplib.SMTP(
-        hostname=smtp.host,
-        port=smtp.port,
-        username=smtp.username or None,
-        password=smtp.password.reveal() or None,
-        start_tls=smtp.start_tls,
-        timeout=STEP_SECONDS,
-    )
+    server = _client(smtp, STEP_SECONDS)
     try:
         await server.connect()
         await server.mail(from_address)

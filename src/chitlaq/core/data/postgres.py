@@ -40,6 +40,7 @@ POOL_SIZE = 10
 ACQUIRE_SECONDS = 3.0
 QUERY_SECONDS = 15.0
 RETRY_SECONDS = 0.1
+IN_USE = "connections of this process are in use"
 DEADLOCK_TRIES = 3
 
 
@@ -271,9 +272,8 @@ class Database:
             is_free = pool.get_idle_size() > 0
             return pool, await pool.acquire(timeout=None if is_free else ACQUIRE_SECONDS)
         except TimeoutError as error:
-            raise PostgresUnavailableError(
-                "no connection to PostgreSQL was free in time"
-            ) from error
+            said = self._all_in_use() or "no connection to PostgreSQL was free in time"
+            raise PostgresUnavailableError(said) from error
         except _UNAVAILABLE as error:
             raise PostgresUnavailableError(f"PostgreSQL is not reachable: {error}") from error
         finally:
@@ -365,7 +365,7 @@ class Database:
             pinging = self._pinging = asyncio.create_task(self._ping())
         done, _ = await asyncio.wait({pinging}, timeout=seconds)
         if not done:
-            raise PostgresUnavailableError(f"no answer within {seconds:g} s")
+            raise PostgresUnavailableError(self._all_in_use() or f"no answer within {seconds:g} s")
         if reason := pinging.result():
             raise PostgresUnavailableError(reason)
 
@@ -380,6 +380,12 @@ class Database:
         except (PostgresUnavailableError, *_UNAVAILABLE, TimeoutError) as error:
             return str(error) or type(error).__name__
         return ""
+
+    def _all_in_use(self) -> str:
+        """Say that who waits for a connection waits for others of this process, if that is so."""
+        size, idle = self.connections
+        is_so = self.waiting > 0 and size == POOL_SIZE and not idle
+        return f"all {size} {IN_USE}" if is_so else ""
 
     @property
     def connections(self) -> tuple[int, int]:

@@ -118,7 +118,7 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
     )
     url = postgres.dsn(settings, home, service.component.role)
     database = postgres.Database(url, service.name, queries)
-    heartbeat = Heartbeat(database, service.name, service.written)
+    heartbeat = Heartbeat(database, service.name, is_wanted=service.writes)
     client = valkey.connect(settings, home)
     standbys = Standbys(
         url, service.name, queries, database, client, settings.reads_on_standbys_seconds

@@ -81,7 +81,8 @@ class Service:
             the first request until after the last.
         slices: folders of the package with ``routes.py`` and ``queries.sql`` of their own, beside
             those of the package. The gateway's configuration is generated from the paths of all.
-        written: the tables that its work writes to: whoever locks them stops it (`core.data.heartbeat`).
+        writes: whether its work is to write to PostgreSQL: whoever locks a table of it stops it
+            (`core.data.heartbeat`).
         query_packages: more packages whose ``queries.sql`` its pool loads.
         hot_pages: by path, what answers the plain requests of members for it (`core.http.hot_pages`).
     """
@@ -89,7 +90,7 @@ class Service:
     component: Component
     run: Callable[[Context], AbstractAsyncContextManager[Mapping[str, Any]]]
     slices: Sequence[str] = ()
-    written: Sequence[str] = ()
+    writes: bool = False
     query_packages: Sequence[str] = ()
     hot_pages: Mapping[str, HotPage] = field(default_factory=dict)
 

@@ -292,6 +292,8 @@ class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_available_ratio: Threshold = (0.15, 0.05)
     disk_used_ratio: Threshold = (0.80, 0.90)
     disk_busy_ratio: Threshold = (0.85, 0.98)
+    disk_sync_seconds: Threshold = (0.25, 1.0)
+    """To write a page to the disk of CHITLAQ_HOME for good, as each commit does."""
     large_file_bytes: Threshold = (1e9, 1e10)
     network_used_ratio: Threshold = (0.70, 0.95)
     network_errors_ratio: Threshold = (0.001, 0.01)

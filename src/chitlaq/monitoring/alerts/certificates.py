@@ -15,7 +15,7 @@ ALERTS = (
     Alert(
         name="CertificateExpiresNow",
         expr=f"ssl_certificate_expiry_seconds < {3 * _DAY}",
-        for_="5m",
+        for_="1m",
         severity="P1",
         summary="The certificate of {{ $labels.name }} expires in {{ $value | humanizeDuration }}:"
         " browsers will then refuse to connect.",
@@ -26,7 +26,7 @@ ALERTS = (
     Alert(
         name="CertificateExpires",
         expr=f"ssl_certificate_expiry_seconds < {14 * _DAY}",
-        for_="5m",
+        for_="1m",
         severity="P2",
         summary="The certificate of {{ $labels.name }} expires in {{ $value | humanizeDuration }}.",
         procedure="Security Metrics",
@@ -35,7 +35,7 @@ ALERTS = (
     Alert(
         name="CertificateWrong",
         expr="ssl_certificate_right == 0",
-        for_="5m",
+        for_="1m",
         severity="P1",
         summary="The certificate of {{ $labels.name }} is not for its host, or not signed by what follows it:"
         " browsers refuse to connect. `chitlaq ops check security.certificates` says which.",

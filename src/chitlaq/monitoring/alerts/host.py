@@ -7,6 +7,7 @@ from chitlaq.monitoring.alerts.alert import (
     Alert,
     Case,
     InputSeries,
+    above,
     absent,
     fires,
     rising,
@@ -101,6 +102,17 @@ ALERTS = (
         ),
     ),
     Alert(
+        name="DiskSlow",
+        expr="quantile_over_time(0.5, disk_sync_seconds[1m]) > 0.5",
+        for_="1m",
+        severity="P1",
+        summary="The disk takes {{ $value | humanizeDuration }} to write a page for good, and whatever"
+        " members do waits for it: `chitlaq ops check host.disk_sync host.disk_io`.",
+        procedure="Disk Monitoring",
+        cases=above("disk_sync_seconds", 0.5, "550ms"),
+        absence=absent("disk_sync_seconds", through="ops-service"),
+    ),
+    Alert(
         name="DiskFillsWithinDay",
         expr=(
             f"predict_linear(node_filesystem_avail_bytes{{{_DISKS}}}[6h], 86400) < 0"
@@ -181,6 +193,21 @@ ALERTS = (
         ),
     ),
     Alert(
+        name="ClockFarOff",
+        # The kernel tells of no more than half a second.
+        expr="abs(node_timex_offset_seconds) > 0.4",
+        for_="1m",
+        severity="P1",
+        summary="The clock is off by {{ $value | humanizeDuration }} or more: one-time passwords and tokens"
+        " are rejected, and certificates seem to have ended.",
+        procedure="System Health Overview",
+        family="ClockWrong",
+        cases=(
+            fires(steady("node_timex_offset_seconds", -0.5), value="500ms"),
+            silent(steady("node_timex_offset_seconds", 0.4)),
+        ),
+    ),
+    Alert(
         name="ClockUnkept",
         expr="node_timex_sync_status == 0",
         for_="1h",
@@ -195,7 +222,7 @@ ALERTS = (
     Alert(
         name="DatabaseClockDiffers",
         expr="abs(clock_difference_seconds) > 1",
-        for_="10m",
+        for_="1m",
         severity="P2",
         summary="The clock of {{ $labels.component }} differs from ours by"
         " {{ $value | humanizeDuration }}: sessions and codes expire too early or too late.",

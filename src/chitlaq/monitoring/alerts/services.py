@@ -92,9 +92,18 @@ _REFUSED_MEMBERS = (
 _REPAIRED = "sum(increase(websocket_messages_repaired_total[5m]))"
 _LOGGED = 'sum by (service) (increase(log_lines_total{level="error"}[5m]))'
 _FAILED = 'sum(increase(auth_attempts_total{result=~"failure|limited"}[5m]))'
+_SENT = 'mails_total{result="sent"}'
+_UNTAKEN = "(mails_waiting - min_over_time(mails_waiting[5m]))"
+_MAILED = f"(sum(increase({_SENT}[5m])) or vector(0))"
 _WORKING = ("auth-service", "feed-service", "search-service", "websocket")
 _UNABLE = f'service_processes_unable{{service="{_SERVICE}"}}'
 _WAITING = f'postgresql_pool_waiting{{service="{_SERVICE}"}}'
+
+
+def _mails(refused: int, sent: float) -> tuple[InputSeries, ...]:
+    """So many mails that the server refuses after half an hour, and those per minute that it takes."""
+    return InputSeries("mails_waiting", f"1x30 {1 + refused}x100"), rising(_SENT, sent)
+
 
 ALERTS = (
     Alert(
@@ -216,14 +225,48 @@ ALERTS = (
         absence=absent("feed_ranking_age_seconds", through="postgres"),
     ),
     Alert(
+        name="MailServerDown",
+        # No absence alert: most installations begin without a mail server.
+        expr="mail_server_up == 0",
+        for_="1m",
+        severity="P2",
+        summary="The mail server takes no mail: nobody can register or reset a password."
+        " `chitlaq ops check mail.server` says what it answers.",
+        procedure="Auth Service Health Check",
+        cases=zero("mail_server_up"),
+    ),
+    Alert(
+        name="MailsRefused",
+        # Each mail counts once, however often it is tried. A single address may be wrong.
+        expr=f"{_UNTAKEN} > 2 and on () {_UNTAKEN} > on () {_MAILED}",
+        for_="0m",
+        severity="P2",
+        summary="The mail server has not taken {{ $value | humanize }} mails within five minutes, more than"
+        " it took: `chitlaq jobs list` says what it answered.",
+        procedure="Auth Service Health Check",
+        stands_on=("MailServerDown",),
+        cases=(
+            fires(*_mails(3, 0), at="33m", value="3"),
+            silent(*_mails(2, 0), at="33m"),
+            silent(*_mails(3, 1), at="33m"),
+            silent(*_mails(3, 0), at="40m"),
+        ),
+    ),
+    Alert(
         name="MailsStuck",
-        expr="mail_oldest_seconds > 900",
+        # While others are sent, it is the address.
+        expr='mail_oldest_seconds > 900 unless on () sum(increase(mails_total{result="sent"}[1h])) > 0',
         for_="5m",
         severity="P2",
-        summary="An email that could not be sent is {{ $value | humanizeDuration }} old: nobody"
-        " can register or reset a password.",
+        summary="An email that could not be sent is {{ $value | humanizeDuration }} old, and none was sent"
+        " within an hour: `chitlaq jobs list` says why.",
         procedure="Auth Service Health Check",
-        cases=above("mail_oldest_seconds", 900, "16m 30s"),
+        stands_on=("MailServerDown", "MailsRefused"),
+        cases=(
+            *above("mail_oldest_seconds", 900, "16m 30s"),
+            silent(steady("mail_oldest_seconds", 1000), rising(_SENT, 1)),
+            fires(steady("mail_oldest_seconds", 1000), steady(_SENT, 70), value="16m 40s"),
+        ),
         absence=absent("mail_oldest_seconds", through="postgres"),
     ),
     Alert(
@@ -244,7 +287,7 @@ ALERTS = (
         summary="{{ $value | humanize }} processes of {{ $labels.service }} answer but cannot do their work:"
         " `chitlaq ps` says why; a lock (`chitlaq ops check database.locks`) or a full disk.",
         procedure="Service Outage Response",
-        stands_on=("DatabaseDown", "LocksWaiting"),
+        stands_on=("DatabaseDown", "DiskSlow", "LocksWaiting"),
         cases=above(_UNABLE, 0, "1", service=_SERVICE),
         absence=absent(
             *(f'service_processes_unable{{service="{name}"}}' for name in _WORKING),
@@ -259,7 +302,7 @@ ALERTS = (
         summary="{{ $value | humanize }} requests of {{ $labels.service }} are waiting for a"
         " PostgreSQL connection.",
         procedure="Database Performance Monitoring",
-        stands_on=("DatabaseDown", "LocksWaiting"),
+        stands_on=("DatabaseDown", "DiskSlow", "LocksWaiting"),
         cases=above(_WAITING, 1, "1.1", service=_SERVICE),
     ),
     Alert(
@@ -270,7 +313,14 @@ ALERTS = (
         summary="{{ $labels.service }} does not answer a member's request through the edge as it should:"
         " `chitlaq logs {{ $labels.service }} --errors --since 5m`.",
         procedure="Service Outage Response",
-        stands_on=("DatabaseDown", "EdgeDown", "LocksWaiting", "ServiceDown", "ServiceUnable"),
+        stands_on=(
+            "DatabaseDown",
+            "DiskSlow",
+            "EdgeDown",
+            "LocksWaiting",
+            "ServiceDown",
+            "ServiceUnable",
+        ),
         cases=zero(_PROBED, service=_SERVICE),
         absence=absent("probe_ok", through="ops-service"),
     ),
@@ -285,7 +335,14 @@ ALERTS = (
         " request: `chitlaq logs {{ $labels.service }} --slow --since 5m`, then"
         " `chitlaq ops check database.locks host.cpu`.",
         procedure="Performance Issues",
-        stands_on=("DatabaseDown", "CacheDown", "LocksWaiting", "ServiceDown", "ServiceUnable"),
+        stands_on=(
+            "DatabaseDown",
+            "DiskSlow",
+            "CacheDown",
+            "LocksWaiting",
+            "ServiceDown",
+            "ServiceUnable",
+        ),
         cases=above(f'probe_seconds{{service="{_SERVICE}"}}', 1, "1.1s", service=_SERVICE),
     ),
     Alert(
@@ -296,7 +353,14 @@ ALERTS = (
         summary="Members cannot post: a synthetic member's post was not stored, not read as it was written,"
         " or not deleted. `chitlaq ops check feed.round_trip` says where it ends.",
         procedure="Feed Service Health Check",
-        stands_on=("DatabaseDown", "EdgeDown", "LocksWaiting", "ServiceDown", "ServiceUnable"),
+        stands_on=(
+            "DatabaseDown",
+            "DiskSlow",
+            "EdgeDown",
+            "LocksWaiting",
+            "ServiceDown",
+            "ServiceUnable",
+        ),
         cases=zero("post_round_trip_ok"),
         absence=absent("post_round_trip_ok", through="ops-service"),
     ),
@@ -308,7 +372,7 @@ ALERTS = (
         summary="Messages do not arrive: the synthetic members cannot write to each other through the"
         " edge. `chitlaq ops check websocket.round_trip` says where it ends.",
         procedure="WebSocket Service Health Check",
-        stands_on=("DatabaseDown", "EdgeDown", "LocksWaiting"),
+        stands_on=("DatabaseDown", "DiskSlow", "EdgeDown", "LocksWaiting"),
         cases=zero("chat_round_trip_ok"),
         absence=absent("chat_round_trip_ok", through="ops-service"),
     ),
@@ -323,7 +387,7 @@ ALERTS = (
         summary="Messages of chat take {{ $value | humanizeDuration }} from their sender to their"
         " receivers: see the event loop of websocket, and the database's latency.",
         procedure="WebSocket Performance Monitoring",
-        stands_on=("DatabaseDown", "CacheDown", "LocksWaiting"),
+        stands_on=("DatabaseDown", "DiskSlow", "CacheDown", "LocksWaiting"),
         cases=(
             fires(*_deliveries(0, 60), value="2.425s"),
             silent(*_deliveries(60, 1)),

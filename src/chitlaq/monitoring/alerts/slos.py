@@ -210,7 +210,7 @@ def _alert(objective: Objective, burn: Burn, *, is_edge: bool) -> Alert:
         ),
         family=objective.name,
         # Only a P0 silences a P0.
-        stands_on=() if severity == "P0" else ("LocksWaiting",),
+        stands_on=() if severity == "P0" else ("LocksWaiting", "DiskSlow"),
         cases=_cases(objective, burn, EDGE if is_edge else "feed-service"),
     )
 

@@ -7,11 +7,12 @@ import ipaddress
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from prometheus_client.core import Metric
 
@@ -21,6 +22,7 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.monitoring.exporter.exported_metrics import metric
 from chitlaq.stack.acme import renewal
+from chitlaq.stack.servers import nginx
 
 if TYPE_CHECKING:
     # Imported late below, in a thread: it takes a quarter of a second.
@@ -46,14 +48,38 @@ class Chain:
     fault: str = ""
 
 
-async def metrics(watched: Mapping[str, str]) -> list[Metric]:
-    """Return whether each certificate can be read and is right, and the seconds until its chain expires.
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """How a certificate is looked at.
 
     Args:
-        watched: as `Settings.watched_certificates` has them.
+        host: that it has to be for; of an endpoint, its own if this is empty.
+        served_at: of nginx's file, the endpoint at which nginx serves what it has read; empty if it does not.
     """
+
+    host: str = ""
+    served_at: str = ""
+
+
+def watched(home: Home, settings: Settings) -> dict[str, Watched]:
+    """Return the certificates that are watched, by file or endpoint."""
+    found = {name: Watched(host) for name, host in settings.watched_certificates(home).items()}
+    own, port = str(settings.edge_certificate(home)[0]), settings.optional_port_of("nginx")
+    if own in found and port is not None and nginx.serves_tls(home, port):
+        here = str(urlsplit(settings.url_of("nginx")).hostname)
+        found[own] = replace(found[own], served_at=endpoints.written(here, port))
+    return found
+
+
+async def metrics(home: Home, settings: Settings) -> list[Metric]:
+    """Return whether each certificate can be read and is right, and the seconds until its chain expires."""
+    return await metrics_of(await asyncio.to_thread(watched, home, settings))
+
+
+async def metrics_of(watched: Mapping[str, Watched]) -> list[Metric]:
+    """Return the metrics of these certificates."""
     found = await asyncio.gather(
-        *(read(name, host) for name, host in watched.items()), return_exceptions=True
+        *(read(name, one) for name, one in watched.items()), return_exceptions=True
     )
     left: dict[tuple[str, ...], float] = {}
     readable: dict[tuple[str, ...], float] = {}
@@ -99,23 +125,34 @@ def _source(name: str) -> str:
     return "file" if name.startswith("/") else "endpoint"
 
 
-async def read(name: str, host: str = "") -> Chain:
+async def read(name: str, watched: Watched = Watched()) -> Chain:
     """Return what is served at an endpoint (``host:port``), or is in a PEM file.
 
-    Args:
-        name: of either.
-        host: that it has to be for; of an endpoint, its own host if this is empty.
+    nginx goes on with what it has read: of its file and of that, the worse one counts.
 
     Raises:
         OSError, ValueError, TimeoutError: it cannot be read.
     """
-    if _source(name) == "file":
-        pem = await asyncio.to_thread(Path(name).read_bytes)
-        return await asyncio.to_thread(partial(_of_file, pem, host))
-    own, port = endpoints.parsed(name)
+    host = watched.host
+    if _source(name) == "endpoint":
+        return await _at(name, host or endpoints.parsed(name)[0])
+    pem = await asyncio.to_thread(Path(name).read_bytes)
+    in_file = await asyncio.to_thread(partial(_of_file, pem, host))
+    if not watched.served_at:
+        return in_file
+    served = await _at(watched.served_at, host)
+    if served.fault:
+        return replace(served, fault=f"as nginx serves it, {served.fault}")
+    if in_file.fault or in_file.seconds_left <= served.seconds_left:
+        return in_file
+    return replace(served, expires_first=served.expires_first or "the one that nginx serves")
+
+
+async def _at(endpoint: str, host: str) -> Chain:
+    own, port = endpoints.parsed(endpoint)
     async with asyncio.timeout(CONNECT_SECONDS):
         served = await _served(own, port, _taking_any())
-    return await asyncio.to_thread(partial(_of_endpoint, served, host or own))
+    return await asyncio.to_thread(partial(_of_endpoint, served, host))
 
 
 async def read_between_nodes(name: str, settings: Settings) -> Chain:

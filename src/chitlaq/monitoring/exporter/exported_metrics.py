@@ -65,7 +65,8 @@ FAMILIES = (
     _counter("postgresql_deadlocks", "Deadlocks detected and resolved."),
     _gauge(
         "postgresql_lock_wait_seconds",
-        "How long others have waited for locks of one and the same transaction, one after another.",
+        "How long others have waited for locks of one and the same transaction, one after another, or it has"
+        " held a table that nobody else can write to.",
     ),
     _gauge(
         "postgresql_oldest_transaction_seconds",
@@ -144,6 +145,10 @@ FAMILIES = (
         "Memory of a component's processes (proportional share), as known to the supervisor.",
         "component",
     ),
+    _gauge(
+        "disk_sync_seconds",
+        "Time to write a page to the disk of CHITLAQ_HOME for good, six times a minute.",
+    ),
     _gauge("nginx_connections", "Client connections, by state.", "state"),
     _gauge("feed_deliveries_waiting", "Posts not yet in their followers' timelines."),
     _gauge("feed_delivery_oldest_seconds", "Age of the oldest of them."),
@@ -157,6 +162,10 @@ FAMILIES = (
     ),
     _gauge("mails_waiting", "Mails that failed at least once."),
     _gauge("mail_oldest_seconds", "Age of the oldest of them."),
+    _gauge(
+        "mail_server_up",
+        "Whether the mail server takes mails of our sender, asked twice a minute; only with smtp.host.",
+    ),
     _gauge("digests_due", "Digests that are due and not written yet."),
     _gauge("digest_oldest_seconds", "For how long the first of them has been due."),
     _gauge("announcements_under_way", "Announcements that are delivered or withdrawn just now."),

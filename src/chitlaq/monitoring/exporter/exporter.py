@@ -31,8 +31,10 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.monitoring.exporter import certificates, pictures, sentinels
+from chitlaq.monitoring.exporter.disk_sync import DiskSync
 from chitlaq.monitoring.exporter.exported_metrics import metric
 from chitlaq.monitoring.exporter.fail2ban import Bans
+from chitlaq.monitoring.exporter.mail_server import MailServer
 from chitlaq.monitoring.exporter.member_probes import MemberProbes
 from chitlaq.monitoring.exporter.round_trips import RoundTrips
 from chitlaq.monitoring.locks.lock_waits import LockWaits
@@ -75,6 +77,8 @@ class Exporter:
         self.post_round_trips = RoundTrips(context.home, settings, "post")
         self._lock_waits = LockWaits()
         self.probes = MemberProbes(settings, database)
+        self.mail_server = MailServer(settings)
+        self.disk_sync = DiskSync(context.home.root)
         self._sources: Mapping[str, Source] = {
             "postgres": lambda: postgres(database, settings),
             "statements": lambda: statements(database),
@@ -85,14 +89,14 @@ class Exporter:
             "nginx": lambda: nginx(context.home, settings),
             "limits": limits_of_memory,
             "components": self._slow_metrics,
-            "certificates": lambda: certificates.metrics(
-                settings.watched_certificates(context.home)
-            ),
+            "certificates": lambda: certificates.metrics(context.home, settings),
             "renewals": lambda: certificates.renewals(context.home, settings),
             "backups": lambda: backups(context.home, settings),
             "round_trips": self.round_trips.metrics,
             "post_round_trips": self.post_round_trips.metrics,
             "probes": self.probes.metrics,
+            "mail_server": self.mail_server.metrics,
+            "disk_sync": self.disk_sync.metrics,
             "fail2ban": Bans(settings.monitoring.fail2ban_database).metrics,
             "operations": lambda: operations(context.home),
             **more,
@@ -139,6 +143,7 @@ class Exporter:
 
     async def _lock_waits_metrics(self) -> list[Metric]:
         rows = await self._database.rows("lock_waits")
+        rows += await self._database.rows("table_locks")
         return [metric("postgresql_lock_wait_seconds", self._lock_waits.longest(rows, monotonic()))]
 
     async def _collect(self, name: str) -> list[Metric]:

@@ -25,7 +25,7 @@ class LockWaits:
         """Return for how many seconds somebody has waited behind one and the same transaction.
 
         Args:
-            rows: of the query `lock_waits`, at each look.
+            rows: of the queries `lock_waits` and `table_locks`, at each look.
             now: seconds of any clock that does not go back.
         """
         since: dict[Root, float] = {}

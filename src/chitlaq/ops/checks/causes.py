@@ -6,7 +6,7 @@ is explained keeps its verdict, but has no remedy of its own: mending the cause 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chitlaq.ops.checks.model import WORST_FIRST, Check, CheckOutcome, Verdict
@@ -24,8 +24,10 @@ class Causes:
         outcome, seen = self.found[name], seen | {name}
         if not outcome.verdict.is_problem:
             return ""
-        if outcome.because:
-            grounds: Sequence[str] = outcome.because if self._are_bad(outcome.because) else ()
+        # What judges the source that does not answer here may be this check itself.
+        if because := [one for one in outcome.because if one != name]:
+            found = [self._behind(one, outcome) for one in because]
+            grounds = found if all(found) else []
         else:
             grounds = [one for one in self.checks[name].stands_on if self._is_as_bad(one, outcome)]
         for ground in grounds:
@@ -33,8 +35,17 @@ class Causes:
                 return self.of(ground, seen) or ground
         return ""
 
-    def _are_bad(self, names: Sequence[str]) -> bool:
-        return all(one in self.found and self.found[one].verdict.is_problem for one in names)
+    def _behind(self, name: str, effect: CheckOutcome) -> str:
+        """Return a check that is named as the reason, or what it stands on if it looks well itself.
+
+        A disk that stands still keeps a service waiting for a database that answers.
+        """
+        if name not in self.found:
+            return ""
+        if self.found[name].verdict.is_problem:
+            return name
+        bad = (one for one in self.checks[name].stands_on if self._is_as_bad(one, effect))
+        return next(bad, "")
 
     def _is_as_bad(self, name: str, effect: CheckOutcome) -> bool:
         ground = self.found.get(name)

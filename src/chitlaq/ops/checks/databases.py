@@ -10,6 +10,7 @@ from chitlaq.core.errors import NotApplicable, NotYet, UnknownResult
 from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.datastores import NoConnectionLeft, psql
+from chitlaq.ops.checks.sources.judged_by import DISK
 from chitlaq.ops.checks.sources.system import SystemView
 
 FEW_READS = 10_000
@@ -33,6 +34,7 @@ QUERY_WIDTH = 100
     " takes no writes: let `database_url` name the primary instead of its standby, or reset"
     " `default_transaction_read_only`.",
     is_timed=True,
+    stands_on=(DISK,),
 )
 async def ready(system: SystemView) -> CheckOutcome:
     started = time.perf_counter()
@@ -55,6 +57,27 @@ async def ready(system: SystemView) -> CheckOutcome:
             "uptime": Value(row["uptime"], "seconds"),
         },
         least=Verdict.CRITICAL if row["is_read_only"] else Verdict.OK,
+    )
+
+
+@check(
+    "database.clock",
+    "PostgreSQL's clock",
+    section=Section.HOST,
+    looks_at="clock_timestamp(), and this machine's clock before and after",
+    commands=(psql("SELECT clock_timestamp();"), "date --iso-8601=ns"),
+    remedy="Sessions and codes expire too early or too late. Let a time service keep both clocks:"
+    " `chitlaq ops check host.clock`, and `timedatectl status` on PostgreSQL's machine.",
+)
+async def clock(system: SystemView) -> CheckOutcome:
+    before = time.time()
+    (row,) = await system.postgres.rows("clock")
+    after = time.time()
+    # The server read its clock between both: what is beyond them is certain.
+    off = max(before - row["seconds"], row["seconds"] - after, 0.0)
+    return outcome(
+        f"at least {duration(off)} off this machine's clock" if off else "that of this machine",
+        {"difference": Value(off, "seconds", *system.thresholds.clock_offset_seconds)},
     )
 
 
@@ -230,6 +253,7 @@ async def dead_rows(system: SystemView) -> CheckOutcome:
     " refuses writes: `replicaof no one` makes a replica a server of its own, a higher `maxmemory` or"
     " the policy allkeys-lru frees a full memory, and space on its disk lets it save.",
     is_timed=True,
+    stands_on=(DISK,),
 )
 async def redis_ready(system: SystemView) -> CheckOutcome:
     for patience in (True, True, False):

@@ -13,13 +13,17 @@ from pathlib import Path
 import psutil
 
 from chitlaq.core.errors import NotApplicable, UnknownResult
-from chitlaq.core.formatting import count, share, size
+from chitlaq.core.formatting import count, duration, share, size
+from chitlaq.core.host import disk_sync as disk_syncs
 from chitlaq.core.host import file_systems
-from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, check, outcome
+from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
+from chitlaq.ops.checks.sources.judged_by import DISK
 from chitlaq.ops.checks.sources.system import SystemView
 
 WINDOW_SECONDS = 1.0
 SHOWN = 10
+SYNC_SECONDS = 4.0
+"""Less than a check may take."""
 
 LARGE_FILE_BYTES = 100_000_000
 WALKED_FILES = 200_000
@@ -38,6 +42,15 @@ BLOCK_BYTES = 512
     is_heavy=True,
 )
 async def disk(system: SystemView) -> CheckOutcome:
+    try:
+        async with asyncio.timeout(SYNC_SECONDS):
+            return await _space(system)
+    except TimeoutError:
+        said = f"the disks do not say within {SYNC_SECONDS:g} s how full they are"
+        raise UnknownResult(said, DISK) from None
+
+
+async def _space(system: SystemView) -> CheckOutcome:
     rows, values = [], {}
     fullest = ("", 0.0)
     for mount in await system.blocking(lambda: file_systems.mounts(system.home.root)):
@@ -128,6 +141,32 @@ async def disk_io(system: SystemView) -> CheckOutcome:
         f"busiest disk: {busiest[0]}, {share(busiest[1])} of the time",
         {"busy": Value(busiest[1], "ratio", *system.thresholds.disk_busy_ratio)},
         Table("disks", ["disk", "busy", "read", "written"], rows),
+    )
+
+
+@check(
+    "host.disk_sync",
+    "Disk writes",
+    section=Section.HOST,
+    looks_at="a page that is written to the disk of CHITLAQ_HOME for good, as each commit is",
+    commands=("dd if=/dev/zero of=$CHITLAQ_HOME/page bs=8k count=1 oflag=dsync", "iostat -x 1 5"),
+    remedy="Whatever is stored waits for it. Find what else writes (`iotop -o`); look at the disk"
+    " (`dmesg`, `smartctl -a`), or ask who provides it whether a limit of its I/O is used up.",
+    is_timed=True,
+)
+async def disk_sync(system: SystemView) -> CheckOutcome:
+    writing = asyncio.ensure_future(system.blocking(partial(disk_syncs.seconds, system.home.root)))
+    done, _ = await asyncio.wait({writing}, timeout=SYNC_SECONDS)
+    if not done:
+        writing.cancel()
+        return outcome(f"nothing is written within {SYNC_SECONDS:g} s", least=Verdict.CRITICAL)
+    try:
+        seconds = writing.result()
+    except OSError as error:
+        return outcome(str(error), least=Verdict.CRITICAL, because=("host.disk",))
+    return outcome(
+        f"a page is written in {duration(seconds)}",
+        {"seconds": Value(seconds, "seconds", *system.thresholds.disk_sync_seconds)},
     )
 
 

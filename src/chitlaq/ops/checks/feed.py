@@ -7,7 +7,13 @@ from chitlaq.core.formatting import count, duration
 from chitlaq.monitoring.post_probe import PostProbeError, measure
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.datastores import psql
-from chitlaq.ops.checks.sources.judged_by import CONNECTIONS, JUDGED_BY, LOCKS, POSTGRES
+from chitlaq.ops.checks.sources.judged_by import (
+    CONNECTIONS,
+    DISK,
+    JUDGED_BY,
+    LOCKS,
+    POSTGRES,
+)
 from chitlaq.ops.checks.sources.system import SystemView
 
 LOOKED_AT = 1000
@@ -28,6 +34,7 @@ SHOWN = 20
         POSTGRES,
         CONNECTIONS,
         LOCKS,
+        DISK,
         *(JUDGED_BY[one] for one in ("nginx", "auth-service", "feed-service")),
     ),
 )

@@ -4,6 +4,10 @@ SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS is_s
        current_setting('transaction_read_only')::boolean AS is_read_only,
        extract(epoch FROM now() - pg_postmaster_start_time())::float8 AS uptime;
 
+-- name: clock
+-- The server's time, in seconds since 1970.
+SELECT extract(epoch FROM clock_timestamp())::float8 AS seconds;
+
 -- name: sessions
 -- Client sessions by role, application and state, most first, and the maximum.
 SELECT coalesce(usename, '?') AS role, application_name AS application, coalesce(state, '?') AS state,
@@ -106,6 +110,10 @@ SELECT coalesce(j.waiting, 0) AS notify, coalesce(j.oldest_seconds, 0)::float8 A
        d.waiting AS digests, d.oldest_seconds AS oldest_digest, a.under_way AS announcements,
        a.still_seconds AS announcement_still
 FROM websocket.announcement_backlog a, websocket.digest_backlog d LEFT JOIN jobs.backlog j ON j.kind = 'notify';
+
+-- name: mail_backlog
+-- Mails that failed at least once, and the age of the oldest.
+SELECT waiting, oldest_seconds AS oldest FROM mail.backlog;
 
 -- name: tablespaces
 -- Those besides PostgreSQL's own.

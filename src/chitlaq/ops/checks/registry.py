@@ -28,6 +28,7 @@ from chitlaq.ops.checks import (
     incidents,
     lease,
     logs,
+    mail,
     maintenance,
     media,
     network,
@@ -45,7 +46,7 @@ from chitlaq.ops.checks import (
 from chitlaq.ops.checks.model import Check
 
 _MODULES = (
-    host, disks, network, services, answers, chat, feed, search, notifications, alerts, incidents,
+    host, disks, network, services, answers, chat, feed, search, notifications, mail, alerts, incidents,
     containers, databases, sites, transactions, performance, logs, access_log, backups, ssh,
     fail2ban, security, maintenance, media, capacity, daily_traffic, oncall, lease,
     statuspage, decisions,

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, share
@@ -21,6 +22,7 @@ from chitlaq.ops.checks.model import (
     outcome,
     worst,
 )
+from chitlaq.ops.checks.sources.judged_by import JUDGED_BY
 from chitlaq.ops.checks.sources.prometheus import promql
 from chitlaq.ops.checks.sources.system import SystemView
 from chitlaq.stack.acme import renewal
@@ -106,8 +108,8 @@ async def logins(system: SystemView) -> CheckOutcome:
     "security.certificates",
     "Certificates",
     section=Section.SECURITY,
-    looks_at="nginx's certificate and its renewal by ACME, and each file and endpoint in"
-    " monitoring.certificates: the whole chain",
+    looks_at="nginx's certificate, in its file and as served, its renewal by ACME, and each file and endpoint"
+    " in monitoring.certificates: the whole chain",
     commands=(
         "openssl s_client -connect HOST:443 </dev/null | openssl x509 -noout -enddate",
         promql("ssl_certificate_expiry_seconds"),
@@ -115,16 +117,19 @@ async def logins(system: SystemView) -> CheckOutcome:
     ),
     remedy="By ACME: `chitlaq certificates renew --write` once the reason is mended. Another: renew it"
     " (`certbot renew`), then run `chitlaq restart nginx`, which interrupts no request.",
+    stands_on=(JUDGED_BY["nginx"],),
 )
 async def certificates(system: SystemView) -> CheckOutcome:
-    watched = system.settings.watched_certificates(system.home)
+    watched = await system.blocking(
+        partial(certificate_files.watched, system.home, system.settings)
+    )
     if not watched:
         raise NotApplicable("nginx has no certificate here, and monitoring.certificates is empty")
     found = dict(
         zip(
             watched,
             await asyncio.gather(
-                *(certificate_files.read(name, host) for name, host in watched.items()),
+                *(certificate_files.read(name, one) for name, one in watched.items()),
                 return_exceptions=True,
             ),
             strict=True,

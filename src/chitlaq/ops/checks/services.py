@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from chitlaq import inventory
+from chitlaq.core.data.postgres import IN_USE
 from chitlaq.core.errors import UnknownResult
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.ops.checks.model import (
@@ -23,10 +24,11 @@ from chitlaq.ops.checks.model import (
     check,
     outcome,
 )
-from chitlaq.ops.checks.sources.judged_by import CONNECTIONS, JUDGED_BY
+from chitlaq.ops.checks.sources.judged_by import CONNECTIONS, DISK, JUDGED_BY, LOCKS
 from chitlaq.ops.checks.sources.system import NotRunning, SystemView
 from chitlaq.stack import containers
 from chitlaq.stack.supervisor import control, resource_usage
+from chitlaq.stack.supervisor.control import Status
 
 RESTARTED_SECONDS = 3600
 SETTLED_SECONDS = 240
@@ -57,6 +59,7 @@ class _Health(msgspec.Struct):
     looks_at="the supervisor; in containers, each component's own answer",
     commands=("chitlaq ps",),
     remedy="Read its last log lines (`chitlaq logs SERVICE --tail 50`), then run `chitlaq restart SERVICE`.",
+    stands_on=(DISK,),
 )
 async def processes(system: SystemView) -> CheckOutcome:
     try:
@@ -89,7 +92,7 @@ async def processes(system: SystemView) -> CheckOutcome:
     is_down = not control.is_up(statuses)
     unsettled = bad + [one for one in young if one.uptime < SETTLED_SECONDS and one not in bad]
     least = Verdict.CRITICAL if is_down else Verdict.WARNING if unsettled else Verdict.OK
-    judges = [JUDGED_BY.get(one.service, "") for one in unsettled]
+    judges = [_judge(one) for one in unsettled]
     return outcome(
         said,
         {
@@ -159,14 +162,25 @@ def _causes(dependencies: Mapping[str, str]) -> list[str]:
     return [_cause(name, why) for name, why in dependencies.items()]
 
 
+def _judge(status: Status) -> str:
+    """Return the check that explains why a process is not well."""
+    is_service = any(one.name == status.service for one in inventory.SERVICES)
+    if is_service and status.state == "unable":
+        return _cause("work", status.reason)
+    return JUDGED_BY.get(status.service, "")
+
+
 def _cause(dependency: str, why: str) -> str:
     if dependency in inventory.COMPONENTS:
         return JUDGED_BY.get(dependency, "")
     # What heartbeat.py and PostgreSQL say.
-    if "is locked by others" in why:
-        return "database.locks"
+    # A connection is in use for long where somebody waits for a lock.
+    if "is locked by others" in why or IN_USE in why:
+        return LOCKS
     if "too many clients" in why or "connection slots" in why:
         return CONNECTIONS
+    if "has not written for" in why:
+        return DISK
     return "host.disk" if "No space left" in why else "database.ready"
 
 
@@ -195,6 +209,8 @@ def _health(
         remedy=(_NGINX_FIRST if service == GATEWAY.name else "")
         + f"`chitlaq logs {service} --errors --since 1h`; then `chitlaq restart {service}`.",
         is_timed=True,
+        # Each writes its metrics there, and stands still with it.
+        stands_on=(DISK,),
     )
     async def health(system: SystemView) -> CheckOutcome:
         started = time.perf_counter()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import asyncpg
 
+from chitlaq.core.data.heartbeat import LOCK_SECONDS
 from chitlaq.core.errors import UnknownResult
 from chitlaq.core.formatting import count, duration, share
-from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, check, outcome
+from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.datastores import psql
+from chitlaq.ops.checks.sources.judged_by import DISK
 from chitlaq.ops.checks.sources.system import SystemView
 
 QUERY_WIDTH = 100
@@ -41,7 +43,8 @@ def _short(query: str) -> str:
     "database.locks",
     "Lock waits",
     section=Section.PERFORMANCE,
-    looks_at=f"pg_locks, pg_blocking_pids and pg_prepared_xacts; {WAITED} for how long others waited before",
+    looks_at="pg_locks, pg_blocking_pids and pg_prepared_xacts: who waits, and what tables nobody else can"
+    f" write to; {WAITED} for how long others waited before",
     commands=(
         psql(
             "SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE wait_event_type = 'Lock';"
@@ -49,23 +52,34 @@ def _short(query: str) -> str:
         psql("SELECT * FROM pg_prepared_xacts;"),
     ),
     remedy="End what all wait for with the command that --details shows beside it.",
+    stands_on=(DISK,),
 )
 async def locks(system: SystemView) -> CheckOutcome:
     rows = await system.postgres.rows("lock_waits")
+    holders = await system.postgres.rows("table_locks")
     held = (await system.postgres.rows("lock_count"))[0]["locks"]
-    longest = max((row["seconds"] for row in rows), default=0.0)
-    if rows:
-        # Who waits gives up after some seconds, and the next one comes.
+    # Who waits gives up after some seconds, and before the next one comes nobody waits for the table.
+    longest = max((row["seconds"] for row in (*rows, *holders)), default=0.0)
+    if rows or holders:
         with suppress(UnknownResult):
             longest = max(longest, await system.prometheus.number(WAITED))
-    roots: dict[str, list[asyncpg.Record]] = {}
+    roots: dict[str, list[asyncpg.Record]] = {_name(row, "root"): [] for row in holders}
     for row in rows:
         roots.setdefault(_name(row, "root"), []).append(row)
+    known = {_name(row, "root"): row for row in (*rows, *holders)}
+    tables = {_name(row, "root"): row["tables"] for row in holders}
     waiting = len({row["pid"] for row in rows})
+    if rows:
+        said = f"{count(waiting, 'session')} waiting, for {duration(longest)} already,"
+        said += f" for {_most(roots, known)}"
+    elif holders:
+        said = f"no session is waiting, but for {duration(longest)} would for {_most(roots, known)}"
+    else:
+        said = "no session is waiting"
+    if tables:
+        said += f"; nobody else can write to {_short(', '.join(tables.values()))}"
     return outcome(
-        f"{count(waiting, 'session')} waiting, for {duration(longest)} already, for {_roots(roots)}"
-        if rows
-        else "no session is waiting",
+        said,
         {
             "longest_wait": Value(longest, "seconds", *system.thresholds.lock_wait_seconds),
             "waiting": Value(waiting),
@@ -73,18 +87,28 @@ async def locks(system: SystemView) -> CheckOutcome:
         },
         Table(
             "what is waited for",
-            ["transaction", "role", "state", "open", "waiting", "statement", "end it with"],
+            [
+                "transaction",
+                "role",
+                "state",
+                "open",
+                "tables",
+                "waiting",
+                "statement",
+                "end it with",
+            ],
             [
                 [
                     name,
-                    " ".join((behind[0]["role"], behind[0]["application"])).strip(),
-                    behind[0]["state"] or behind[0]["kind"],
-                    f"since {behind[0]['began_at']:%Y-%m-%d %H:%M:%S}",
-                    str(len(behind)),
-                    _short(behind[0]["root_query"]),
-                    ending(behind[0], "root"),
+                    " ".join((root["role"], root["application"])).strip(),
+                    root["state"] or root["kind"],
+                    f"since {root['began_at']:%Y-%m-%d %H:%M:%S}",
+                    tables.get(name, ""),
+                    str(len(roots[name])),
+                    _short(root["root_query"]),
+                    ending(root, "root"),
                 ]
-                for name, behind in roots.items()
+                for name, root in known.items()
             ],
         ),
         Table(
@@ -100,13 +124,19 @@ async def locks(system: SystemView) -> CheckOutcome:
                 for row in rows[:SHOWN]
             ],
         ),
+        # For so long already, services say that they cannot work: this is why.
+        least=Verdict.WARNING
+        if any(row["seconds"] >= LOCK_SECONDS for row in holders)
+        else Verdict.OK,
     )
 
 
-def _roots(roots: Mapping[str, list[asyncpg.Record]]) -> str:
+def _most(
+    roots: Mapping[str, Sequence[asyncpg.Record]], known: Mapping[str, asyncpg.Record]
+) -> str:
     """Name the transaction that most wait for."""
-    name, behind = max(roots.items(), key=lambda pair: len(pair[1]))
-    row = behind[0]
+    name = max(roots, key=lambda one: len(roots[one]))
+    row = known[name]
     who = "transaction" if row["gid"] is not None else f"{row['kind']}"
     said = f"{who} {name} of {row['role']}"
     return said if len(roots) == 1 else f"{said} and {len(roots) - 1} more"

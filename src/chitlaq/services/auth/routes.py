@@ -64,7 +64,7 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
 
 SERVICE = Service(
     inventory.COMPONENTS["auth-service"],
-    written=("auth.accounts", "auth.sessions"),
+    writes=True,
     slices=(
         "accounts",
         "audit",

@@ -85,7 +85,7 @@ async def _home(state: FeedState, member: UUID, paging: Paging, _text: str) -> b
 
 SERVICE = Service(
     inventory.COMPONENTS["feed-service"],
-    written=("feed.posts", "feed.likes", "feed.follows"),
+    writes=True,
     slices=(
         "timelines",
         "discovery",

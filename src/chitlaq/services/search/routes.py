@@ -45,7 +45,7 @@ async def run(context: Context) -> AsyncIterator[SearchState]:
 
 SERVICE = Service(
     inventory.COMPONENTS["search-service"],
-    written=("search.history",),
+    writes=True,
     slices=("members", "posts", "messages", "tags", "suggest", "history"),
     run=run,
     hot_pages={"/search/users": HotPage(users_json, text="q", max_letters=MAX_LETTERS)},

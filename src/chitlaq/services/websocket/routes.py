@@ -118,7 +118,7 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
 
 SERVICE = Service(
     inventory.COMPONENTS["websocket"],
-    written=("websocket.conversations", "websocket.messages"),
+    writes=True,
     slices=(
         "sockets",
         "chat",

@@ -143,15 +143,21 @@ def tls_port(home: Home, settings: Settings) -> int | None:
     """The port with TLS; None if another program has it: the usual port must not be lost for its sake."""
     port = settings.optional_port_of("nginx")
     assert port is not None
-    with suppress(OSError, ValueError):
-        if listens(int((home.run / "nginx.pid").read_text()), port):
-            return port
+    if serves_tls(home, port):
+        return port
     family = socket.AF_INET6 if endpoints.is_six(settings.host) else socket.AF_INET
     try:
         socket.create_server((settings.host, port), family=family).close()
     except OSError:
         return None
     return port
+
+
+def serves_tls(home: Home, port: int) -> bool:
+    """Whether the nginx of this home runs here, and has the port with TLS."""
+    with suppress(OSError, ValueError):
+        return listens(int((home.run / "nginx.pid").read_text()), port)
+    return False
 
 
 def listens(pid: int, port: int) -> bool:

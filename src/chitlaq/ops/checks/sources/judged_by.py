@@ -9,6 +9,7 @@ POSTGRES = "database.ready"
 CONNECTIONS = "database.connections"
 LOCKS = "database.locks"
 VALKEY = "redis.ready"
+DISK = "host.disk_sync"
 
 JUDGED_BY = {
     "postgres": POSTGRES,
@@ -28,6 +29,7 @@ SERVING = (
     CONNECTIONS,
     VALKEY,
     LOCKS,
+    DISK,
     *(JUDGED_BY[row.name] for row in inventory.FORWARDED),
 )
 """What answers to members stand on."""
