@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chitlaq.core.http import cookies
 from chitlaq.services.gateway import apologies
 from chitlaq.services.gateway.pages import settings
 from tests.browser.campus import Campus, scene
@@ -90,7 +91,8 @@ async def lose_connection(visit: Visit, _campus: Campus) -> None:
 
 async def end_session(visit: Visit, _campus: Campus) -> None:
     """The session was ended elsewhere, which this page hears at its next request."""
-    await visit.page.context.clear_cookies()
+    for name in (cookies.ACCESS, cookies.REFRESH):
+        await visit.page.context.clear_cookies(name=name)
     await visit.page.locator("button.like").first.click()
     await visit.page.wait_for_selector("dialog[open]")
 
