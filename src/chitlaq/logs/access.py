@@ -18,6 +18,8 @@ Line = TypeVar("Line")
 
 PROBE_AGENT = "chitlaq-probe"
 """What ops-service calls itself when it asks as a member does."""
+PROBE_ADDRESSES = ("127.0.0.1", "::1")
+"""Where it asks from."""
 
 
 class Access(msgspec.Struct):
@@ -40,7 +42,7 @@ def is_probe(remote_addr: str, user_agent: str) -> bool:
 
     A client can call itself anything, but only this machine has this address.
     """
-    return user_agent == PROBE_AGENT and remote_addr in {"127.0.0.1", "::1"}
+    return user_agent == PROBE_AGENT and remote_addr in PROBE_ADDRESSES
 
 
 def reader(kind: type[Line]) -> Callable[[bytes], Line | None]:

@@ -14,6 +14,7 @@ import pytest
 
 from chitlaq.monitoring.alerts import databases, registry, routing, slos
 from chitlaq.monitoring.alerts.alert import Alert, absent, fires, silent, steady
+from chitlaq.monitoring.exporter import member_probes, round_trips
 from tests.conftest import eventually
 from tests.monitoring.alerts import promtool as cases
 
@@ -61,6 +62,16 @@ def test_each_alert_fires_and_stays_silent_as_declared(
     name: str, verdicts: Mapping[str, str]
 ) -> None:
     assert verdicts[name] == "SUCCESS"
+
+
+def test_our_own_probes_never_hide_what_members_see_fail() -> None:
+    """Where they count beside members, so many failures that an alert begins are still too many."""
+    probes = len(member_probes.PATHS) / member_probes.PAUSE_SECONDS
+    probes += 2 / round_trips.PAUSE_SECONDS
+    (availability,) = [one for one in slos.OBJECTIVES if one.name == "availability"]
+    for burn in slos.BURNS:
+        requests = (slos.SELDOM + probes) * slos._SECONDS[burn.short]
+        assert burn.least_bad / requests > burn.factor * availability.budget, burn.pace
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ from chitlaq.logs.follow import Follower
 from chitlaq.monitoring.exporter import certificates, exporter, log_errors
 from chitlaq.monitoring.exporter.fail2ban import Bans
 from chitlaq.monitoring.exporter.member_probes import PATHS, MemberProbes
-from chitlaq.monitoring.exporter.round_trips import RoundTrips
+from chitlaq.monitoring.exporter.round_trips import CHAT, POST, RoundTrips
+from chitlaq.monitoring.exporter.synthetic_requests import SERVICES, SyntheticRequests
 from chitlaq.stack.servers.postgres import programs
 from tests.certificates import chained, self_signed
 from tests.conftest import PASSWORD, Member, Stack, eventually, free_ports
@@ -468,7 +469,8 @@ async def test_round_trip_of_a_message_is_measured_and_its_failure_told(
     home = Home(stack.home)
 
     async def measured(**variables: str) -> dict[str, float]:
-        trips = RoundTrips(home, load(home, stack.environment | variables))
+        settings = load(home, stack.environment | variables)
+        trips = RoundTrips(home, settings, CHAT, SyntheticRequests())
         arrived = await trips.measure()
         found = {metric.name: metric.samples[0].value for metric in await trips.metrics()}
         assert arrived == (found.get("chat_round_trip_ok") == 1)
@@ -487,7 +489,8 @@ async def test_post_that_is_not_read_as_it_was_written_is_told(stack: Stack) -> 
     home = Home(stack.home)
 
     async def measured(**variables: str) -> dict[str, float]:
-        trips = RoundTrips(home, load(home, stack.environment | variables), "post")
+        settings = load(home, stack.environment | variables)
+        trips = RoundTrips(home, settings, POST, SyntheticRequests())
         await trips.measure()
         return {metric.name: metric.samples[0].value for metric in await trips.metrics()}
 
@@ -511,7 +514,8 @@ async def expecting(stack: Stack) -> AsyncIterator[Database]:
 
 async def probed(stack: Stack, database: Database, **variables: str) -> dict[str, dict[str, float]]:
     home = Home(stack.home)
-    probes = MemberProbes(load(home, stack.environment | variables), database)
+    settings = load(home, stack.environment | variables)
+    probes = MemberProbes(settings, database, SyntheticRequests())
     await probes.measure()
     return {
         metric.name: {one.labels["service"]: one.value for one in metric.samples}
@@ -571,21 +575,68 @@ async def test_probe_without_postgresql_does_not_know_what_has_to_be_there(stack
         await away.close()
 
 
+async def counted(requests: SyntheticRequests) -> dict[tuple[str, str], float]:
+    """How many requests of our own there were, by service and result, without zeros."""
+    (family,) = await requests.metrics()
+    return {
+        (one.labels["service"], one.labels["result"]): one.value
+        for one in family.samples
+        if one.value
+    }
+
+
+async def test_objectives_have_requests_while_members_sleep(
+    stack: Stack, expecting: Database
+) -> None:
+    """What nobody can write fails in the objectives, too, although no member tries."""
+    home = Home(stack.home)
+    settings = load(home, stack.environment)
+    requests = SyntheticRequests(settled_seconds=0)
+    trips = [RoundTrips(home, settings, kind, requests) for kind in (CHAT, POST)]
+    await MemberProbes(settings, expecting, requests).measure()
+    for trip in trips:
+        await trip.measure()
+    well = await counted(requests)
+    assert sum(well.values()) == 5
+    assert {service for service, _ in well} == set(SERVICES)
+    assert "failed" not in {result for _, result in well}
+
+    locker = await asyncpg.connect(stack.dsn())
+    try:
+        await locker.execute("BEGIN; LOCK TABLE feed.posts IN SHARE MODE")
+        assert not await trips[1].measure()
+    finally:
+        await locker.close()
+    (closed,) = free_ports(1)
+    away = load(home, stack.environment | {"CHITLAQ_PORTS_AUTH": str(closed)})
+    assert not await RoundTrips(home, away, POST, requests).measure()
+    assert await counted(requests) == well | {
+        ("feed-service", "failed"): 1,
+        ("auth-service", "failed"): 1,
+    }
+
+
+async def test_services_that_start_together_are_given_time_before_they_count() -> None:
+    requests = SyntheticRequests()
+    requests.count("feed-service", None)
+    assert await counted(requests) == {}
+
+
 async def test_only_this_machine_is_its_probe(stack: Stack, client: httpx.AsyncClient) -> None:
     """Whoever calls itself our probe elsewhere is counted; the probe itself is not."""
+    auth = f"http://127.0.0.1:{stack.ports['auth']}/metrics"
 
-    async def counted() -> float:
-        text = (await client.get("/metrics")).text
+    async def counted(url: str = "/metrics", route: str = "/api/auth/status") -> float:
+        text = (await client.get(url)).text
         return sum(
             sample.value
             for family in text_string_to_metric_families(text)
             for sample in family.samples
-            if sample.name == "http_requests_total"
-            and (sample.labels["service"], sample.labels["route"])
-            == ("api-gateway", "/api/auth/status")
+            if sample.name == "http_requests_total" and sample.labels["route"] == route
         )
 
     before = await counted()
+    of_auth = await counted(auth, "/auth/status")
     for source in ("127.0.0.1", "127.0.0.7"):
         transport = httpx.AsyncHTTPTransport(local_address=source)
         async with httpx.AsyncClient(base_url=stack.edge, transport=transport) as asking:
@@ -597,3 +648,4 @@ async def test_only_this_machine_is_its_probe(stack: Stack, client: httpx.AsyncC
 
     await eventually(is_counted)
     assert await counted() == before + 1
+    assert await counted(auth, "/auth/status") == of_auth + 1

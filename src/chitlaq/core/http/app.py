@@ -30,6 +30,7 @@ from chitlaq.core.http import (
     bodies,
     client_address,
     cookies,
+    edge,
     health,
     identity,
     limits,
@@ -49,6 +50,7 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs, metrics, runtime_metrics, tracing
 
 _JSON = "application/json"
+_PROBE = (edge.PROBE.encode(), b"1")
 
 log = logs.get("http")
 
@@ -458,8 +460,8 @@ class _Observed:
             completed.append((name, ", ".join(sorted(methods)).encode() if methods else value))
         return completed
 
-    def _observe(self, scope: Scope, status: int, seconds: float, span: tracing.Span) -> None:
-        method: str = scope["method"]  # type: ignore[typeddict-item]
+    def _observe(self, scope: HTTPScope, status: int, seconds: float, span: tracing.Span) -> None:
+        method: str = scope["method"]
         # Litestar sets the template once it has found the route.
         route: str = scope.get("path_template") or routes.UNMATCHED
         span.finish(
@@ -471,7 +473,7 @@ class _Observed:
             },
             failed=status >= 500,
         )
-        if self._counter is not None:
+        if self._counter is not None and _PROBE not in scope["headers"]:
             self._counter.count(method, route, status, seconds)
         if method not in {"GET", "HEAD", "OPTIONS"} or status >= 400 or logs.is_slow(seconds):
             write = log.error if status >= 500 else log.info

@@ -16,6 +16,8 @@ from chitlaq.core.installation.settings import RateLimits
 
 LIMITED_ADDRESS = "x-limited-address"
 """The header in which nginx tells a service the address to limit; absent if it is exempt."""
+PROBE = "x-probe"
+"""The header in which nginx tells a service, by "1", that a request is our own probe's; else absent."""
 HIT_LIMIT = "x-hit-limit"
 """The header in which a service tells nginx the limit that refused a request, for the access log."""
 

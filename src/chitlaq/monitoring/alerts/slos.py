@@ -7,6 +7,11 @@ wakes nobody.
 
 Rates over five minutes are recorded once, and longer windows average them: a rate over three days of raw
 samples would read millions of samples at each evaluation.
+
+While members sleep, nobody's request fails, and a broken write path would spend no budget. Our own probes
+ask all day (`monitoring.exporter`): where members ask a service seldom, what came of the probes counts beside
+their requests, and where they ask often, it does not count at all. Each five minutes are judged for
+themselves, so that a window of days has members' days and the probes' nights.
 """
 
 from __future__ import annotations
@@ -33,6 +38,15 @@ EDGE = next(row.job for row in inventory.FORWARDED if row.is_gateway)
 
 SERVICES = sorted(row.name for row in inventory.FORWARDED)
 
+SLOW_SECONDS = 0.5
+"""Answers that take longer miss the objective."""
+SELDOM = 0.5
+"""Members' requests per second to a service below which our own probes count, too.
+
+At most 150 requests of members within five minutes then stand beside about 100 of all probes, too few to hide
+what an alert on availability begins with (`Burn.least_bad`): five of 250 are more than 14.4 times the budget.
+"""
+
 WINDOWS = ("5m", "30m", "1h", "6h", "3d")
 _SECONDS = {"5m": 300, "30m": 1_800, "1h": 3_600, "6h": 21_600, "3d": 259_200}
 
@@ -47,8 +61,10 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         target: the share, such as 0.999.
-        requests: rate of all requests that count, by service.
+        requests: rate of members' requests, by service.
         bad: rate within a window of those that missed the objective, by service.
+        results: of our own probes, those that count (a regular expression).
+        bad_result: that which misses the objective.
         meaning: what bad requests do, as in "5% of requests …".
     """
 
@@ -56,6 +72,8 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
     target: float
     requests: str
     bad: Callable[[str], str]
+    results: str
+    bad_result: str
     meaning: str
 
     @property
@@ -88,6 +106,12 @@ def _by_service(metric: str, matchers: str = "", window: str = "5m") -> str:
     return f"sum by (service) (rate({metric}{{{_COUNTED}{matchers}}}[{window}]))"
 
 
+def _of_probes(results: str, window: str = "5m") -> str:
+    """The rate of probes by whom they ask; all of them also ask the edge."""
+    rate = f'rate(synthetic_requests_total{{result=~"{results}"}}[{window}])'
+    return f'sum by (service) ({rate}) or label_replace(sum({rate}), "service", "{EDGE}", "", "")'
+
+
 OBJECTIVES = (
     Objective(
         name="availability",
@@ -98,6 +122,8 @@ OBJECTIVES = (
             _by_service("http_requests_total", ',status=~"5.."', window)
             + f" or 0 * {_by_service('http_requests_total', window=window)}"
         ),
+        results="good|slow|failed",
+        bad_result="failed",
         meaning="failed",
     ),
     Objective(
@@ -107,9 +133,12 @@ OBJECTIVES = (
         bad=lambda window: (
             _by_service("http_request_duration_seconds_count", window=window)
             + " - "
-            + _by_service("http_request_duration_seconds_bucket", ',le="0.5"', window)
+            + _by_service("http_request_duration_seconds_bucket", f',le="{SLOW_SECONDS}"', window)
         ),
-        meaning="took longer than 0.5 s",
+        # One that failed has no time of an answer.
+        results="good|slow",
+        bad_result="slow",
+        meaning=f"took longer than {SLOW_SECONDS} s",
     ),
 )
 
@@ -156,12 +185,13 @@ def recording_rules() -> list[dict[str, Any]]:
     """
     rules: list[dict[str, Any]] = []
     for objective in OBJECTIVES:
-        requests = f"slo:{objective.name}_requests:rate5m"
-        bad = f"slo:{objective.name}_errors:rate5m"
-        rules.append({"record": requests, "expr": objective.requests})
-        rules.append({"record": bad, "expr": objective.bad("5m")})
-        recent = f"slo:{objective.name}_errors:rate2m"
-        rules.append({"record": recent, "expr": objective.bad("2m")})
+        requests, bad = (f"slo:{objective.name}_{what}:rate5m" for what in ("requests", "errors"))
+        rules += _counted(
+            objective, "requests", "5m", objective.requests, _of_probes(objective.results)
+        )
+        for window in ("5m", "2m"):
+            of_probes = _of_probes(objective.bad_result, window)
+            rules += _counted(objective, "errors", window, objective.bad(window), of_probes)
         for window in WINDOWS:
             ratio = (
                 f"{bad} / ({requests} > 0)"
@@ -170,6 +200,26 @@ def recording_rules() -> list[dict[str, Any]]:
             )
             rules.append({"record": objective.errors(window), "expr": ratio})
     return rules
+
+
+def _counted(
+    objective: Objective, what: str, window: str, of_members: str, of_probes: str
+) -> list[dict[str, Any]]:
+    """Return the rules for a rate of members, of our own probes, and of what counts of them.
+
+    How often members ask decides, whatever came of it: ``requests`` over five minutes come first.
+    """
+    name = f"slo:{objective.name}"
+    members, probes = (f"{name}_{what}_of_{who}:rate{window}" for who in ("members", "probes"))
+    is_often = f"{name}_requests_of_members:rate5m >= {SELDOM}"
+    return [
+        {"record": members, "expr": of_members},
+        {"record": probes, "expr": of_probes},
+        {
+            "record": f"{name}_{what}:rate{window}",
+            "expr": f"{members} and {is_often} or {members} + {probes} or {members} or {probes}",
+        },
+    ]
 
 
 def alerts() -> list[Alert]:
@@ -216,7 +266,11 @@ def _alert(objective: Objective, burn: Burn, *, is_edge: bool) -> Alert:
 
 
 def _cases(objective: Objective, burn: Burn, service: str) -> tuple[Case, ...]:
-    """Just too many; none; just not too many; too few to tell; no traffic; no objectives; recovered."""
+    """Just too many; none; just not too many; too few to tell; no traffic; no objectives; recovered.
+
+    The same of probes: too many while members sleep; good ones beside too many bad requests of members; bad
+    ones beside good requests of members.
+    """
     limit = burn.factor * objective.budget
     at = "8h" if burn.long == "3d" else "80m"
 
@@ -235,6 +289,15 @@ def _cases(objective: Objective, burn: Burn, service: str) -> tuple[Case, ...]:
         load(0.01, 0.01),
         load(0, 0),
         load(30, 30, "ops-service"),
+        fires(*_probes(objective, 16, 6), value="27.27%", at=at, service=service),
+        fires(
+            *_load(objective, service, 1000 * (1 - 1.1 * limit), 1100 * limit),
+            *_probes(objective, 1000, 0),
+            value=f"{110 * limit:.4g}%",
+            at=at,
+            service=service,
+        ),
+        silent(*_load(objective, service, 60, 0), *_probes(objective, 16, 6), at=at),
         # It was bad until a moment ago.
         *(
             [
@@ -247,6 +310,16 @@ def _cases(objective: Objective, burn: Burn, service: str) -> tuple[Case, ...]:
             else []
         ),
     )
+
+
+def _probes(objective: Objective, good: float, bad: float) -> list[InputSeries]:
+    """Series of our own probes, which ask feed-service through the edge, per minute."""
+    name = "synthetic_requests_total"
+    by_result = {"good": good, objective.bad_result: bad}
+    return [
+        rising(f'{name}{{service="feed-service",result="{result}"}}', number)
+        for result, number in by_result.items()
+    ]
 
 
 def _load(

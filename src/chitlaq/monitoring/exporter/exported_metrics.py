@@ -204,6 +204,12 @@ FAMILIES = (
         "service",
     ),
     _gauge("probe_seconds", "How long that took; only if it answered.", "service"),
+    _counter(
+        "synthetic_requests",
+        "Our own probes' requests, posts and messages, by whom they ask and result: good, slow or failed.",
+        "service",
+        "result",
+    ),
     _gauge("accounts", "Accounts, by whether their address is verified.", "state"),
     _gauge(
         "ssl_certificate_expiry_seconds",

@@ -36,7 +36,8 @@ from chitlaq.monitoring.exporter.exported_metrics import metric
 from chitlaq.monitoring.exporter.fail2ban import Bans
 from chitlaq.monitoring.exporter.mail_server import MailServer
 from chitlaq.monitoring.exporter.member_probes import MemberProbes
-from chitlaq.monitoring.exporter.round_trips import RoundTrips
+from chitlaq.monitoring.exporter.round_trips import CHAT, POST, RoundTrips
+from chitlaq.monitoring.exporter.synthetic_requests import SyntheticRequests
 from chitlaq.monitoring.locks.lock_waits import LockWaits
 from chitlaq.stack.servers import barman
 from chitlaq.stack.servers.postgres import RECEIVER
@@ -73,10 +74,11 @@ class Exporter:
 
     def __init__(self, context: Context, more: Mapping[str, Source]) -> None:
         database, settings = context.database, context.settings
-        self.round_trips = RoundTrips(context.home, settings)
-        self.post_round_trips = RoundTrips(context.home, settings, "post")
+        synthetic = SyntheticRequests()
+        self.round_trips = RoundTrips(context.home, settings, CHAT, synthetic)
+        self.post_round_trips = RoundTrips(context.home, settings, POST, synthetic)
         self._lock_waits = LockWaits()
-        self.probes = MemberProbes(settings, database)
+        self.probes = MemberProbes(settings, database, synthetic)
         self.mail_server = MailServer(settings)
         self.disk_sync = DiskSync(context.home.root)
         self._sources: Mapping[str, Source] = {
@@ -95,6 +97,7 @@ class Exporter:
             "round_trips": self.round_trips.metrics,
             "post_round_trips": self.post_round_trips.metrics,
             "probes": self.probes.metrics,
+            "synthetic_requests": synthetic.metrics,
             "mail_server": self.mail_server.metrics,
             "disk_sync": self.disk_sync.metrics,
             "fail2ban": Bans(settings.monitoring.fail2ban_database).metrics,

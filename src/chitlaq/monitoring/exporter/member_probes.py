@@ -22,6 +22,7 @@ from chitlaq.core.host import http_client
 from chitlaq.core.installation.settings import Settings
 from chitlaq.logs.access import PROBE_AGENT
 from chitlaq.monitoring.exporter.exported_metrics import metric
+from chitlaq.monitoring.exporter.synthetic_requests import SyntheticRequests
 
 PAUSE_SECONDS = 10.0
 TIMEOUT_SECONDS = 5.0
@@ -67,11 +68,13 @@ class MemberProbes:
 
     Args:
         database: where what has to be in the answers is.
+        requests: counts them for the objectives.
     """
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, requests: SyntheticRequests) -> None:
         self._settings = settings
         self._database = database
+        self._requests = requests
         self._last: list[Metric] = []
 
     async def measure_forever(self) -> None:
@@ -87,6 +90,8 @@ class MemberProbes:
         """Ask each service once, one after the other: beside one another they would slow each other down."""
         expected = await self._expected()
         seconds = {service: await self._ask(service, expected) for service in PATHS}
+        for service, took in seconds.items():
+            self._requests.count(service, took)
         answered = {service: took for service, took in seconds.items() if took is not None}
         self._last = [
             metric("probe_ok", {service: service in answered for service in PATHS}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from prometheus_client.core import Metric
 
@@ -13,6 +14,7 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.monitoring import post_probe, round_trip
 from chitlaq.monitoring.exporter.exported_metrics import metric
+from chitlaq.monitoring.exporter.synthetic_requests import SyntheticRequests
 
 PAUSE_SECONDS = 60.0
 AGAIN_SECONDS = 10.0
@@ -20,23 +22,37 @@ AGAIN_SECONDS = 10.0
 
 log = logs.get("round_trips")
 
+SIGNS_IN = "auth-service"
 
-Measure = Callable[[Home, Settings], Awaitable[float]]
-KINDS: dict[str, Measure] = {"chat": round_trip.measure, "post": post_probe.measure}
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is written: how it is measured, and whose work it is."""
+
+    name: str
+    service: str
+    measure: Callable[[Home, Settings], Awaitable[float]]
+
+
+CHAT = Kind("chat", "websocket", round_trip.measure)
+POST = Kind("post", "feed-service", post_probe.measure)
 
 
 class RoundTrips:
     """Measures, and keeps the last result.
 
     Args:
-        kind: what is written, one of `KINDS`.
+        requests: counts them for the objectives, and sign-ins that failed.
     """
 
-    def __init__(self, home: Home, settings: Settings, kind: str = "chat") -> None:
-        self._name = f"{kind}_round_trip"
-        self._measure = KINDS[kind]
+    def __init__(
+        self, home: Home, settings: Settings, kind: Kind, requests: SyntheticRequests
+    ) -> None:
+        self._name = f"{kind.name}_round_trip"
+        self._kind = kind
         self._home = home
         self._settings = settings
+        self._requests = requests
         self._last: list[Metric] = []
 
     async def measure_forever(self) -> None:
@@ -55,14 +71,18 @@ class RoundTrips:
         from chitlaq.client.errors import ClientError
 
         try:
-            seconds = await self._measure(self._home, self._settings)
+            seconds = await self._kind.measure(self._home, self._settings)
         except (UnknownResult, OperatorError) as error:
             self._last = []
             log.warning("not measured", what=self._name, error=str(error))
+            if isinstance(error, UnknownResult):
+                self._requests.count(SIGNS_IN, None)
             return False
         except (ClientError, post_probe.PostProbeError) as error:
+            self._requests.count(self._kind.service, None)
             self._last = [metric(f"{self._name}_ok", 0)]
             log.warning("did not arrive", what=self._name, error=str(error))
             return False
+        self._requests.count(self._kind.service, seconds)
         self._last = [metric(f"{self._name}_ok", 1), metric(f"{self._name}_seconds", seconds)]
         return True

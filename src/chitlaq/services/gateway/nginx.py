@@ -21,6 +21,7 @@ from chitlaq.core.http.routes import OWN_PATHS, UNMATCHED, Route
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.languages import LANGUAGES
+from chitlaq.logs import access
 from chitlaq.services.gateway import apologies
 from chitlaq.web.console.status import pages
 
@@ -162,6 +163,8 @@ def render(
         methods=_methods(routes),
         user=f"{user} {group}" if user else None,
         token_cookie=cookies.ACCESS,
+        probe_agent=access.PROBE_AGENT,
+        probe_addresses=access.PROBE_ADDRESSES,
         ciphers=CIPHERS,
         retry_after=RETRY_AFTER_SECONDS,
         other_statuses=OTHER_STATUSES,
