@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,13 @@ import httpx
 from tests.conftest import eventually, free_ports
 from tests.observers import tool
 from tests.ops.checks.conftest import program
+
+
+def up(*jobs: str) -> list[str]:
+    """The lines of a history in which these jobs are up, from five minutes ago on into the next minutes."""
+    now = time.time()
+    times = [now + second for second in range(-300, 1200, 15)]
+    return ["# TYPE up gauge", *(f'up{{job="{job}"}} 1 {at:.3f}' for job in jobs for at in times)]
 
 
 @asynccontextmanager

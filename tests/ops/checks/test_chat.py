@@ -13,7 +13,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, Verdict
 from tests.conftest import Member, Stack
 from tests.ops.checks.conftest import RunOnStack
-from tests.ops.checks.prometheus_history import serving
+from tests.ops.checks.prometheus_history import serving, up
 from tests.ops.checks.run_check import run_check
 from tests.services.websocket.chat.talking import conversation
 
@@ -188,6 +188,7 @@ def a_day(**counts: float) -> str:
         for gauge in ("websocket_connections_active", "websocket_processes_deaf"):
             yield f"# TYPE {gauge} gauge"
             yield from (f"{gauge} 0 {at:.3f}" for at in times)
+        yield from up("websocket")
         yield "# EOF\n"
 
     return "\n".join(lines())

@@ -25,7 +25,7 @@ from chitlaq.ops.checks.model import Table, Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import PORTS, eventually, free_ports
-from tests.ops.checks.prometheus_history import serving
+from tests.ops.checks.prometheus_history import serving, up
 from tests.ops.checks.run_check import run_check
 
 
@@ -555,6 +555,7 @@ async def test_clock_is_judged_by_its_offset_and_synchronisation(tmp_path: Path)
         lines += ["# TYPE node_timex_sync_status gauge"]
         kept = {at: int(at < now) if sync is None else sync for at in times}
         lines += [f"node_timex_sync_status {is_kept} {at:.3f}" for at, is_kept in kept.items()]
+        lines += up("node")
         pasts[name] = "\n".join([*lines, "# EOF"]) + "\n"
     async with serving(pasts) as addresses:
         found = {

@@ -9,7 +9,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Verdict
 from tests.conftest import Stack
 from tests.ops.checks.conftest import RunOnStack
-from tests.ops.checks.prometheus_history import serving
+from tests.ops.checks.prometheus_history import serving, up
 from tests.ops.checks.run_check import run_check
 
 
@@ -54,7 +54,7 @@ def a_day(pushed: float, failed: float) -> str:
                 lines += [
                     f"{series} {count * (at - times[0]) / 86_400:.3f} {at:.3f}" for at in times
                 ]
-    return "\n".join([*lines, "# EOF\n"])
+    return "\n".join([*lines, *up("websocket"), "# EOF\n"])
 
 
 async def test_pushes_and_mails_are_judged_by_the_share_that_failed(tmp_path: Path) -> None:

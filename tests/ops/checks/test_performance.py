@@ -5,6 +5,7 @@ The samples continue into the next minutes at the same rate, so the time of the 
 
 from __future__ import annotations
 
+import inspect
 import re
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -20,13 +21,15 @@ from chitlaq.ops.checks import performance
 from chitlaq.ops.checks.model import Check, Table, TimeSeries, Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
+from chitlaq.ops.checks.sources.prometheus import PrometheusView, Sample
 from chitlaq.ops.checks.sources.system import SystemView
-from tests.ops.checks.conftest import answering
+from tests.conftest import Stack
+from tests.ops.checks.conftest import answering, system_of
 from tests.ops.checks.prometheus_history import serving
 
 ALL = [one.id for one in vars(performance).values() if isinstance(one, Check)]
 
-PROMETHEUS = "{port:prometheus}"
+READS = re.compile(r"\.prometheus\b")
 STEP = 15
 PAST, FUTURE = 20 * 60, 15 * 60
 DAY = 86_400
@@ -146,7 +149,7 @@ def exposition(story: Story, now: float) -> Iterator[str]:
         yield from counter("postgresql_transactions", {"result": result}, rate)
     for name, label, components in (
         ("component_up", "component", ("postgres", "nginx")),
-        ("up", "job", (one.name for one in inventory.SERVICES)),
+        ("up", "job", [one.job for one in inventory.COMPONENTS.values() if one.job]),
     ):
         yield f"# TYPE {name} gauge"
         for component in components:
@@ -265,6 +268,62 @@ async def test_summary_matches_the_measured_values(
 
 LATELY = [one.id for one in CHECKS.values() if one.samples_of]
 
+OF_THE_PAST = {
+    "api.day": "tells a day, and what of it nobody has seen",
+    "api.month": "compares two months",
+    "growth.members": "counts in PostgreSQL; what was 30 days ago is recorded",
+    "installation.decisions": "whether the clock was kept within seven days",
+    "mail.server": "asks the mail server first",
+    "services.targets": "is about who was looked at, and when",
+    "database.locks": "asks PostgreSQL; what is recorded can make its verdict worse, never better",
+    **dict.fromkeys(
+        (
+            "capacity.disk",
+            "capacity.memory",
+            "capacity.connections",
+            "capacity.database",
+            "capacity.tables",
+        ),
+        "forecasts from 14 days",
+    ),
+}
+"""Checks that ask Prometheus for what is recorded of whoever may be dead now, and why."""
+
+
+class Recording(PrometheusView):
+    """Remembers whether it was asked for samples of a moment."""
+
+    was_asked = False
+
+    async def samples(self, expression: str) -> list[Sample]:
+        self.was_asked = True
+        return await super().samples(expression)
+
+
+async def test_whoever_judges_recorded_figures_says_whose(
+    told: Mapping[str, str], stack: Stack
+) -> None:
+    """What was counted of the dead looks well for as long as the window is."""
+    careless = set()
+    for one in CHECKS.values():
+        module = inspect.getmodule(one.judge)
+        assert module is not None
+        if one.samples_of or one.is_heavy or not READS.search(inspect.getsource(module)):
+            continue
+        system = system_of(stack, PROMETHEUS_URL=told["well"])
+        system.prometheus = recording = Recording(
+            system.home, system.settings, system._get, system._require_time
+        )
+        try:
+            await judge(one, system)
+        finally:
+            await system.close()
+        if recording.was_asked:
+            careless.add(one.id)
+    assert careless <= OF_THE_PAST.keys()
+    # Some was asked at all.
+    assert len(careless) > 5
+
 
 @pytest.mark.parametrize("story", ["down", "old"])
 @pytest.mark.parametrize("check", LATELY)
@@ -276,16 +335,12 @@ async def test_what_the_dead_did_before_is_no_news_of_now(
     assert f"{CHECKS[check].samples_of[0]} is down" in result.summary
 
 
-def test_whoever_reads_the_last_minutes_says_of_what() -> None:
-    read = re.compile(r"\[\d+[sm]\]")
-    careless = [
-        one.id
-        for one in CHECKS.values()
-        if any(PROMETHEUS in command and read.search(command) for command in one.commands)
-        and not one.samples_of
-    ]
-    # One asks the mail server first, one asks fail2ban itself, and one judges an hour.
-    assert careless == ["mail.server", "security.bans", "security.logins"]
+async def test_targets_that_nobody_looks_at_any_more_are_not_up(
+    told: Mapping[str, str], tmp_path: Path
+) -> None:
+    for story, verdict in {"well": OK, "down": WARNING, "old": WARNING}.items():
+        result = await run_against("services.targets", told[story], tmp_path)
+        assert result.verdict is verdict, result.summary
 
 
 @pytest.mark.parametrize("check", ALL)

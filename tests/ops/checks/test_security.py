@@ -21,7 +21,7 @@ from tests.certificates import chained, self_signed
 from tests.conftest import Stack
 from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs, RunOnStack
-from tests.ops.checks.prometheus_history import serving
+from tests.ops.checks.prometheus_history import serving, up
 from tests.ops.checks.run_check import run_check
 
 DAY = 86_400.0
@@ -156,7 +156,8 @@ async def test_logins_of_members_are_judged_by_the_share_that_failed(tmp_path: P
             for result, rate in (rates or {}).items()
             for at in times
         ]
-        past = "\n".join(["# TYPE auth_attempts counter", *lines, "# EOF"]) + "\n"
+        lines = ["# TYPE auth_attempts counter", *lines, *up("auth-service"), "# EOF"]
+        past = "\n".join(lines) + "\n"
         pasts[name] = past if rates else None
     async with serving(pasts) as addresses:
         for name, (_, verdict, said) in LOGINS.items():

@@ -35,7 +35,7 @@ from chitlaq.ops.checks.sources.system import SystemView
 )
 async def targets(system: SystemView) -> CheckOutcome:
     try:
-        found = await system.prometheus.query("up")
+        found = await system.prometheus.query(system.prometheus.lately("up"))
     except NotYet:
         raise
     except UnknownResult as error:

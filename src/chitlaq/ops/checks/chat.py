@@ -102,6 +102,7 @@ async def numbering(system: SystemView) -> CheckOutcome:
     commands=tuple(map(promql, (_REPAIRED, _DEAF, _GAPS, _SLOW))),
     remedy="What processes published was lost: `chitlaq logs redis --since 24h`, and Valkey's output buffers."
     " Readers that are closed are slow themselves.",
+    samples_of=("websocket",),
 )
 async def repairs(system: SystemView) -> CheckOutcome:
     async def counted(expression: str) -> float:

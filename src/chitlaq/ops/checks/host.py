@@ -188,6 +188,7 @@ def _largest_processes() -> list[list[str]]:
     looks_at="node_timex_offset_seconds and node_timex_sync_status",
     commands=("timedatectl status", "chronyc tracking"),
     remedy="Enable time synchronisation: `systemctl enable --now systemd-timesyncd` (or chrony).",
+    samples_of=("node-exporter",),
 )
 async def clock(system: SystemView) -> CheckOutcome:
     offset = await system.prometheus.number("node_timex_offset_seconds")

@@ -74,6 +74,7 @@ def _of_engine(service: str) -> str:
 
 async def _counted(system: SystemView, service: str) -> CheckOutcome:
     """Judge the errors that a service has counted, where only the container engine has their lines."""
+    await system.prometheus.require_alive((service,))
     logged = f'log_lines_total{{service="{service}",level="error"}}'
     total, lately = [
         round(await system.prometheus.number(f"sum(increase({logged}[{hours}h]))"))

@@ -63,6 +63,7 @@ async def queues(system: SystemView) -> CheckOutcome:
     remedy="`chitlaq logs websocket --since 24h | grep push` names the push services,"
     " `chitlaq jobs list` says what the mail server answered. Is the internet reachable"
     " (`chitlaq ops check host.reachability`)?",
+    samples_of=("websocket",),
 )
 async def deliveries(system: SystemView) -> CheckOutcome:
     values, said = {}, []

@@ -79,6 +79,7 @@ async def audit(system: SystemView) -> CheckOutcome:
     looks_at="auth_attempts_total, over one hour",
     commands=(promql("sum by (result) (rate(auth_attempts_total[5m]))"),),
     remedy="For the source of many failures: `chitlaq ops check nginx.addresses`. Attempts are rate limited.",
+    samples_of=("auth-service",),
 )
 async def logins(system: SystemView) -> CheckOutcome:
     found = await system.prometheus.query("sum by (result) (increase(auth_attempts_total[1h]))")

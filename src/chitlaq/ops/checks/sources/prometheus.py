@@ -15,6 +15,7 @@ from chitlaq.core.installation import observers
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.observers import Access
 from chitlaq.core.installation.settings import Settings
+from chitlaq.inventory import COMPONENTS
 from chitlaq.ops.checks.sources.judged_by import JUDGED_BY
 
 T = TypeVar("T")
@@ -93,24 +94,36 @@ class PrometheusView:
         What rates are over a window of minutes outlives whoever is counted in it by these minutes.
 
         Raises:
+            NotYet: one of them is fetched or started for the first time.
             UnknownResult: one of them did not answer, or is not observed; or as `query`.
         """
-        fresh = max(FRESH_SECONDS, 4.0 * self._settings.monitoring.scrape_seconds)
         seen = {
             one.metric.get("job") or one.metric["component"]: one.number
             for one in await self.query(
-                f"{_up('up', 'job', fresh)} or {_up('component_up', 'component', fresh)}"
+                f"max by (job) ({self.lately('up')})"
+                f" or max by (component) ({self.lately('component_up')})"
             )
         }
         for name in components:
-            if name not in seen:
+            is_up = seen.get(COMPONENTS[name].job or name)
+            if is_up is None:
+                await self._require("prometheus", has_answered=True)
                 raise UnknownResult(
                     f"Prometheus has no samples of {name}", JUDGED_BY["ops-service"]
                 )
-            if not seen[name]:
+            if not is_up:
+                await self._require(name, has_answered=False)
                 raise UnknownResult(
                     f"{name} is down: what it did before says nothing of now", JUDGED_BY[name]
                 )
+
+    def lately(self, metric: str) -> str:
+        """Return the expression for a metric that is 0 where nobody has looked lately.
+
+        Prometheus keeps the last sample in view for five minutes.
+        """
+        fresh = max(FRESH_SECONDS, 4.0 * self._settings.monitoring.scrape_seconds)
+        return f"({metric} and timestamp({metric}) > time() - {fresh:g} or 0 * {metric})"
 
     async def query(self, expression: str) -> list[Sample]:
         """Return an instant vector.
@@ -168,12 +181,6 @@ class PrometheusView:
                     "Prometheus is starting: it reads what it has stored", JUDGED_BY["prometheus"]
                 ) from None
             raise UnknownResult(f"{access.url} does not answer like Prometheus: {error}") from None
-
-
-def _up(metric: str, label: str, fresh_seconds: float) -> str:
-    """Whether what a label names is up: 0 also if nobody has looked lately."""
-    lately = f"{metric} and timestamp({metric}) > time() - {fresh_seconds:g}"
-    return f"max by ({label}) ({lately}) or 0 * max by ({label}) ({metric})"
 
 
 class AlertmanagerView:
