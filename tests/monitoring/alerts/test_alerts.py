@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from chitlaq.monitoring.alerts import databases, registry, routing, slos
-from chitlaq.monitoring.alerts.alert import Alert, absent, fires, silent, steady
+from chitlaq.monitoring.alerts.alert import Alert, absent, fires, rising, silent, steady
 from chitlaq.monitoring.exporter import member_probes, round_trips
 from tests.conftest import eventually
 from tests.monitoring.alerts import promtool as cases
@@ -50,6 +50,47 @@ def test_prometheus_reads_the_rules(promtool: str, tmp_path: Path) -> None:
     recorded = [*slos.recording_rules(), *databases.recording_rules()]
     count = len(registry.alerts()) + len(recorded)
     assert f"{count} rules found" in said
+
+
+def test_query_times_are_recorded_under_their_histograms_name(
+    promtool: str, tmp_path: Path
+) -> None:
+    """The runbook's line asks for the name alone, of which a histogram has no series."""
+    name = "postgresql_query_duration_seconds"
+    per_minute = {
+        f'{name}_bucket{{service="feed-service",le="0.01"}}': 50,
+        f'{name}_bucket{{service="feed-service",le="0.1"}}': 100,
+        f'{name}_bucket{{service="feed-service",le="+Inf"}}': 100,
+        f'{name}_count{{service="feed-service"}}': 100,
+        f'{name}_sum{{service="feed-service"}}': 3,
+        # It has asked nothing yet.
+        f'{name}_bucket{{service="websocket",le="+Inf"}}': 0,
+        f'{name}_count{{service="websocket"}}': 0,
+        f'{name}_sum{{service="websocket"}}': 0,
+    }
+    milliseconds = {"p50": 10, "p95": 91, "p99": 98, "mean": 30}
+    rules = tmp_path / "rules"
+    group = {"name": "databases", "rules": databases.recording_rules()}
+    rules.write_bytes(msgspec.json.encode({"groups": [group]}))
+    test = {
+        "interval": "1m",
+        "input_series": msgspec.to_builtins(
+            [rising(series, step) for series, step in per_minute.items()]
+        ),
+        "promql_expr_test": [
+            {
+                "expr": f"round(1000 * {name})",
+                "eval_time": "30m",
+                "exp_samples": [
+                    {"labels": f'{{service="feed-service",stat="{stat}"}}', "value": value}
+                    for stat, value in milliseconds.items()
+                ],
+            }
+        ],
+    }
+    path = tmp_path / "test"
+    path.write_bytes(msgspec.json.encode({"rule_files": [str(rules)], "tests": [test]}))
+    assert "SUCCESS" in run(promtool, "test", "rules", path)
 
 
 @pytest.fixture(scope="module")

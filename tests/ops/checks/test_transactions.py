@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
+import msgspec
 import pytest
 
 from chitlaq.backups.postgres import scratch
+from chitlaq.core.data import postgres
 from chitlaq.core.installation import secrets
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import SecretUrl
@@ -24,7 +26,10 @@ from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.sources.system import SystemView
 from tests.backups.machines import machine
 from tests.conftest import eventually
+from tests.ops.checks.conftest import answering
 
+TRANSACTION_IDS = 2**31 - 1
+"""So many there can be since the oldest row."""
 NAME = 'it\'s "lost" $$ -- é'
 LOCKED = "SELECT * FROM held FOR UPDATE"
 
@@ -187,6 +192,30 @@ async def test_prepared_transaction_that_holds_a_table_is_named(
         await administrator.execute("ROLLBACK PREPARED 'gone'")
 
 
+async def test_lock_is_judged_by_how_long_anybody_has_waited(
+    system: SystemView, url: SecretUrl, administrator: asyncpg.Connection
+) -> None:
+    """Who waits now has come just now; ops-service has seen others wait before."""
+    waited = b'{"status":"success","data":{"result":[{"metric":{},"value":[0,"125"]}]}}'
+    with answering(waited) as port:
+        settings = msgspec.structs.replace(
+            system.settings, prometheus_url=SecretUrl(f"http://127.0.0.1:{port}")
+        )
+        knowing = SystemView(system.home, settings)
+        try:
+            free = await judge(CHECKS["database.locks"], knowing)
+            async with session(url) as holder, session(url) as waiter:
+                await holder.execute(f"BEGIN; {LOCKED}")
+                waiting = asyncio.create_task(waiter.execute(LOCKED))
+                result = await found(knowing, "1 session waiting, for 2 min")
+                holder.terminate()
+                await asyncio.wait_for(waiting, 20)
+        finally:
+            await knowing.close()
+    assert (free.verdict, free.values["longest_wait"].value) == (Verdict.OK, 0)
+    assert (result.verdict, result.values["longest_wait"].value) == (Verdict.CRITICAL, 125)
+
+
 async def test_check_that_gives_up_leaves_no_session_behind(
     system: SystemView, administrator: asyncpg.Connection
 ) -> None:
@@ -209,9 +238,40 @@ async def at_work(administrator: asyncpg.Connection, wanted: int) -> bool:
 
 
 async def test_use_of_transaction_ids_is_judged(
-    system: SystemView, administrator: asyncpg.Connection
+    system: SystemView, url: SecretUrl, administrator: asyncpg.Connection
 ) -> None:
-    result = await judge(CHECKS["database.transaction_ids"], system)
-    assert result.verdict is Verdict.OK, result
-    assert 0 < result.values["xid"].value < 0.1
-    assert result.values["multixact"].value < 0.1
+    """By each of them, as they are used up: two share one row, which takes one multixact."""
+    queries = postgres.load_queries("chitlaq.monitoring.exporter", "test")
+
+    async def used() -> tuple[dict[str, int], dict[str, int]]:
+        """Those used since the oldest row, by the check and by ops-service's metric."""
+        result = await judge(CHECKS["database.transaction_ids"], system)
+        assert result.verdict is Verdict.OK, result
+        rows = await administrator.fetch(queries["transaction_ids"].sql)
+        return (
+            {name: round(one.value * TRANSACTION_IDS) for name, one in result.values.items()},
+            {row["kind"]: round(row["used"] * TRANSACTION_IDS) for row in rows},
+        )
+
+    before, _ = await used()
+    async with session(url) as one, session(url) as other:
+        for _ in range(3):
+            for each in (one, other):
+                await each.execute("BEGIN; SELECT * FROM held FOR SHARE")
+            for each in (one, other):
+                await each.execute("COMMIT")
+        for _ in range(100):
+            await one.execute("SELECT pg_current_xact_id()")
+    after, exported = await used()
+    assert after["multixact"] == before["multixact"] + 3
+    assert 100 <= after["xid"] - before["xid"] < 200
+    assert exported == after
+    for limits, verdict in (((1e-9, 1.0), Verdict.WARNING), ((1e-10, 1e-9), Verdict.CRITICAL)):
+        thresholds = CheckThresholds(transaction_ids_ratio=limits)
+        settings = msgspec.structs.replace(system.settings, checks=thresholds)
+        strict = SystemView(system.home, settings)
+        try:
+            result = await judge(CHECKS["database.transaction_ids"], strict)
+        finally:
+            await strict.close()
+        assert {one.verdict for one in result.values.values()} == {verdict}, result
