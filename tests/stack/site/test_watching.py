@@ -80,7 +80,7 @@ async def test_patroni(cluster: SiteCluster, says: Says) -> None:
 async def test_etcd(cluster: SiteCluster, says: Says) -> None:
     await says("site.etcd", Verdict.OK, "3 of 3 healthy")
     async with stopped(cluster, "etcd", "db1"):
-        await says("site.etcd", Verdict.WARNING, "2379 not healthy")
+        await says("site.etcd", Verdict.WARNING, "2379: not healthy")
         async with stopped(cluster, "etcd", "db2"):
             await says("site.etcd", Verdict.CRITICAL, "no majority")
     await says("site.etcd", Verdict.OK, "3 of 3 healthy")

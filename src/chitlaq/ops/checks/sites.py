@@ -138,14 +138,11 @@ async def etcd(system: SystemView) -> CheckOutcome:
     addresses = _addresses(system, "etcd")
     answers = await _asked(system.settings, addresses, "/health", _Health)
     healthy = [address for address, answer in answers.items() if answer.health == "true"]
-    bad = [address for address in addresses if address not in healthy]
-    faults: Faults = []
-    if 2 * len(healthy) <= len(addresses):
-        faults.append((Verdict.CRITICAL, f"no majority: {', '.join(bad)} not healthy"))
-    elif bad:
-        faults.append((Verdict.WARNING, f"{', '.join(bad)} not healthy"))
+    found = {address: "" if address in healthy else "not healthy" for address in addresses}
     return _judged(
-        f"{len(healthy)} of {len(addresses)} healthy", faults, {"healthy": Value(len(healthy))}
+        f"{len(healthy)} of {len(addresses)} healthy",
+        _majority(found, "PostgreSQL cannot fail over"),
+        {"healthy": Value(len(healthy))},
     )
 
 
@@ -170,11 +167,7 @@ async def sentinel(system: SystemView) -> CheckOutcome:
     named = {view.primary for view in views if view.primary}
     if not named:
         raise UnknownResult("; ".join(view.fault for view in views))
-    faults: Faults = [
-        (Verdict.WARNING, f"{view.name}: {view.fault}") for view in views if view.fault
-    ]
-    if 2 * sum(not view.fault for view in views) <= len(views):
-        faults.append((Verdict.CRITICAL, "no majority: Valkey cannot fail over"))
+    faults = _majority({view.name: view.fault for view in views}, "Valkey cannot fail over")
     if len(named) > 1:
         faults.append(
             (Verdict.CRITICAL, f"they name different primaries: {', '.join(sorted(named))}")
@@ -289,6 +282,20 @@ async def _asked(
         for address, answer in zip(addresses, answers, strict=True)
         if answer is not None
     }
+
+
+def _majority(found: Mapping[str, str], lost: str) -> Faults:
+    """Judge a cluster that needs a majority.
+
+    Args:
+        found: what is wrong with each member; empty if nothing is.
+        lost: what is not possible without a majority.
+    """
+    bad = {name: fault for name, fault in found.items() if fault}
+    faults = [(Verdict.WARNING, f"{name}: {fault}") for name, fault in bad.items()]
+    if 2 * (len(found) - len(bad)) <= len(found):
+        faults.append((Verdict.CRITICAL, f"no majority: {lost}"))
+    return faults
 
 
 def _judged(
