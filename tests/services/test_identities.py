@@ -122,6 +122,7 @@ OPEN = {
     "GET /login",
     "GET /manifest.webmanifest",
     "GET /notifications",
+    "GET /robots.txt",
     "GET /rules",
     "GET /search",
     "GET /settings",

@@ -41,6 +41,7 @@ PAGES = {
     "/logout",
     "/manifest.webmanifest",
     "/notifications",
+    "/robots.txt",
     "/rules",
     "/search",
     "/settings",

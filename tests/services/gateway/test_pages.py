@@ -23,6 +23,7 @@ from chitlaq.core.http import routes as routes_of
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.languages import LANGUAGES
+from chitlaq.services.gateway import nginx
 from chitlaq.services.gateway.pages import routes
 from chitlaq.services.gateway.pages.screens import Screens
 from chitlaq.services.websocket.chat.schemas import Event
@@ -142,6 +143,36 @@ async def test_public_lists_are_read_to_their_end_without_scripts(
             path = more and f"{begin}{unescape(more)}"
         assert len(set(found)) == wanted, begin
     assert "cursor=" not in (await web.get("/")).text
+
+
+PUBLIC_PAGES = {
+    "/", "/about", "/explore", "/rules", "/join", "/tags/{tag}", "/@{handle}", "/@{handle}/p/{post_id}",
+    "/robots.txt", "/manifest.webmanifest", "/static/{version}/{name}",
+}  # fmt: skip
+
+
+async def test_robots_are_asked_to_read_public_pages_alone(web: httpx.AsyncClient) -> None:
+    """Each route of the installation is for them or not."""
+    answer = await web.get("/robots.txt")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    first, *rules = answer.text.splitlines()
+    assert first == "User-agent: *"
+    # RFC 9309, 2.2.2: a rule is the beginning of a path, and * is any characters.
+    unwanted = [
+        re.compile(re.escape(rule.removeprefix("Disallow: ")).replace(r"\*", ".*"))
+        for rule in rules
+    ]
+    allowed = set()
+    for row in inventory.SERVICES:
+        for route in routes_of.for_members(load(row)):
+            path = (
+                route.template if route.is_at_root else f"{nginx._prefix(row.name)}{route.template}"
+            )
+            asked = re.sub(r"\{\w+\}", "x", path)
+            if not any(one.match(asked) for one in unwanted):
+                allowed.add(path)
+    assert allowed == PUBLIC_PAGES
 
 
 async def test_private_profile_gives_programs_no_preview(

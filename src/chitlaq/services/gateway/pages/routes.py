@@ -15,7 +15,7 @@ from chitlaq.core.http import bodies, cookies
 from chitlaq.core.languages import LANGUAGES
 from chitlaq.services.gateway.pages import screens, settings
 from chitlaq.services.gateway.state import GatewayState
-from chitlaq.web.site import worker
+from chitlaq.web.site import robots, worker
 from chitlaq.web.site.pages import (
     KEYS,
     PARAMETER,
@@ -212,6 +212,11 @@ def service_worker() -> Response[bytes]:
 @get("/manifest.webmanifest", is_page=True, include_in_schema=False, sync_to_thread=False)
 def manifest() -> Response[bytes]:
     return SITE.file(msgspec.json.encode(worker.manifest()), worker.MANIFEST_TYPE)
+
+
+@get("/robots.txt", is_page=True, include_in_schema=False, sync_to_thread=False)
+def for_robots() -> Response[bytes]:
+    return SITE.file(robots.text(), "text/plain")
 
 
 @get("/settings/appearance", is_page=True, include_in_schema=False)
