@@ -208,6 +208,8 @@ WITHOUT_SAMPLES = {
     "ssl_certificate_renewal_failures": "the certificate is the local authority's",
     "memory_limit_bytes": "no control group limits this machine's services",
     "memory_limit_available_bytes": "the same",
+    "service_memory_limit_bytes": "the same",
+    "service_memory_available_bytes": "the same",
     **dict.fromkeys(
         SITE_METRICS, "only a site of several machines has it: test_failover.py asks one"
     ),

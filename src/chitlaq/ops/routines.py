@@ -68,7 +68,7 @@ ROUTINES: Mapping[str, Routine] = {
                 *_GROUND,
                 "host.uptime", "host.load", "host.cpu", "host.memory", "host.disk", "host.disk_io",
                 "host.interfaces", "host.sockets", "host.reachability", "host.clock", "database.clock",
-                "services.resources", "services.containers",
+                "services.resources", "services.containers", "services.versions",
                 "gateway.metrics", "gateway.api", "websocket.metrics", "websocket.ping",
                 "websocket.round_trip", "notifications.queues", "feed.home", "feed.round_trip", "media.store",
                 "search.users", "auth.status", "mail.server", "security.certificates",

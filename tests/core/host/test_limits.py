@@ -14,6 +14,7 @@ import pytest
 
 from chitlaq.core.host import limits
 from chitlaq.core.installation.home import Home
+from chitlaq.core.telemetry import metrics, runtime_metrics
 from tests.ops.checks.run_check import run_check
 
 MIB = 1 << 20
@@ -104,6 +105,18 @@ def test_quota_of_cores_is_read_in_each_version(process: Path, tmp_path: Path) -
     )  # fmt: skip
     found = limits.cores()
     assert (found.number, found.seconds()) == (0.25, 1.5)
+
+
+def test_service_says_what_its_own_group_leaves_it(process: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    written(tree, TWO | {"memory.stat": "inactive_file 0"})
+    mounted(process, "0::/", f"/ {tree} rw - cgroup2 cgroup rw")
+    runtime_metrics.note_limit("a-service")
+    said = [
+        next(iter(one.collect())).samples[0].value
+        for one in (metrics.SERVICE_MEMORY_LIMIT, metrics.SERVICE_MEMORY_AVAILABLE)
+    ]
+    assert said == [100 * MIB, 10 * MIB]
 
 
 async def test_memory_is_judged_by_the_limit_of_the_group(process: Path, tmp_path: Path) -> None:

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from chitlaq import inventory
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, Verdict
+from chitlaq.ops.checks.runner import Result
 from chitlaq.stack import containers as stack_containers
-from tests.conftest import free_ports
-from tests.ops.checks.conftest import Programs
-from tests.ops.checks.prometheus_history import serving
+from tests.conftest import Stack, free_ports
+from tests.ops.checks.conftest import Programs, answering
+from tests.ops.checks.prometheus_history import serving, up
 from tests.ops.checks.run_check import run_check
 
 OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = (
@@ -115,7 +117,8 @@ async def test_what_only_the_engine_sees_says_so_and_where_it_is(home: Home) -> 
             f" {0.01 * (min(at, ends) - times[0]):g} {at:.3f}"
             for at in times
         ]
-        pasts[name] = "\n".join(["# TYPE log_lines counter", *lines, "# EOF"]) + "\n"
+        lines = ["# TYPE log_lines counter", *lines, *up("feed-service"), "# EOF"]
+        pasts[name] = "\n".join(lines) + "\n"
     async with serving(pasts) as addresses:
         for name, verdict, said in (
             ("lasting", WARNING, r"86\d errors within 24 h, 36 of them within the last"),
@@ -125,6 +128,42 @@ async def test_what_only_the_engine_sees_says_so_and_where_it_is(home: Home) -> 
         ):
             found = await run_check(home, "feed.log", PROMETHEUS_URL=addresses[name])
             assert (found.verdict, bool(re.match(said, found.summary))) == (verdict, True), found
+
+
+async def test_services_say_how_much_memory_they_have_in_their_containers(
+    stack: Stack, home: Home
+) -> None:
+    """No container sees the others' processes, so each service tells its own."""
+    used = stack_containers.marker(home)
+    used.parent.mkdir(parents=True)
+    used.touch()
+
+    async def found(**variables: str) -> Result:
+        return await run_check(home, "services.resources", **stack.environment | variables)
+
+    well = await found()
+    assert well.verdict is OK, well
+    assert well.values["largest"].value > 1e7
+    (table,) = [one for one in well.evidence if isinstance(one, Table)]
+    assert [row[0] for row in table.rows] == [row.name for row in inventory.SERVICES]
+    assert "servers and CPU time no container sees" in well.summary
+    large = await found(CHITLAQ_CHECKS_COMPONENT_MEMORY_BYTES="1,2")
+    assert large.verdict is CRITICAL
+    (nobody,) = free_ports(1)
+    dead = await found(CHITLAQ_PORTS_SEARCH=str(nobody))
+    assert dead.verdict is UNKNOWN
+    of_search = 'service_memory_{}bytes{{service="search-service"}} {}\n'
+    for available, verdict in ((5e7, OK), (1e6, CRITICAL), (0, CRITICAL)):
+        told = {"": 9e7, "limit_": 1e8, "available_": available}
+        text = "".join(of_search.format(what, number) for what, number in told.items())
+        with answering(text.encode()) as port:
+            near = await found(CHITLAQ_PORTS_SEARCH=port)
+        assert (near.verdict, "search-service has the least" in near.summary) == (verdict, True), (
+            near
+        )
+    with answering(b"# nothing") as port:
+        silent = await found(CHITLAQ_PORTS_SEARCH=port)
+    assert (silent.verdict, "does not say" in silent.summary) == (UNKNOWN, True)
 
 
 @pytest.mark.parametrize(

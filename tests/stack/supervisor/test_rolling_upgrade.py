@@ -20,10 +20,15 @@ import pytest
 import chitlaq
 from chitlaq import inventory
 from chitlaq.core.installation.home import Home
+from chitlaq.monitoring.exporter import exporter
+from chitlaq.ops.checks.model import Verdict
+from chitlaq.ops.checks.registry import CHECKS
+from chitlaq.ops.checks.runner import judge
 from chitlaq.stack.supervisor import control, leftovers
 from chitlaq.stack.supervisor.release import Release
 from tests.conftest import Member, Stack, become_member, eventually, start_stack, stop_stack
 from tests.faults import test_chat
+from tests.ops.checks.conftest import system_of
 from tests.other_versions import LATER, later_version
 from tests.services.websocket.chat.history import faults
 
@@ -107,6 +112,29 @@ def versions(stack: Stack) -> set[str]:
     return set(found.values())
 
 
+async def judged_versions(stack: Stack) -> tuple[Verdict, str]:
+    """What the check says of the versions that run."""
+    system = system_of(stack)
+    try:
+        result = await judge(CHECKS["services.versions"], system)
+    finally:
+        await system.close()
+    return result.verdict, result.summary
+
+
+def differing(stack: Stack) -> set[str]:
+    """The components of another version than the supervisor's, as ops-service measures them."""
+    (found,) = [
+        one
+        for one in exporter.components(Home(stack.home))
+        if one.name == "component_version_differs"
+    ]
+    assert {row.name for row in inventory.SERVICES} <= {
+        sample.labels["component"] for sample in found.samples
+    }
+    return {sample.labels["component"] for sample in found.samples if sample.value}
+
+
 class Load:
     """What a member wrote, and what all requests were answered."""
 
@@ -168,8 +196,13 @@ async def test_other_version_takes_over_and_gives_back_and_members_notice_nothin
         assert versions(stack) == {LATER}
         written = len(asked.written)
         await eventually(lambda: len(asked.written) > written)
+        said = f"the services run {LATER}, the supervisor {chitlaq.__version__}"
+        assert await judged_versions(stack) == (Verdict.WARNING, said)
+        assert differing(stack) == {row.name for row in inventory.SERVICES}
         await bring_back(stack, release)
         assert versions(stack) == {chitlaq.__version__}
+    assert differing(stack) == set()
+    assert await judged_versions(stack) == (Verdict.OK, f"all run {chitlaq.__version__}")
     assert asked.answers.keys() == {200, 201}
     await assert_each_once(stack, asked)
     assert list(faults(record)) == []

@@ -300,6 +300,7 @@ async def _ready(state: State) -> Response[health.Alive]:
 async def _metrics(state: State) -> Response[bytes]:
     context: Context = state.context
     runtime_metrics.note_pool(context)
+    runtime_metrics.note_limit(context.service)
     if "before_scrape" in state:
         state.before_scrape()
     body, media_type = metrics.exposition()

@@ -71,6 +71,24 @@ SERVICE_PROCESSES_UNABLE = Gauge(
     ["service"],
     multiprocess_mode="livesum",
 )
+SERVICE_MEMORY = Gauge(
+    "service_memory_bytes",
+    "Resident memory of a service's processes; what they share counts in each.",
+    ["service"],
+    multiprocess_mode="livesum",
+)
+SERVICE_MEMORY_LIMIT = Gauge(
+    "service_memory_limit_bytes",
+    "Memory that a service's control group may use; only where that is less than the machine's.",
+    ["service"],
+    multiprocess_mode="livemax",
+)
+SERVICE_MEMORY_AVAILABLE = Gauge(
+    "service_memory_available_bytes",
+    "Of that, what is available.",
+    ["service"],
+    multiprocess_mode="livemax",
+)
 EVENT_LOOP_LAG = Histogram(
     "event_loop_lag_seconds",
     "Event-loop lag: how much later than due a task ran; measured each second.",

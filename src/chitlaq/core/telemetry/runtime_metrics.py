@@ -1,9 +1,12 @@
-"""Per-process metrics: event-loop lag and pool saturation."""
+"""Per-process metrics: event-loop lag, pool saturation, memory."""
 
 from __future__ import annotations
 
 import asyncio
 
+import psutil
+
+from chitlaq.core.host import limits
 from chitlaq.core.http.service import Context
 from chitlaq.core.telemetry import metric_files, metrics
 
@@ -22,6 +25,7 @@ async def watch(context: Context) -> None:
         await asyncio.sleep(PERIOD_SECONDS)
         lag.observe(max(0.0, loop.time() - wanted))
         note_pool(context)
+        note_memory(context.service)
         metric_files.settle()
 
 
@@ -32,3 +36,19 @@ def note_pool(context: Context) -> None:
     pool.labels(context.service, "idle").set(idle)
     pool.labels(context.service, "used").set(opened - idle)
     metrics.POSTGRESQL_POOL_WAITING.labels(context.service).set(context.database.waiting)
+
+
+def note_memory(service: str) -> None:
+    """Set the gauge of this process's memory."""
+    metrics.SERVICE_MEMORY.labels(service).set(psutil.Process().memory_info().rss)
+
+
+def note_limit(service: str) -> None:
+    """Set the gauges of what this process's control group may use; none where that is the machine's memory.
+
+    Only the process itself sees them: another container's are hidden from everybody else.
+    """
+    found = limits.memory()
+    if found.group:
+        metrics.SERVICE_MEMORY_LIMIT.labels(service).set(found.total)
+        metrics.SERVICE_MEMORY_AVAILABLE.labels(service).set(found.available)

@@ -35,6 +35,7 @@ def _target(job: str, instance: str, value: float) -> InputSeries:
     return steady(f'up{{job="{job}",instance="{instance}"}}', value)
 
 
+_DIFFERS = "component_version_differs"
 _ERRORS = 'exporter_errors_total{source="queues"}'
 
 ALERTS = (
@@ -136,6 +137,27 @@ ALERTS = (
         cases=(
             fires(steady(_job("node"), 0), job="node", service="node"),
             silent(*(steady(_job(job), 1) for job in _WATCHING)),
+        ),
+    ),
+    Alert(
+        name="VersionsDiffer",
+        # A rollout with its proof takes minutes; what it has left behind stays.
+        expr=f"sum({_DIFFERS}) > 0",
+        for_="1h",
+        severity="P3",
+        summary="{{ $value | humanize }} processes run another version of ChitLaq than the supervisor, which"
+        " starts its own the next time: `chitlaq ops check services.versions` says which, and what to do.",
+        procedure="Docker Services",
+        cases=(
+            fires(
+                steady(f'{_DIFFERS}{{component="auth-service"}}', 1),
+                steady(f'{_DIFFERS}{{component="feed-service"}}', 1),
+                steady(f'{_DIFFERS}{{component="websocket"}}', 0),
+                value="2",
+            ),
+            silent(steady(f'{_DIFFERS}{{component="feed-service"}}', 0)),
+            # A rollout that began 15 minutes ago.
+            silent(InputSeries(f'{_DIFFERS}{{component="feed-service"}}', "0x60 1x60"), at="75m"),
         ),
     ),
     Alert(

@@ -149,6 +149,11 @@ FAMILIES = (
         "disk_sync_seconds",
         "Time to write a page to the disk of CHITLAQ_HOME for good, six times a minute.",
     ),
+    _gauge(
+        "component_version_differs",
+        "Whether a component's process runs another version of ChitLaq than the supervisor; once a minute.",
+        "component",
+    ),
     _gauge("nginx_connections", "Client connections, by state.", "state"),
     _gauge("feed_deliveries_waiting", "Posts not yet in their followers' timelines."),
     _gauge("feed_delivery_oldest_seconds", "Age of the oldest of them."),

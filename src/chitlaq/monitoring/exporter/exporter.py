@@ -108,7 +108,7 @@ class Exporter:
         self._settings = settings
         self._database = database
         self._pictures = settings.media_folder(context.home)
-        self._memory: list[Metric] = []
+        self._components: list[Metric] = []
         self._counted: list[Metric] = []
         self._site: list[Metric] = []
         self._errors: Counter[str] = Counter()
@@ -125,9 +125,9 @@ class Exporter:
         """Measure once a minute what takes too long for a scrape."""
         while True:
             try:
-                self._memory = await asyncio.to_thread(_memory, self._home)
+                self._components = await asyncio.to_thread(components, self._home)
             except (OperatorError, OSError) as error:
-                self._memory = []
+                self._components = []
                 log.warning("components not measured", error=str(error))
             try:
                 self._counted = [
@@ -142,7 +142,7 @@ class Exporter:
             await asyncio.sleep(MEASURE_SECONDS)
 
     async def _slow_metrics(self) -> list[Metric]:
-        return [*self._memory, *self._counted, *self._site]
+        return [*self._components, *self._counted, *self._site]
 
     async def _lock_waits_metrics(self) -> list[Metric]:
         rows = await self._database.rows("lock_waits")
@@ -159,9 +159,15 @@ class Exporter:
             return [metric("component_up", {name: 0})] if name in COMPONENTS else []
 
 
-def _memory(home: Home) -> list[Metric]:
+def components(home: Home) -> list[Metric]:
+    """The components' memory and versions, as the supervisor knows them."""
+    versions = control.versions(home)
     return [
-        metric("component_memory_bytes", resource_usage.memory(control.ask(home, control.Ps())))
+        metric("component_memory_bytes", resource_usage.memory(control.ask(home, control.Ps()))),
+        metric(
+            "component_version_differs",
+            {name: name in versions.others for name in versions.services},
+        ),
     ]
 
 

@@ -17,6 +17,7 @@ from chitlaq.ops.checks import (
     backups,
     capacity,
     chat,
+    components,
     containers,
     daily_traffic,
     databases,
@@ -46,7 +47,8 @@ from chitlaq.ops.checks import (
 from chitlaq.ops.checks.model import Check
 
 _MODULES = (
-    host, disks, network, services, answers, chat, feed, search, notifications, mail, alerts, incidents,
+    host, disks, network, services, components, answers, chat, feed, search, notifications, mail, alerts,
+    incidents,
     containers, databases, sites, transactions, performance, logs, access_log, backups, ssh,
     fail2ban, security, maintenance, media, capacity, daily_traffic, oncall, lease,
     statuspage, decisions,

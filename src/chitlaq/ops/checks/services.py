@@ -1,4 +1,4 @@
-"""The services: processes, resources, health, metrics."""
+"""The services: processes, health, metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from chitlaq import inventory
 from chitlaq.core.data.postgres import IN_USE
 from chitlaq.core.errors import UnknownResult
-from chitlaq.core.formatting import count, duration, size
+from chitlaq.core.formatting import count, duration
 from chitlaq.ops.checks.model import (
     Check,
     CheckOutcome,
@@ -26,8 +26,7 @@ from chitlaq.ops.checks.model import (
 )
 from chitlaq.ops.checks.sources.judged_by import CONNECTIONS, DISK, JUDGED_BY, LOCKS
 from chitlaq.ops.checks.sources.system import NotRunning, SystemView
-from chitlaq.stack import containers
-from chitlaq.stack.supervisor import control, resource_usage
+from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import Status
 
 RESTARTED_SECONDS = 3600
@@ -102,51 +101,6 @@ async def processes(system: SystemView) -> CheckOutcome:
         Table("processes", ["service", "state", "pid", "uptime", "restarts", "reason"], rows),
         least=least,
         because=judges,
-    )
-
-
-@check(
-    "services.resources",
-    "Resource usage",
-    section=Section.SERVICES,
-    looks_at="the processes of each component, for half a second",
-    commands=("chitlaq stats",),
-    remedy="Restart what has grown (`chitlaq restart SERVICE` loses no request), and see `memory.growth`.",
-    is_heavy=True,
-)
-async def resources(system: SystemView) -> CheckOutcome:
-    statuses = await system.statuses()
-    if containers.are_used(system.home):
-        raise UnknownResult(f"the container engine measures them: `{containers.usage()}`")
-    rows = await system.blocking(lambda: resource_usage.measure(statuses))
-    if not rows:
-        raise UnknownResult("no process is running")
-    total = resource_usage.total(rows)
-    largest = max(rows, key=lambda row: row.memory_bytes)
-    return outcome(
-        f"{size(total.memory_bytes)} of memory in total, {largest.service} the largest with"
-        f" {size(largest.memory_bytes)}; {total.cpu_percent:.0f} % of a core",
-        {
-            "largest": Value(
-                largest.memory_bytes, "bytes", *system.thresholds.component_memory_bytes
-            ),
-            "memory": Value(total.memory_bytes, "bytes"),
-            "cpu": Value(total.cpu_percent / 100, "ratio"),
-        },
-        Table(
-            "components",
-            ["service", "cpu", "memory", "processes", "restarts"],
-            [
-                [
-                    r.service,
-                    f"{r.cpu_percent:.1f} %",
-                    size(r.memory_bytes),
-                    str(r.processes),
-                    str(r.restarts),
-                ]
-                for r in rows
-            ],
-        ),
     )
 
 

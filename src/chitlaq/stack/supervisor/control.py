@@ -114,7 +114,7 @@ class Continue(msgspec.Struct, tag="continue", frozen=True):
 
 
 class InEffect(msgspec.Struct, tag="in_effect", frozen=True):
-    """Ask for the settings and the version that the stack runs with."""
+    """Ask for the settings and the versions that the stack runs with."""
 
 
 class Upgrade(msgspec.Struct, tag="upgrade", frozen=True):
@@ -147,7 +147,9 @@ Command = Ps | Attach | Restart | Reload | Rotate | Stop | Pause | Continue | In
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The response: the components, and an error if the command failed.
 
-    Before it come any number of lines that only say what the command waits for.
+    Before it come any number of lines that only say what the command waits for. ``version`` and
+    ``release`` are those of the services, ``supervisor`` is the supervisor's own version, and ``step`` what
+    an upgrade is at.
     """
 
     components: list[Status] = []
@@ -156,6 +158,8 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     settings: Settings | None = None
     version: str = ""
     release: Release | None = None
+    supervisor: str = ""
+    step: str = ""
     changes: list[Change] = []
 
 
@@ -314,6 +318,46 @@ def running_release(home: Home) -> Release | None:
         return connection.answer(InEffect()).release
     finally:
         connection.close()
+
+
+class Versions(msgspec.Struct, frozen=True):
+    """Which versions of ChitLaq run.
+
+    Args:
+        supervisor: the version that it starts the next time; empty if it does not say it yet.
+        services: that of each process of ours, by its name.
+        step: what an upgrade is at; empty if none is going on.
+    """
+
+    supervisor: str
+    services: dict[str, str]
+    step: str
+
+    @property
+    def others(self) -> dict[str, str]:
+        """The processes that run another version than the supervisor."""
+        return {
+            name: version
+            for name, version in self.services.items()
+            if self.supervisor and version != self.supervisor
+        }
+
+
+def versions(home: Home) -> Versions:
+    """Ask for the versions that run.
+
+    Raises:
+        NotRunningError: no supervisor runs here.
+        OperatorError: it does not answer.
+    """
+    connection = Connection(home)
+    try:
+        said = connection.answer(InEffect())
+        statuses = connection.ask(Ps())
+    finally:
+        connection.close()
+    services = {one.name: one.version for one in statuses if one.version and one.pid is not None}
+    return Versions(said.supervisor, services, said.step)
 
 
 def reload(

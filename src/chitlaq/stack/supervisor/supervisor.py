@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chitlaq import inventory
+from chitlaq import __version__, inventory
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host.process_title import set_title
 from chitlaq.core.installation import settings_loading
@@ -178,7 +178,11 @@ class Supervisor:
             elif isinstance(command, control.InEffect):
                 running = self._components.release
                 return control.Answer(
-                    settings=self._settings, version=running.version, release=running
+                    settings=self._settings,
+                    version=running.version,
+                    release=running,
+                    supervisor=__version__,
+                    step=self._rollout.step,
                 )
             elif isinstance(command, control.Upgrade):
                 await self._rollout.run(command.release, command.watch_seconds)
