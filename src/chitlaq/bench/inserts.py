@@ -34,7 +34,8 @@ DO $$
 DECLARE
     one record;
 BEGIN
-    FOR one IN SELECT author_id, text FROM feed.posts WHERE visibility = 'public' LIMIT %(rows)s
+    FOR one IN SELECT author_id, text FROM feed.posts
+               WHERE visibility = 'public' AND text <> '' LIMIT %(rows)s
     LOOP
         INSERT INTO feed.posts (author_id, text, visibility) VALUES (one.author_id, one.text, 'public');
     END LOOP;

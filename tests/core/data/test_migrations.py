@@ -62,6 +62,10 @@ STORED = {
         INSERT INTO feed.post_media
         SELECT (SELECT id FROM feed.posts LIMIT 1), 0, id FROM feed.media LIMIT 1;
         """,
+    "0066_lease_of_operations": """
+        INSERT INTO ops.lease (holder, host, expires_at) VALUES ('a home', 'a machine', now());
+        INSERT INTO ops.turns (what, due_at, host) VALUES ('midday', now(), 'a machine');
+    """,
     "0005_demo": "INSERT INTO demo.seedings (members, posts, seed, report) VALUES (1, 0, 1, '{}')",
     "0006_ops": """
         INSERT INTO ops.alerts (fingerprint, name, severity, labels, summary, procedure, started_at)

@@ -266,5 +266,5 @@ def test_every_check_that_measures_time_says_so() -> None:
     assert timed == healths | {
         "gateway.api", "feed.home", "search.users", "auth.status", "websocket.ping", "websocket.round_trip",
         "feed.round_trip",
-        "database.ready", "redis.ready", "host.reachability",
+        "database.ready", "redis.ready", "host.reachability", "host.disk_sync", "mail.server",
     }  # fmt: skip

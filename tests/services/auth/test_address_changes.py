@@ -29,7 +29,7 @@ FRESH = "another word entirely"
 
 @pytest.fixture
 async def member(stack: Stack, join: Join) -> Member:
-    await stack.add_university("Elsewhere", ELSEWHERE)
+    await stack.add_university("Elsewhere College", ELSEWHERE)
     return await join()
 
 
@@ -85,7 +85,7 @@ async def test_member_moves_with_their_address_and_their_posts_keep_their_reader
         assert again.status_code == 422
     await ended(client, other)
     moved = await user(member)
-    assert (moved["email"], moved["university"]) == (address, "Elsewhere")
+    assert (moved["email"], moved["university"]) == (address, "Elsewhere College")
     after = await member.write("for my new one", visibility="university")
     assert [await may_read(peer, post) for post in (before, after)] == [True, False]
     assert [await may_read(stranger, post) for post in (before, after)] == [False, True]

@@ -99,7 +99,8 @@ def _answers(
             timeout_seconds=TIMEOUT_SECONDS,
             remedy=f"`chitlaq logs {service} --errors --since 1h`, with the request ID of the answer.",
             is_timed=True,
-            stands_on=(JUDGED_BY[service],),
+            # A service may wait for the table of another: a sign-in makes a member of the feed.
+            stands_on=(JUDGED_BY[service], "database.locks"),
         )
         async def answers(system: SystemView) -> CheckOutcome:
             request, least = _Request(system, service, path), Verdict.OK

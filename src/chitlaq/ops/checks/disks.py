@@ -155,6 +155,8 @@ async def disk_io(system: SystemView) -> CheckOutcome:
     is_timed=True,
 )
 async def disk_sync(system: SystemView) -> CheckOutcome:
+    if not system.home.root.exists():
+        raise NotApplicable("there is no CHITLAQ_HOME yet")
     writing = asyncio.ensure_future(system.blocking(partial(disk_syncs.seconds, system.home.root)))
     done, _ = await asyncio.wait({writing}, timeout=SYNC_SECONDS)
     if not done:
