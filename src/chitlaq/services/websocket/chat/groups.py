@@ -257,6 +257,9 @@ class Groups:
             self._streams.suspect()
             raise
         self._streams.deliver(deliveries)
+        # PostgreSQL knows only the latest time that somebody takes part. Who is removed and added again at
+        # once has to get the lines of both, so the first are delivered before the second may begin.
+        await self._streams.settled(change.conversation_id)
         if change.is_change:
             only = actor if change.is_secret else None
             await self._changes.announce(conversation_id, change.left, only)

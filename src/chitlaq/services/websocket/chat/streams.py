@@ -28,6 +28,8 @@ from chitlaq.services.websocket.sockets.socket import Socket
 
 READ_AT_ONCE = 100
 RETRY_SECONDS = 0.5
+# PostgreSQL may be gone meanwhile, or others may say more and more.
+SETTLED_SECONDS = 1.0
 # A transaction that numbered a message commits within this time, or is given up.
 COMMIT_SECONDS = 20
 # A stream is forgotten after this time without a message; it must outlive `COMMIT_SECONDS`.
@@ -131,6 +133,12 @@ class Streams:
             return True
         self._read(conversation_id, stream, seq)
         return False
+
+    async def settled(self, conversation_id: UUID) -> None:
+        """Wait until this process has delivered what it knows of, but no longer than `SETTLED_SECONDS`."""
+        stream = self._streams.get(conversation_id)
+        if stream is not None and stream.reading is not None:
+            await asyncio.wait({stream.reading}, timeout=SETTLED_SECONDS)
 
     def suspect(self) -> None:
         """Something may have been committed without having been published: look, here and elsewhere."""
