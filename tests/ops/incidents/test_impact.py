@@ -66,6 +66,15 @@ async def test_impact_is_from_the_first_to_the_last_minute_with_failures(
     assert "50 % of 60 requests failed, 4 members affected" in impact.said(found)
 
 
+async def test_outage_of_what_is_seldom_asked_for_is_not_lost_among_other_requests(
+    home: Home, database: OpsDatabase, minutes_ago: Ago
+) -> None:
+    others = [line(minutes_ago(3)) for _ in range(500)]
+    plant(home, "nginx-access.log", *others, line(minutes_ago(3), 503, "m1", "/api/search/users"))
+    found = await impact.of(database, home, Settings(), await opened(database))
+    assert (found.failed, found.members, found.began_at) == (1, 1, minutes_ago(3))
+
+
 async def test_outage_that_goes_on_has_no_end(
     home: Home, database: OpsDatabase, minutes_ago: Ago
 ) -> None:

@@ -30,7 +30,7 @@ from chitlaq.ops.incidents import changes
 BEFORE = timedelta(minutes=15)
 """An alert fires some time after what it is about has begun."""
 FAILED_RATIO = 0.01
-"""A minute in which more of the requests fail is part of the outage."""
+"""A minute in which more of a route's requests fail is part of the outage, however much else is asked for."""
 SETTLED = timedelta(minutes=2)
 """A request that hangs is logged when it ends: nginx waits for at most a minute."""
 SHOWN = 10
@@ -103,7 +103,11 @@ async def of(database: OpsDatabase, home: Home, settings: Settings, number: int)
 def measured(found: Failures, since: datetime, until: datetime, *, is_over: bool) -> Impact:
     """Return the impact of a period, which begins `BEFORE` the incident."""
     all_of_them, failed = _by_minute(found.requests), _by_minute(found.failed)
-    bad = [one for one in failed if failed[one] >= FAILED_RATIO * all_of_them[one]]
+    bad = {
+        minute
+        for (minute, route), times in found.failed.items()
+        if times >= FAILED_RATIO * found.requests[minute, route]
+    }
     reach = ""
     if found.is_cut and (found.first is None or found.first > since):
         reach = "earlier lines of the access log are deleted or were too many to count"
