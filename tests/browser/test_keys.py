@@ -166,6 +166,9 @@ async def test_first_day_needs_no_mouse(
             await page.wait_for_function(KEYS_ARE_READY)
             await press(page.get_by_role("link", name=words))
             await expect(page.locator(f"{place}:focus")).to_be_attached()
+            # Nothing is read anew that would take the focus away.
+            await page.wait_for_load_state("networkidle")
+            await expect(page.locator(f"{place}:focus")).to_be_attached()
 
         await enter(page.get_by_label("What is on your mind?"), "Nothing but keys")
         await keys.press("Control+Enter")

@@ -179,8 +179,11 @@ function present(screen) {
 }
 
 async function back() {
+  // A link to a place in the page, as those that skip, leads to the same screen, and gives the focus to that place.
+  if (history.state === null) history.replaceState({ key }, "");
+  if (history.state.key === key) return;
   if (shown.value) entries.set(key, { screen: shown.value, top: scrollY });
-  key = history.state?.key ?? crypto.randomUUID();
+  ({ key } = history.state);
   const entry = entries.get(key);
   if (entry === undefined) return show(here(), false);
   latest++;
