@@ -8,11 +8,9 @@ the lease of operations sends.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,6 +18,7 @@ from time import monotonic
 from uuid import UUID, uuid5
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host.alone import alone
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
@@ -92,7 +91,7 @@ class Engine:
 
     async def run_forever(self) -> None:
         """Send what is due, until cancelled."""
-        async with _alone(self._home):
+        async with alone(self._home.ops / "escalation.lock"):
             try:
                 await self._give_back()
                 while True:
@@ -320,21 +319,6 @@ class Engine:
     @property
     def _console(self) -> str:
         return self._settings.console_url
-
-
-@asynccontextmanager
-async def _alone(home: Home) -> AsyncIterator[None]:
-    """Wait until no other process escalates for this installation."""
-    home.ops.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (home.ops / "escalation.lock").open("w") as lock:
-        os.set_inheritable(lock.fileno(), False)
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(WATCH_SECONDS)
-        yield
 
 
 def _state_of(path: Path) -> object:

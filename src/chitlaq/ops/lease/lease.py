@@ -15,12 +15,9 @@ the last holder goes on, and the others begin when they have been blind for `BLI
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +26,7 @@ import msgspec
 
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host.alone import alone
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
@@ -43,7 +41,6 @@ BLIND_SECONDS = 60.0
 """Longer than a failover of PostgreSQL takes, which is to wake nobody twice."""
 FRESH_SECONDS = 2 * (RENEW_SECONDS + ASK_SECONDS)
 """That PostgreSQL is away is known for so long."""
-WATCH_SECONDS = 0.5
 
 UNAVAILABLE = (PostgresUnavailableError, asyncpg.PostgresError, OSError)
 
@@ -107,7 +104,7 @@ class Lease(Permission):
             while True:
                 await self._attempt()
                 await asyncio.sleep(RENEW_SECONDS)
-        async with _alone(self._home):
+        async with alone(self._home.ops / "lease.lock"):
             self._is_alone = True
             try:
                 while True:
@@ -244,18 +241,3 @@ def acts_elsewhere(host: str) -> OperatorError:
         f"ops-service on {host} holds the lease: it calls people, and does not hear of what is done here. Do"
         " it there. `chitlaq ops lease` says who holds it."
     )
-
-
-@asynccontextmanager
-async def _alone(home: Home) -> AsyncIterator[None]:
-    """Wait until no other process of this installation holds the lease; the kernel ends a dead one's turn."""
-    home.ops.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (home.ops / "lease.lock").open("w") as lock:
-        os.set_inheritable(lock.fileno(), False)
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(WATCH_SECONDS)
-        yield
