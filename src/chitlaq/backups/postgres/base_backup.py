@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,8 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
 
 MANIFEST = "backup_manifest"
+NOT_RECEIVED = "'receive-wal running' failed"
+"""As Barman says that it misses the receiver."""
 
 
 def take(context: BackupContext, *, full: bool) -> Record:
@@ -58,7 +61,7 @@ def take(context: BackupContext, *, full: bool) -> Record:
     if parent:
         words += ["--incremental", barman_id(parent)]
     with progress.track_growth(context.report_progress, kind, base, before + expected):
-        barman.run(context.home, context.settings, *words, barman.SERVER)
+        _take(context, words)
     made = sorted(path.name for path in base.glob("*") if path.name not in known)
     if not made:
         raise OperatorError(f"Barman reported success, but there is no new backup in {base}.")
@@ -81,6 +84,25 @@ def take(context: BackupContext, *, full: bool) -> Record:
     with wal_lock(context.home):
         archive_wal(context)
     return record
+
+
+def _take(context: BackupContext, words: Sequence[str]) -> None:
+    """Let Barman make it; the receiver may be gone again by the time that Barman looks for it.
+
+    Raises:
+        OperatorError: Barman did not make it.
+    """
+    started = monotonic()
+    while True:
+        try:
+            barman.run(context.home, context.settings, *words, barman.SERVER)
+        except OperatorError as error:
+            is_late = monotonic() - started > receiver.RECEIVE_SECONDS
+            if is_late or NOT_RECEIVED not in str(error):
+                raise
+        else:
+            return
+        receiver.wait_for_connection(context)
 
 
 def _describe(context: BackupContext, data: Path) -> Record:
