@@ -63,6 +63,8 @@ async def test_keys_go_through_posts_and_pages_and_can_be_switched_off(
         await expect(page.get_by_text("There is no other unread conversation")).to_be_visible()
         await keys.press("n")
         await page.wait_for_url("**/compose")
+        await expect(page.locator("#text-compose")).to_be_focused()
+        await page.locator("#text-compose").blur()
         await keys.press("n")
         await expect(page.locator("#text-compose")).to_be_focused()
         await page.locator("#text-compose").blur()

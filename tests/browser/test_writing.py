@@ -22,10 +22,12 @@ async def offered(page: Page, field: Locator, text: str) -> Locator:
         await field.fill("")
         await field.press_sequentially(text)
         await page.wait_for_timeout(400)
-        return await page.get_by_role("option").count() > 0
+        return await options.count() > 0
 
+    # A `<select>` has options, too.
+    options = page.get_by_role("listbox").get_by_role("option")
     await eventually(is_offered)
-    return page.get_by_role("option").first
+    return options.first
 
 
 async def lose_answer(page: Page, path: str) -> None:

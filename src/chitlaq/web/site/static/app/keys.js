@@ -30,13 +30,13 @@ const ACTS = {
   j: () => step(1),
   k: () => step(-1),
   Enter: () => press("a.time, a.snippet"),
-  n: write,
+  n: () => write(),
   r: reply,
   l: () => press(".like"),
   b: () => press(".bookmark"),
   // The button of components/fresh.js.
   ".": () => click(document.querySelector(".pill button")),
-  "/": search,
+  "/": () => search(),
   "?": help,
   "g h": () => go("/home"),
   "g n": () => go("/notifications"),
@@ -102,12 +102,16 @@ function reply() {
   else field("main .composer textarea");
 }
 
-function write() {
-  if (!field("#text-home, #text-compose")) go("/compose");
-}
+const write = () => fieldAt("/compose", "#text-home, #text-compose");
 
-function search() {
-  if (!field("main .search input")) go("/search").then(() => requestAnimationFrame(() => field("main .search input")));
+const search = () => fieldAt("/search", "main .search input");
+
+/** Go to a field, here or where it is: whoever presses its key goes on to type. @param {string} path @param {string} which */
+async function fieldAt(path, which) {
+  if (field(which)) return;
+  await go(path);
+  // After the focus of the new screen's heading.
+  requestAnimationFrame(() => field(which));
 }
 
 /** Go to a field, if it is there. @param {string} which */

@@ -126,14 +126,19 @@ async function show(path, isNew) {
   const isFirst = shown.value === null;
   present(screen);
   scrollTo(0, 0);
-  if (!isFirst) requestAnimationFrame(focusHeading);
+  if (!isFirst) requestAnimationFrame(headingFocuser());
 }
 
-/** Tell those who do not see it that there is another screen. */
-function focusHeading() {
-  /** @type {HTMLElement | null} */
-  const heading = document.querySelector("main h1");
-  heading?.focus({ preventScroll: true });
+/** Tells those who do not see it that there is another screen, unless somebody is already in it. */
+function headingFocuser() {
+  const before = document.activeElement;
+  return () => {
+    const now = document.activeElement;
+    if (now !== before && now !== document.body) return;
+    /** @type {HTMLElement | null} */
+    const heading = document.querySelector("main h1");
+    heading?.focus({ preventScroll: true });
+  };
 }
 
 /** @param {{name: string, parameters: Record<string, string>}} known @param {string} path @returns {Promise<Omit<Shown, "change">>} */
@@ -189,6 +194,7 @@ async function back() {
   latest++;
   isBusy.value = false;
   present(entry.screen);
+  const focusHeading = headingFocuser();
   requestAnimationFrame(() => {
     scrollTo(0, entry.top);
     focusHeading();
