@@ -42,7 +42,7 @@ from chitlaq.stack.servers import nginx
 from chitlaq.stack.supervisor import control
 from tests import commands, joining, prepared_data
 
-pytest_plugins = ["tests.observers", "tests.lone_edge"]
+pytest_plugins = ["tests.observers", "tests.lone_edge", "tests.left_behind"]
 
 PORTS = tuple(port.setting for port in inventory.PORTS)
 PASSWORD = "correct horse battery"
@@ -473,6 +473,10 @@ def stop_stack(stack: Stack) -> None:
     remove_home(stack.home)
 
 
+shared: list[Stack] = []
+"""The stack that modules share, once one of them has wanted it."""
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     stack = start_stack(
@@ -487,6 +491,7 @@ def stack() -> Iterator[Stack]:
     )
     try:
         stack.up()
+        shared.append(stack)
         yield stack
     finally:
         stop_stack(stack)

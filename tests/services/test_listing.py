@@ -27,9 +27,13 @@ async def followed(stack: Stack, join: Join) -> Member:
             RETURNING id, university_id, username, display_name
         ),
         members AS (
-            INSERT INTO feed.members (id, university_id, username, display_name) TABLE crowd RETURNING id
+            INSERT INTO feed.members (id, university_id, username, display_name, following_count)
+            SELECT *, 1 FROM crowd RETURNING id
+        ),
+        follows AS (
+            INSERT INTO feed.follows (follower_id, followed_id) SELECT id, $1 FROM members RETURNING 1
         )
-        INSERT INTO feed.follows (follower_id, followed_id) SELECT id, $1 FROM members
+        UPDATE feed.members SET followers_count = (SELECT count(*) FROM follows) WHERE id = $1
         """,
         member.id,
     )

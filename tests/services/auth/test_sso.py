@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -159,6 +159,13 @@ async def campus(
         *("--role", "realm_access.roles=chat-*=moderator", "--second-factor", "mfa"),
     )
     return Campus(stack, provider, f"c-{mark}", domain)
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def no_provider_stays(stack: Stack) -> AsyncIterator[None]:
+    """Each sign-in page of later tests would offer them."""
+    yield
+    await stack.sql("DELETE FROM auth.identity_providers")
 
 
 @pytest.fixture(autouse=True)

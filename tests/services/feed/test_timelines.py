@@ -148,9 +148,11 @@ async def test_a_stale_timeline_shows_nothing_of_whom_one_no_longer_follows(
     before = await reads(stack, "postgres")
     for followed, left in ((author, (shared,)), (sharer, ())):
         await stack.sql(
-            "DELETE FROM feed.follows WHERE followed_id = (SELECT id FROM feed.members"
-            " WHERE username = $1)",
-            followed.username,
+            "WITH gone AS (DELETE FROM feed.follows WHERE followed_id = $1 RETURNING follower_id)"
+            " UPDATE feed.members SET followers_count = followers_count - (id = $1)::integer,"
+            "  following_count = following_count - (id <> $1)::integer"
+            " WHERE id = $1 OR id IN (SELECT follower_id FROM gone)",
+            followed.id,
         )
         assert await home_is(*left)
     assert await reads(stack, "postgres") == before, "the timeline is the same as before"

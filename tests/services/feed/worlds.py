@@ -179,8 +179,7 @@ async def _store(connection: Any, world: World, people: dict[str, UUID]) -> None
     posts = list(world.posts.values())
     await connection.executemany(
         "INSERT INTO feed.posts (id, author_id, text, visibility, reply_to, root_id, quote_of,"
-        " content_warning, has_poll, is_restricted)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $4 <> 'public')",
+        " content_warning, is_restricted) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $4 <> 'public')",
         [
             (
                 post.id,
@@ -191,7 +190,6 @@ async def _store(connection: Any, world: World, people: dict[str, UUID]) -> None
                 post.about if post.kind in ("reply", "reply below") else None,
                 post.about if post.kind in ("quote", "quote of it") else None,
                 post.word,
-                post.kind == "post",
             )
             for post in posts
         ],
@@ -224,19 +222,22 @@ async def _store(connection: Any, world: World, people: dict[str, UUID]) -> None
             f"INSERT INTO feed.{table} (post_id, member_id) SELECT $1, unnest($2::uuid[])",
             posts[0].id, likers,
         )  # fmt: skip
-    # The triggers recount what depends on the account.
+    # The triggers recount what depends on the account, and index a poll's options with its post.
     await connection.execute(
-        "UPDATE feed.posts p SET likes_count = (SELECT count(*) FROM feed.likes l WHERE l.post_id = p.id),"
+        "UPDATE feed.posts p SET has_poll = id = ANY ($2),"
+        " likes_count = (SELECT count(*) FROM feed.likes l WHERE l.post_id = p.id),"
         " reposts_count = (SELECT count(*) FROM feed.reposts s WHERE s.post_id = p.id),"
         " (replies_count, restricted_replies_count) ="
         " (SELECT count(*) FILTER (WHERE NOT is_restricted), count(*) FILTER (WHERE is_restricted)"
         "  FROM feed.posts r WHERE r.reply_to = p.id)"
         " WHERE id = ANY ($1)",
-        list(world.posts),
-    )
+        list(world.posts), chosen,
+    )  # fmt: skip
     await connection.execute(
         "UPDATE feed.members m SET posts_count = (SELECT count(*) FROM feed.posts p"
-        " WHERE p.author_id = m.id AND p.visibility = 'public') WHERE id = ANY ($1)",
+        " WHERE p.author_id = m.id AND p.visibility = 'public'),"
+        " (followers_count, following_count) = (SELECT f.* FROM feed.follows_counted_for(m.id) f)"
+        " WHERE id = ANY ($1)",
         everybody,
     )
     await connection.execute(

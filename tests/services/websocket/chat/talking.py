@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import websockets
 from websockets.asyncio.client import ClientConnection
@@ -65,6 +65,20 @@ async def conversation(
     assert answer.status_code in {200, 201}, answer.text
     found: dict[str, Any] = answer.json()
     return found
+
+
+async def delete_account(stack: Stack, member: Member) -> None:
+    """Delete an account by SQL, as if only feed-service had erased what it did to others."""
+    await stack.sql(
+        "WITH gone AS (DELETE FROM feed.follows WHERE $1 IN (follower_id, followed_id)"
+        "  RETURNING follower_id, followed_id)"
+        " UPDATE feed.members m SET"
+        "  followers_count = followers_count - (SELECT count(*) FROM gone WHERE followed_id = m.id),"
+        "  following_count = following_count - (SELECT count(*) FROM gone WHERE follower_id = m.id)"
+        " WHERE id IN (SELECT unnest(ARRAY[follower_id, followed_id]) FROM gone)",
+        UUID(member.id),
+    )
+    await stack.sql("DELETE FROM auth.accounts WHERE id = $1", member.id, role="chitlaq_auth")
 
 
 async def history(member: Member, conversation_id: str, **params: Any) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from tests.services.websocket.chat.talking import (
     Join,
     connected,
     conversation,
+    delete_account,
     history,
     quiet,
     received,
@@ -205,7 +206,7 @@ async def test_group_gets_an_owner_when_the_owners_account_is_deleted(
     await owner.put(f"{path}/{admin.username}", {"role": "admin"})
     before = (await shown(member, found["id"]))["version"]
     async with connected(stack, member) as socket:
-        await stack.sql("DELETE FROM auth.accounts WHERE id = $1", owner.id, role="chitlaq_auth")
+        await delete_account(stack, owner)
         group = await shown(member, found["id"])
         assert members_of(group) == {
             member.username: ("member", "joined"), admin.username: ("owner", "joined"),

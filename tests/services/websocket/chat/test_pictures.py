@@ -16,6 +16,7 @@ from tests.services.websocket.chat.talking import (
     Join,
     connected,
     conversation,
+    delete_account,
     history,
     received,
     say,
@@ -207,7 +208,7 @@ async def test_nothing_is_left_of_pictures_in_messages_that_are_erased(
         " VALUES ('erase_from_chitlaq_websocket', jsonb_build_object('account_id', $1::text), 'x')",
         erased.id,
     )
-    await stack.sql("DELETE FROM auth.accounts WHERE id = $1", gone.id)
+    await delete_account(stack, gone)
     rest = [media_id for name, media_id in pictures.items() if name != "keeper"]
 
     async def nothing_is_left() -> bool:
@@ -274,7 +275,7 @@ async def test_group_shows_the_picture_that_its_admins_give_it(
     await owner.patch(f"/api/conversations/{gone['id']}", {"picture_id": third["id"]})
     await admin.patch(path, {"picture_id": fourth["id"]})
     await stack.sql("DELETE FROM websocket.conversations WHERE id = $1", gone["id"])
-    await stack.sql("DELETE FROM auth.accounts WHERE id = $1", admin.id)
+    await delete_account(stack, admin)
     rest = [one["id"] for one in (first, second, third, fourth)]
 
     async def nothing_is_left() -> bool:

@@ -17,6 +17,8 @@ LIKED = """
 WITH new AS (
     INSERT INTO feed.likes (post_id, member_id) SELECT $1, m FROM unnest($2::uuid[]) AS m
     RETURNING post_id, member_id
+), counted AS (
+    UPDATE feed.posts SET likes_count = cardinality($2::uuid[]) WHERE id = $1
 )
 INSERT INTO jobs.jobs (kind, payload, request_id)
 SELECT 'notify', jsonb_build_object('type', 'reaction', 'kind', 'like', 'post_id', post_id,
