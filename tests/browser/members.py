@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from tests.conftest import Member
 
 
+GO_ON = "() => scrollTo(0, document.body.scrollHeight)"
+"""Scroll to the end of what is there, where a list goes on by itself."""
+
+
 async def sign_in(visit: Visit, member: Member) -> None:
     """Give the browser a member's session, in the cookies of the web application."""
     for name, value, path, site in (

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from tests.browser.conftest import visiting
-from tests.browser.members import open_ready, sign_in
+from tests.browser.members import GO_ON, open_ready, sign_in
 from tests.browser.test_pseudo_locale import FIRST
 from tests.conftest import Member, Stack, eventually
 from tests.services.feed.pictures import encoded, picture, uploaded
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 Join = Callable[[], Awaitable[Member]]
 
-GO_ON = "() => scrollTo(0, document.body.scrollHeight)"
 IS_BROKEN = """() => {
     const image = document.querySelector(".media img");
     return image !== null && image.complete && image.naturalWidth === 0;
