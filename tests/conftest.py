@@ -27,6 +27,7 @@ from typing import Any, TypeVar, overload
 
 import asyncpg
 import httpx
+import hypothesis
 import msgspec
 import psutil
 import pytest
@@ -75,6 +76,17 @@ QUICK_FOLDER = _quick_folder()
 
 # Each client would read all certificate authorities anew, which takes 15 ms.
 httpx._transports.default.create_ssl_context = cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
+
+# How long an example takes is the machine's matter.
+hypothesis.settings.register_profile(
+    "run",
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.function_scoped_fixture,
+    ],
+)
+hypothesis.settings.load_profile("run")
 
 # A thousand processes would each compile ChitLaq's modules, and each worker all tests.
 sys.dont_write_bytecode = False

@@ -54,7 +54,7 @@ def at_random(count: int) -> list[str]:
     collected: list[str] = []
 
     @settings(
-        max_examples=count, database=None, phases=[Phase.generate], deadline=None,
+        max_examples=count, database=None, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(text=texts)

@@ -20,7 +20,7 @@ from chitlaq.stack.supervisor.lifecycle import LONGEST_PAUSE_SECONDS, pause_afte
 from tests.disks import fill, small_disk
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     lines=st.lists(
         st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=30), max_size=80

@@ -224,4 +224,4 @@ class Reading(RuleBasedStateMachine):
 
 
 TestReading = Reading.TestCase
-TestReading.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestReading.settings = settings(max_examples=40, stateful_step_count=20)

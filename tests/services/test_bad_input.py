@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Member, Stack
@@ -144,10 +144,7 @@ anything = st.recursive(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)  # fmt: skip
+@settings(max_examples=60, derandomize=True)
 @given(
     body=st.dictionaries(st.sampled_from(["text", "visibility", "reply_to", "other"]), anything)
     | anything
@@ -161,10 +158,7 @@ def test_any_json_as_a_post_is_accepted_or_refused_by_field(poster: Poster, body
         assert_is_problem(answer)
 
 
-@settings(
-    max_examples=60, deadline=None, derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)  # fmt: skip
+@settings(max_examples=60, derandomize=True)
 @given(body=st.binary(max_size=200))
 def test_any_bytes_as_a_post_are_refused(poster: Poster, body: bytes) -> None:
     answer = poster.post(body)

@@ -33,7 +33,7 @@ def test_spellings_of_a_name_fold_alike(spellings: tuple[str, ...]) -> None:
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_folding_twice_is_folding_once(text: str) -> None:
     once = folding.folded(text)
     assert folding.folded(once) == once

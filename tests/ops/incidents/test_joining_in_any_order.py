@@ -66,7 +66,7 @@ async def outcome(batches: Sequence[Sequence[ReportedAlert]], at: float) -> set[
 
 
 @given(told())
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 async def test_order_and_repetition_change_nothing(reports: tuple[Reports, Reports]) -> None:
     """Without storms: what was one before its causes were known stays one incident."""
     expected, found = reports
@@ -75,7 +75,7 @@ async def test_order_and_repetition_change_nothing(reports: tuple[Reports, Repor
 
 
 @given(told(most=joining.STORM - 1))
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 async def test_neither_does_what_was_resolved_meanwhile(reports: tuple[Reports, Reports]) -> None:
     expected, found = reports
     assert await outcome(expected, at=1200) == await outcome(found, at=1200)

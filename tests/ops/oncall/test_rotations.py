@@ -65,7 +65,7 @@ def plans(draw: st.DrawFn) -> tuple[Roster, list[Override]]:
     return Roster(PEOPLE, {"primary": made}), overrides
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     plans(), moments, st.integers(1, 20), st.lists(st.floats(0, 1, exclude_max=True), max_size=20)
 )

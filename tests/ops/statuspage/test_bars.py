@@ -43,7 +43,7 @@ async def seconds(database: OpsDatabase, today: date) -> float:
     pauses=st.lists(st.integers(min_value=-100, max_value=200), min_size=1, max_size=40),
     start=st.integers(min_value=0, max_value=86_400),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 async def test_watched_time_is_counted_once_and_a_pause_not_at_all(
     pauses: list[int], start: int
 ) -> None:

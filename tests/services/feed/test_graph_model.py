@@ -208,7 +208,7 @@ async def compare(crowd: Crowd, who: list[Someone], model: Model) -> None:
 )
 def test_members_see_what_the_model_says_after_any_sequence(stack: Stack, examples: int) -> None:
     @settings(
-        max_examples=examples, deadline=None, derandomize=examples < 100, database=None,
+        max_examples=examples, derandomize=examples < 100, database=None,
         suppress_health_check=list(HealthCheck),
         # Shrinking takes minutes.
         phases=[Phase.generate] if examples < 100 else list(Phase),

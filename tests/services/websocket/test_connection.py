@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.streams import StreamReader
@@ -306,9 +306,7 @@ async def test_what_comes_after_the_close_is_not_kept_or_read_for_ever(connect: 
     assert client.server.connections == set()
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(
     messages=st.lists(st.text(max_size=300).filter(lambda text: text != "fail"), max_size=6),
     cuts=st.lists(st.integers(0, 2_000), max_size=8),
@@ -334,9 +332,7 @@ def test_any_fragmentation_of_any_messages_arrives_whole_and_in_order(
     assert close_of(frames)[0] == 1000
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=100)
 @given(sent=st.binary(max_size=400), cuts=st.lists(st.integers(0, 400), max_size=4))
 def test_any_bytes_are_answered_with_frames_and_a_close(
     server: Server, monkeypatch: pytest.MonkeyPatch, sent: bytes, cuts: list[int]

@@ -7,7 +7,7 @@ import json
 import socket
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Stack
@@ -41,9 +41,7 @@ def test_endless_line_ends_its_own_connection_only(stack: Stack) -> None:
     assert stack.is_healthy()
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(st.binary(max_size=100))
 def test_supervisor_survives_any_bytes(stack: Stack, line: bytes) -> None:
     ask(stack, line.replace(b"\n", b"") + b"\n")
