@@ -41,7 +41,7 @@ class Edge:
     port: int
 
     def start(self) -> subprocess.Popen[bytes]:
-        nginx.prepare(self.home)
+        nginx.prepare(self.home, Settings())
         log = (self.home.logs / "nginx.log").open("ab")
         command = nginx.command(self.home, Settings(), self.home.nginx)
         return subprocess.Popen(command, stderr=log, start_new_session=True)
@@ -72,7 +72,7 @@ async def running(home: Home, settings: Settings, tls: Tls | None = None) -> Asy
     modules = nginx.modules(nginx.program(home, settings).path)
     text = configuration.render(home, settings, declared, name, modules, tls)
     configuration.write(home, text, declared, secrets.ensure(home).edge_key)
-    nginx.prepare(home)
+    nginx.prepare(home, settings)
     if user is not None:
         os.chown(home.nginx_sockets, user.pw_uid, user.pw_gid)
     lone = Edge(home, settings.port_of("nginx"))

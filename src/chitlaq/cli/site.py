@@ -32,7 +32,7 @@ def check(file: Inventory) -> None:
     """
     from chitlaq.stack.site import nodes
 
-    output.print_table(["node", "address", "roles"], nodes.shown(nodes.read(file)))
+    output.print_table(["node", "address", "roles", "targets"], nodes.shown(nodes.read(file)))
 
 
 @site.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 from chitlaq import inventory
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import programs
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.actions import record
 from chitlaq.ops.database.database import OpsDatabase
@@ -37,7 +38,8 @@ def wanted(home: Home) -> Release:
             f"The services run from {mine.folder} already. Install the other version beside it, in a folder"
             " of its own, and run this command with its program."
         )
-    ours = {row.name for row in inventory.SERVICES}
+    settings = settings_loading.load(home)
+    ours = {row.name for row in inventory.SERVICES if settings.embeds(row.name)}
     theirs = {one.service for one in control.ask(home, control.Ps()) if one.version} - {"migrate"}
     if ours != theirs:
         raise OperatorError(

@@ -57,7 +57,7 @@ def prepare(home: Home, settings: Settings) -> None:
         OperatorError: the data folder is gone although there are backups of it; or it cannot be made.
     """
     home.run.mkdir(parents=True, exist_ok=True)
-    nginx.prepare(home)
+    nginx.prepare(home, settings)
     if settings.embeds("postgres"):
         postgres.prepare(home, settings)
         roles = Secrets(home.secrets)

@@ -18,7 +18,8 @@ from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.monitoring import prometheus_config
 from chitlaq.stack import private_authority
-from chitlaq.stack.site import certificates, engines
+from chitlaq.stack.servers import process_specs
+from chitlaq.stack.site import certificates, engines, rendering
 from chitlaq.stack.site import nodes as nodes_of_site
 
 SITE = Path(__file__).parents[3] / "deploy" / "site.toml"
@@ -47,6 +48,9 @@ def test_inventory_of_the_documentation_is_right() -> None:
         ("[nodes.db2]", "[nodes.DB2]", "nodes.DB2"),
         ("public_url", "public", "unknown field `public`"),
         ("[nodes.db2]", "[nodes.db2", "is not valid TOML"),
+        ('["application"]', '["application"]\ntargets = ["feed"]', "there is no target feed."),
+        ('["postgres", "etcd"', '["etcd"', "1 nodes have the role postgres"),
+        ('address = "10.0.0.21"', 'address = "10.0.0.21"\ntargets = ["websocket"]', "targets go with"),
     ],
 )  # fmt: skip
 def test_fault_of_an_inventory_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -148,6 +152,63 @@ def test_nodes_have_certificates_of_one_authority_whose_key_stays(tmp_path: Path
     after = certificates_of(folder)
     assert {name: after[name] for name in before} == before
     assert after["app3"].issuer == before["app1"].issuer
+
+
+def test_service_that_no_node_has_is_named(tmp_path: Path) -> None:
+    file = apart(tmp_path, ["auth-service"], ["auth-service", "feed-service", "websocket"])
+    answer = chitlaq("site", "check", file)
+    assert answer.exit_code != 0
+    assert "No node has the target search-service" in str(answer.exception)
+
+
+def test_nodes_that_run_some_services_reach_the_others_where_they_are(tmp_path: Path) -> None:
+    file = apart(tmp_path, ["auth-service", "websocket"], ["feed-service", "search-service"])
+    assert chitlaq("site", "render", file, tmp_path / "site").exit_code == 0
+    nodes = tmp_path / "site" / "nodes"
+    one, two = (
+        settings_loading.load(Home(nodes / name), {"PATH": ""}) for name in ("app1", "app2")
+    )
+    assert one.elsewhere("feed-service") == ["10.0.0.12:3003"]
+    assert two.elsewhere("websocket") == ["10.0.0.11:3002"]
+    for settings in (one, two):
+        assert settings.embeds("api-gateway")
+        assert settings.embeds("ops-service")
+        specs = {spec.service for spec in process_specs.declare(Home(tmp_path), settings)}
+        own = {name for name in nodes_of_site.TARGETS if settings.embeds(name)}
+        assert specs & {*nodes_of_site.TARGETS} == own
+        (nginx,) = [
+            spec
+            for spec in process_specs.declare(Home(tmp_path), settings)
+            if spec.service == "nginx"
+        ]
+        assert set(nginx.waits_for) & {*nodes_of_site.TARGETS} == own
+    assert not {*one.site.elsewhere} & {*two.site.elsewhere}
+    # Each is scraped where it is; its own a node scrapes anyway.
+    watched = {
+        row["labels"]["job"]: row["targets"]
+        for row in json.loads((nodes / "app1" / rendering.TARGETS).read_text())
+    }
+    assert watched["feed-service"] == ["10.0.0.12:3003"]
+    assert watched["api-gateway"] == ["10.0.0.12:3001"]
+    assert "websocket" not in watched
+    scraped = json.loads(prometheus_config.prometheus(Home(tmp_path), one))["scrape_configs"]
+    assert "websocket" in {row["job_name"] for row in scraped}
+    assert "feed-service" not in {row["job_name"] for row in scraped}
+
+
+def apart(folder: Path, *targets: list[str]) -> Path:
+    """The inventory of the documentation, whose application nodes run these services."""
+    text = SITE.read_text()
+    for role, named in zip(
+        ('"etcd", "sentinel"]\n\n[nodes.app2]', '["application"]'), targets, strict=True
+    ):
+        before, found, after = text.partition(role)
+        assert found
+        line, newline, rest = found.partition("\n")
+        text = f"{before}{line}\ntargets = {json.dumps(named)}{newline}{rest}{after}"
+    path = folder / "apart.toml"
+    path.write_text(text)
+    return path
 
 
 def test_certificate_is_renewed_when_two_thirds_of_its_life_are_over(tmp_path: Path) -> None:

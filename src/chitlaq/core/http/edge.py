@@ -29,6 +29,8 @@ JWT_PARTS = 3
 
 # A client's connection, its way through the Unix socket (both ends), and the connection to a service.
 SLOTS_PER_CONNECTION = 4
+# Between machines of a site: from nginx to itself, and to the other's nginx, which has as many of it.
+SLOTS_BETWEEN_MACHINES = 2
 # Listening sockets, the supervisor's probes, and connections that are being refused.
 RESERVED_SLOTS = 128
 # Open files beside connections: logs, and bodies that are buffered on disk.
@@ -100,11 +102,12 @@ class Capacity:
     per_address: int
 
 
-def capacity(limits: RateLimits, pid: int = 0) -> Capacity:
+def capacity(limits: RateLimits, pid: int = 0, *, is_of_site: bool = False) -> Capacity:
     """Return what the limit of open files (``ulimit -Hn``) and the settings allow.
 
     Args:
         limits: the settings.
+        is_of_site: whether a request may go to another machine's service.
         pid: the process whose limit of open files counts: nginx, or this one, which starts it.
     """
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
@@ -112,7 +115,8 @@ def capacity(limits: RateLimits, pid: int = 0) -> Capacity:
     if hard != resource.RLIM_INFINITY:
         files = min(files, hard)
     slots = max(files - OTHER_FILES, files // 2)
-    connections = max((slots - RESERVED_SLOTS) // SLOTS_PER_CONNECTION, 1)
+    each = SLOTS_PER_CONNECTION + (SLOTS_BETWEEN_MACHINES if is_of_site else 0)
+    connections = max((slots - RESERVED_SLOTS) // each, 1)
     return Capacity(
         files, slots, connections, max(min(limits.address_connections, connections // 2), 1)
     )

@@ -129,6 +129,10 @@ class Home:
         """The folder of the sockets on which nginx trusts what it is told; only its own user enters."""
         return self.nginx / "sockets"
 
+    def nginx_socket(self, name: str) -> Path:
+        """One of these: of a listener's clients, or of a service that another machine runs."""
+        return self.nginx_sockets / f"{name}.sock"
+
     @property
     def nginx_probe(self) -> Path:
         """Our probes' own way to nginx: floods of clients do not reach it."""

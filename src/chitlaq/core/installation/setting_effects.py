@@ -62,6 +62,7 @@ DECLARED: Mapping[str, Effect] = {
     "tls": _reload("nginx", _OPS),
     "acme": _reload("nginx", _OPS),
     "site": _reload("nginx", "prometheus", _OPS),
+    "site.elsewhere": _START,
     "limits": _reload("nginx", *SERVICES),
     "cors": _reload("nginx"),
     "smtp": _reload("auth-service", "websocket", _OPS),

@@ -79,6 +79,9 @@ class SiteTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file of this machine's certificate and key (PEM)."""
     servers: tuple[str, ...] = ()
     """Endpoints (``host:port``) of the site's servers whose certificates are watched from here."""
+    elsewhere: tuple[str, ...] = ()
+    """Services that other machines of the site run and this one does not, each with where
+    (``feed-service@10.0.0.12:3003``), once for each machine that has it."""
 
 
 class Acme(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -498,13 +501,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
         return port
 
+    def elsewhere(self, service: str) -> list[str]:
+        """The endpoints of a service that other machines of the site run; none if this one does."""
+        named = (one.partition("@") for one in self.site.elsewhere)
+        return [endpoint for name, _, endpoint in named if name == service]
+
     def workers_of(self, service: str) -> int:
-        """How many processes of a service run."""
+        """How many processes of a service run, each with a socket: of one elsewhere, nginx has one."""
+        if not self.embeds(service):
+            return 1
         workers: int = getattr(self.workers, inventory.COMPONENTS[service].setting, 1)
         return workers
 
     def embeds(self, component: str) -> bool:
         """Whether the stack runs a component itself rather than use an external one."""
+        if self.elsewhere(component):
+            return False
         elsewhere = {
             "postgres": self.database_url,
             "redis": self.redis_url,

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from chitlaq import inventory
 from chitlaq.core import addresses
+from chitlaq.core.host import endpoints
 from chitlaq.core.installation.settings import Settings
 
 _HTTP = ("http", "https")
@@ -73,6 +74,7 @@ def found(settings: Settings, given: Collection[str]) -> Iterator[Fault]:
     yield from _credentials(settings, given)
     yield from _addresses(settings)
     yield from _media(settings)
+    yield from _elsewhere(settings)
     yield from _acme(settings)
     yield from _pairs(settings)
 
@@ -229,6 +231,22 @@ def _media(settings: Settings) -> Iterator[Fault]:
         )
 
 
+def _elsewhere(settings: Settings) -> Iterator[Fault]:
+    """Services of members, and where another machine has them. nginx is nowhere without its gateway."""
+    known = [row.name for row in inventory.FORWARDED if not row.is_gateway]
+    for one in settings.site.elsewhere:
+        name, _, endpoint = one.partition("@")
+        try:
+            endpoints.parsed(endpoint)
+        except ValueError as error:
+            yield Fault("site.elsewhere", str(error), "write SERVICE@HOST:PORT")
+            continue
+        if name not in known:
+            yield Fault(
+                "site.elsewhere", f"{name!r} cannot be elsewhere", f"choose of {', '.join(known)}"
+            )
+
+
 def _acme(settings: Settings) -> Iterator[Fault]:
     """Directories that can be trusted, and names that an authority can vouch for."""
     acme = settings.acme
@@ -282,6 +300,8 @@ def _pairs(settings: Settings) -> Iterator[Fault]:
             "write this machine's address in the network of the nodes",
             ("site.certificate",),
         )
+    if settings.site.elsewhere and not settings.site.certificate:
+        yield Fault("site.elsewhere", "there is no site.certificate", "name its file, too")
     if settings.acme.account_key_id and not settings.acme.account_hmac_key:
         yield Fault(
             "acme.account_key_id", "there is no acme.account_hmac_key", "set both, or neither"

@@ -6,6 +6,9 @@ import ssl
 
 from chitlaq.core.installation.settings import Settings
 
+APPLICATION = "application.chitlaq.internal"
+"""A name in the certificate of each machine that runs services: another machine's is none of theirs."""
+
 
 def context(settings: Settings) -> ssl.SSLContext | None:
     """Return whom to trust and what to show, as the files are now; None if they speak no TLS.

@@ -57,6 +57,8 @@ async def _component(system: SystemView, service: str) -> ComponentLog:
         raise UnknownResult(
             f"the container engine has the log, which no container can read: `{_of_engine(service)}`"
         )
+    if nodes := system.settings.elsewhere(service):
+        raise NotApplicable(f"{service} runs on other machines of the site: {', '.join(nodes)}")
     if not (system.home.logs / f"{service}.log").exists():
         raise UnknownResult(
             f"there is no log of {service} in {system.home.logs}", JUDGED_BY[service]

@@ -140,6 +140,8 @@ def _cause(dependency: str, why: str) -> str:
 
 async def _silent(system: SystemView, service: str) -> str:
     """Say what does not answer on a service's port; the gateway's is nginx's."""
+    if nodes := system.settings.elsewhere(service):
+        return f"no answer from where it runs ({', '.join(nodes)})"
     if service == GATEWAY.name:
         with suppress(UnknownResult):
             behind = [one for one in await system.statuses() if one.service == service]

@@ -18,6 +18,7 @@ from chitlaq import inventory
 from chitlaq.core.host import endpoints, files, templates
 from chitlaq.core.http import cookies, edge, uploads
 from chitlaq.core.http.routes import OWN_PATHS, UNMATCHED, Route
+from chitlaq.core.installation import site_tls
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.languages import LANGUAGES
@@ -106,6 +107,16 @@ class _FromNodes:
     servers: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """A service that other machines of a site run: its socket and port here, and where they have it."""
+
+    name: str
+    socket: Path
+    address: str
+    servers: Sequence[str]
+
+
 def render(
     home: Home,
     settings: Settings,
@@ -141,10 +152,12 @@ def render(
         gateway=_upstream(GATEWAY, routes[GATEWAY], home, settings),
         listeners=_listeners(home, settings, tls),
         from_nodes=_from_nodes(home, settings),
+        elsewhere=_elsewhere(home, settings),
+        application=site_tls.APPLICATION,
         tls=tls,
         challenges=home.acme_challenges if _answers_challenges(settings) else None,
         hsts_name=_hsts_name(settings),
-        capacity=edge.capacity(settings.limits),
+        capacity=edge.capacity(settings.limits, is_of_site=bool(settings.site.certificate)),
         modules=modules,
         for_members=sum(inventory.COMPONENTS[one.name].is_for_members for one in services),
         sockets=[path for one in services for path in one.sockets],
@@ -260,7 +273,7 @@ def _listeners(home: Home, settings: Settings, tls: Tls | None) -> list[_Listene
         _Listener(
             name,
             endpoints.written(address, port),
-            home.nginx_sockets / f"{name}.sock",
+            home.nginx_socket(name),
             home.nginx_sockets / f"{name}-forwarded.sock",
             own_tls,
         )
@@ -282,6 +295,21 @@ def _from_nodes(home: Home, settings: Settings) -> Sequence[_FromNodes]:
             _sockets(row.name, home, settings),
         )
         for row in inventory.FORWARDED
+        if settings.embeds(row.name)
+    ]
+
+
+def _elsewhere(home: Home, settings: Settings) -> Sequence[_Elsewhere]:
+    """Where services are that this machine of a site does not run."""
+    return [
+        _Elsewhere(
+            row.name,
+            home.nginx_socket(row.name),
+            endpoints.written(settings.address_of(row.name), settings.port_of(row.name)),
+            servers,
+        )
+        for row in inventory.FORWARDED
+        if (servers := settings.elsewhere(row.name))
     ]
 
 

@@ -97,7 +97,9 @@ def limits(settings: Settings, statuses: Sequence[Status] = ()) -> list[Finding]
     """
     pid = next((one.pid for one in statuses if one.service == "nginx" and one.pid), 0)
     with suppress(OSError):  # it ended, or belongs to somebody else
-        return [_connections(edge.capacity(settings.limits, pid), settings), _proxy(settings)]
+        is_of_site = bool(settings.site.certificate)
+        capacity = edge.capacity(settings.limits, pid, is_of_site=is_of_site)
+        return [_connections(capacity, settings), _proxy(settings)]
     return [_proxy(settings)]
 
 

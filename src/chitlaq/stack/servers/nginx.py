@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from chitlaq import inventory
 from chitlaq.core.errors import MissingProgramError, OperatorError
 from chitlaq.core.host import endpoints, files, programs, quoting, unix_sockets
 from chitlaq.core.installation.home import Home
@@ -168,13 +169,19 @@ def listens(pid: int, port: int) -> bool:
     return False
 
 
-def prepare(home: Home) -> None:
+def prepare(home: Home, settings: Settings) -> None:
     """Make the folder of its sockets, and remove those of a killed predecessor: nginx would not start."""
     folder = home.nginx_sockets
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in folder.glob("*.sock"):
         if not unix_sockets.is_served(path):
             path.unlink(missing_ok=True)
+    for row in inventory.FORWARDED:
+        if settings.elsewhere(row.name):
+            # The sockets of nginx are open to all who enter their folder, which nobody else does.
+            path = home.service_socket(row.name, 0)
+            path.unlink(missing_ok=True)
+            path.symlink_to(home.nginx_socket(row.name))
 
 
 def newest_worker(pid: int) -> float:

@@ -89,7 +89,7 @@ def declare(home: Home, settings: Settings) -> list[ProcessSpec]:
         *(
             _service(home, settings, name, worker)
             for name, row in inventory.COMPONENTS.items()
-            if row.kind == "service"
+            if row.kind == "service" and settings.embeds(name)
             for worker in range(settings.workers_of(name))
         ),
         _nginx(home, settings),
@@ -173,10 +173,10 @@ def _nginx(home: Home, settings: Settings) -> ProcessSpec:
     return ProcessSpec(
         "nginx",
         partial(nginx.command, home, settings, home.nginx),
-        waits_for=tuple(row.name for row in inventory.SERVICES),
+        waits_for=tuple(row.name for row in inventory.SERVICES if settings.embeds(row.name)),
         ready=probe,
         alive=probe,
-        prepare=partial(nginx.prepare, home),
+        prepare=partial(nginx.prepare, home, settings),
         prepare_command=chitlaq("config", "nginx", "--write"),
         fetch=partial(nginx.fetch, home, settings),
         stop_signal=signal.SIGQUIT,

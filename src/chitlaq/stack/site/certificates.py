@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation import site_tls
 from chitlaq.stack import private_authority
 from chitlaq.stack.private_authority import Pair
 from chitlaq.stack.site.nodes import Site
@@ -47,7 +48,10 @@ def ensure(site: Site, folder: Path, name: str, now: datetime | None = None) -> 
     now = now or datetime.now(UTC)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority = _authority(site, folder / AUTHORITY, now)
-    names = [name, str(ipaddress.ip_address(site.nodes[name].address))]
+    node = site.nodes[name]
+    names = [name, str(ipaddress.ip_address(node.address))]
+    if "application" in node.roles:
+        names.append(site_tls.APPLICATION)
     path = folder / f"{name}.pem"
     made = private_authority.read(path)
     if made is None or private_authority.is_due(

@@ -6,18 +6,22 @@ import difflib
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
+from chitlaq import inventory
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation import toml_files
 
 Role = Literal["application", "operations", "postgres", "etcd", "valkey", "sentinel"]
 ROLES: tuple[Role, ...] = get_args(Role)
+
+TARGETS = tuple(row.name for row in inventory.FORWARDED if not row.is_gateway)
+"""The services that need not be on each application node."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
@@ -28,6 +32,8 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     address: str
     """Its IP address in the network of the nodes."""
     roles: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    """The services of members that an application node runs, if not all. Others it reaches where they are."""
 
 
 class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,6 +54,14 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def having(self, role: Role) -> Mapping[str, Node]:
         """Return the nodes with a role, by name."""
         return {name: node for name, node in self.nodes.items() if role in node.roles}
+
+    def running(self, service: str) -> Mapping[str, Node]:
+        """Return the application nodes that run a service, by name. The gateway is wherever nginx is."""
+        return {
+            name: node
+            for name, node in self.having("application").items()
+            if service not in TARGETS or not node.targets or service in node.targets
+        }
 
 
 def read(path: Path) -> Site:
@@ -104,9 +118,17 @@ def _node(name: str, node: Node) -> Iterator[str]:
             yield f"nodes.{name}: {address} is no machine's address."
     for role in node.roles:
         if role not in ROLES:
-            near = difflib.get_close_matches(role, ROLES, n=1)
-            hint = f" Did you mean {near[0]}?" if near else f" There are {', '.join(ROLES)}."
-            yield f"nodes.{name}: there is no role {role}.{hint}"
+            yield f"nodes.{name}: there is no role {role}.{_hint(role, ROLES)}"
+    for target in node.targets:
+        if target not in TARGETS:
+            yield f"nodes.{name}: there is no target {target}.{_hint(target, TARGETS)}"
+    if node.targets and "application" not in node.roles:
+        yield f"nodes.{name}: targets go with the role application."
+
+
+def _hint(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" Did you mean {near[0]}?" if near else f" There are {', '.join(known)}."
 
 
 def _numbers(site: Site) -> Iterator[str]:
@@ -127,6 +149,12 @@ def _numbers(site: Site) -> Iterator[str]:
             yield f"{counts[role]} nodes have the role {role}: it takes two, {why}."
     if not counts["application"]:
         yield "No node has the role application."
+    else:
+        yield from (
+            f"No node has the target {service}: name it at one, or leave out the targets of one."
+            for service in TARGETS
+            if not site.running(service)
+        )
     if not counts["operations"]:
         yield (
             "No node has the role operations: it takes one, whose ops-service runs the routines and watches"
@@ -140,5 +168,8 @@ def _numbers(site: Site) -> Iterator[str]:
 
 
 def shown(site: Site) -> list[list[Any]]:
-    """Return a row for each node: its name, its address, its roles."""
-    return [[name, node.address, ", ".join(node.roles)] for name, node in site.nodes.items()]
+    """Return a row for each node: its name, its address, its roles, its targets."""
+    return [
+        [name, node.address, ", ".join(node.roles), ", ".join(node.targets)]
+        for name, node in site.nodes.items()
+    ]

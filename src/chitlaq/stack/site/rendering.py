@@ -20,7 +20,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import SUPERUSER, Secrets
 from chitlaq.stack.site import certificates, engines
 from chitlaq.stack.site.engines import ON_NODES, Places
-from chitlaq.stack.site.nodes import Node, Role, Site
+from chitlaq.stack.site.nodes import Role, Site
 
 TARGETS = "prometheus-targets.json"
 _READABLE = {"post-bootstrap": 0o700, TARGETS: 0o644, engines.AUTHORITY: 0o644}
@@ -125,7 +125,7 @@ def node_files(site: Site, name: str, known: Secrets, places: Places) -> Mapping
             f"ExecStartPre=/bin/cp -n {places.configuration}/sentinel.conf {places.data}/sentinel/\n",
         )  # fmt: skip
     if "application" in node.roles:
-        found["chitlaq.toml"] = _settings(site, node, known, places)
+        found["chitlaq.toml"] = _settings(site, name, known, places)
     if "operations" in node.roles:
         found[TARGETS] = _json(targets(site, name))
     return found
@@ -163,11 +163,17 @@ def redis_url(site: Site, known: Secrets, places: Places = ON_NODES) -> str:
 
 def targets(site: Site, name: str) -> list[dict[str, Any]]:
     """Return what a node's Prometheus scrapes beside the node, as its ``file_sd_configs`` read it."""
-    others = {one: node for one, node in site.having("application").items() if one != name}
     scraped = [
         ("patroni", site.having("postgres"), engines.PATRONI),
         ("etcd", site.having("etcd"), engines.ETCD),
-        *((row.job, others, row.port) for row in inventory.SERVICES if row.is_for_members),
+        *(
+            (
+                row.job,
+                {one: node for one, node in site.running(row.name).items() if one != name},
+                row.port,
+            )
+            for row in inventory.FORWARDED
+        ),
     ]
     return [
         {"labels": {"job": job}, "targets": [engines.at(node, port) for node in nodes.values()]}
@@ -192,7 +198,18 @@ def servers(site: Site) -> Sequence[str]:
     ]
 
 
-def _settings(site: Site, node: Node, known: Secrets, places: Places) -> str:
+def elsewhere(site: Site, name: str) -> Sequence[str]:
+    """Return the services that a node reaches at others, and where: ``site.elsewhere``."""
+    return [
+        f"{row.name}@{engines.at(other, row.port)}"
+        for row in inventory.FORWARDED
+        if name not in (nodes := site.running(row.name))
+        for other in nodes.values()
+    ]
+
+
+def _settings(site: Site, name: str, known: Secrets, places: Places) -> str:
+    node = site.nodes[name]
     is_watching = "operations" in node.roles
     rows: list[tuple[str, object]] = [
         ("database_url", database_url(site, known, places)),
@@ -200,6 +217,7 @@ def _settings(site: Site, node: Node, known: Secrets, places: Places) -> str:
         ("redis_url", redis_url(site, known, places)),
         ("site.authority", places.authority),
         ("site.certificate", places.certificate("application")),
+        *([("site.elsewhere", found)] if (found := elsewhere(site, name)) else []),
         # pg_dump and psql: those that come with ChitLaq speak no TLS.
         ("programs.postgres", site.postgres_programs),
         ("host", node.address),
