@@ -166,6 +166,43 @@ async def test_each_file_system_has_one_row_though_it_is_mounted_twice(
     assert not [row for row in table.rows if row[0] == "/run"]
 
 
+async def test_each_machine_of_a_site_is_forecast(tmp_path: Path) -> None:
+    now = time.time()
+    times = [now + second for second in range(int(-2 * DAY), FUTURE, STEP)]
+    lines = []
+    for metric, of in (
+        (
+            "node_filesystem_size_bytes",
+            {"127.0.0.1:9100": lambda _: 1e12, "10.0.0.21:9100": lambda _: 1e12},
+        ),
+        (
+            "node_filesystem_avail_bytes",
+            {"127.0.0.1:9100": lambda _: 5e11, "10.0.0.21:9100": lambda day: 1e11 - 1e10 * day},
+        ),
+        (
+            "node_memory_MemTotal_bytes",
+            {"127.0.0.1:9100": lambda _: 8e9, "10.0.0.21:9100": lambda _: 4e9},
+        ),
+        (
+            "node_memory_MemAvailable_bytes",
+            {"127.0.0.1:9100": lambda _: 4e9, "10.0.0.21:9100": lambda day: 2e9 - 1e9 * day},
+        ),
+    ):
+        lines.append(f"# TYPE {metric} gauge")
+        place = ',device="/dev/sda1",mountpoint="/",fstype="ext4"' if "filesystem" in metric else ""
+        lines += [
+            f'{metric}{{instance="{instance}"{place}}} {value((at - now) / DAY):.0f} {at:.3f}'
+            for instance, value in of.items()
+            for at in times
+        ]
+    async with serving({"site": "\n".join([*lines, "# EOF\n"])}) as addresses:
+        disk = await forecast("capacity.disk", addresses["site"], tmp_path)
+        memory = await forecast("capacity.memory", addresses["site"], tmp_path)
+    assert disk.summary.startswith("/ at 10.0.0.21: full in 10 days")
+    assert list(disk.values) == ["days / at 10.0.0.21"]
+    assert memory.summary.startswith("memory in use at 10.0.0.21: full in 2 days")
+
+
 async def test_table_that_grows_is_named(told: Mapping[str, str], tmp_path: Path) -> None:
     found = await forecast("capacity.tables", told["filling"], tmp_path)
     assert "websocket.messages: full in 20 days" in found.summary

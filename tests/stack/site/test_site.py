@@ -94,6 +94,7 @@ def test_node_of_operations_watches_all(tmp_path: Path) -> None:
     assert watched["patroni"] == ["10.0.0.21:8008", "10.0.0.22:8008"]
     assert watched["etcd"] == ["10.0.0.11:2379", "10.0.0.21:2379", "10.0.0.22:2379"]
     assert watched["feed-service"] == ["10.0.0.12:3003"], "it watches its own without the file"
+    assert watched["node"] == ["10.0.0.12:9100", "10.0.0.21:9100", "10.0.0.22:9100"]
     configured = json.loads(prometheus_config.prometheus(Home(tmp_path), settings))
     own = "/etc/chitlaq/chitlaq.pem"
     assert {
@@ -106,7 +107,7 @@ def test_node_of_operations_watches_all(tmp_path: Path) -> None:
         },
         "file_sd_configs": [{"files": [settings.monitoring.targets]}],
     } in configured["scrape_configs"]
-    assert "10.0.0.21:5432" in settings.site.servers
+    assert {"10.0.0.21:5432", "10.0.0.12:3001"} <= {*settings.site.servers}
     other = settings_loading.load(Home(nodes / "app2"), {"PATH": ""})
     assert not other.monitoring.targets
     assert (settings.operations.takes_lease, other.operations.takes_lease) == (True, False)

@@ -21,6 +21,7 @@ from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.sources.system import SystemView
 from chitlaq.stack.site import engines, rendering
 from tests.conftest import eventually
+from tests.lone_edge import running
 from tests.site_cluster import DATABASES, HERE, SiteCluster
 
 pytestmark = pytest.mark.long
@@ -123,11 +124,17 @@ async def sampled(cluster: SiteCluster, name: str, values: set[float]) -> None:
     await eventually(has_them)
 
 
-async def test_certificates(cluster: SiteCluster, says: Says) -> None:
-    found = await says("site.certificates", Verdict.OK, "next expiry")
-    assert set(found.values) == set(rendering.servers(cluster.site))
-    async with stopped(cluster, "etcd", "db1"):
-        await says("site.certificates", Verdict.UNKNOWN, "2379 cannot be read")
+async def test_certificates(
+    cluster: SiteCluster, says: Says, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    node = Home(cluster.folder / "nodes" / HERE)
+    settings = settings_loading.load(node, {"PATH": ""})
+    async with running(Home(tmp_path_factory.mktemp("edge")), settings):
+        found = await says("site.certificates", Verdict.OK, "next expiry")
+        assert set(found.values) == set(rendering.servers(cluster.site))
+        async with stopped(cluster, "etcd", "db1"):
+            await says("site.certificates", Verdict.UNKNOWN, "2379 cannot be read")
+    await says("site.certificates", Verdict.UNKNOWN, "3001 cannot be read")
 
 
 async def test_services_that_use_another_valkey_are_named(cluster: SiteCluster, says: Says) -> None:

@@ -26,7 +26,7 @@ from chitlaq.ops.checks.model import (
     check,
     outcome,
 )
-from chitlaq.ops.checks.sources.prometheus import Range, promql
+from chitlaq.ops.checks.sources.prometheus import Range, promql, where
 from chitlaq.ops.checks.sources.system import SystemView
 
 PAST_SECONDS = 14 * 86_400.0
@@ -100,24 +100,25 @@ async def disks(system: SystemView) -> CheckOutcome:
             f"node_filesystem_size_bytes{{{file_systems.SELECTOR}}}"
         )
     }
-    # A device that is mounted twice counts once.
+    # A device that is mounted twice counts once; machines of a site have devices of the same names.
     found = {
-        one.metric["device"]: one
+        (one.metric.get("instance"), one.metric["device"]): one
         for one in await system.prometheus.range(used, PAST_SECONDS, STEP_SECONDS)
     }
     if not found:
         raise UnknownResult("Prometheus has no samples of file systems")
     rows, series = [], []
+    every = [one.metric for one in found.values()]
     for one in found.values():
-        name = _file_system(one.metric)
-        forecast = until(_points(one), sizes.get(name, math.inf))
-        rows.append((one.metric["mountpoint"], forecast, f"{size(forecast.per_day)}"))
-        series.append(TimeSeries(f"used on {one.metric['mountpoint']}", "bytes", one.points))
+        forecast = until(_points(one), sizes.get(_file_system(one.metric), math.inf))
+        name = one.metric["mountpoint"] + where(one.metric, every)
+        rows.append((name, forecast, f"{size(forecast.per_day)}"))
+        series.append(TimeSeries(f"used on {name}", "bytes", one.points))
     return _judge(rows, system.thresholds.days_until_full, series)
 
 
-def _file_system(metric: dict[str, str]) -> str:
-    return f"{metric['device']} {metric['mountpoint']}"
+def _file_system(metric: dict[str, str]) -> tuple[str | None, str, str]:
+    return metric.get("instance"), metric["device"], metric["mountpoint"]
 
 
 async def _fills(
@@ -151,8 +152,21 @@ async def memory(system: SystemView) -> CheckOutcome:
     with suppress(UnknownResult):
         limit = await system.prometheus.number("memory_limit_bytes")
         return await _fills(system, "the services' memory", LIMITED, limit, is_bytes=True)
-    limit = await system.prometheus.number("node_memory_MemTotal_bytes")
-    return await _fills(system, "memory in use", USED, limit, is_bytes=True)
+    sizes = {
+        one.metric.get("instance"): one.number
+        for one in await system.prometheus.query("node_memory_MemTotal_bytes")
+    }
+    found = await system.prometheus.range(USED, PAST_SECONDS, STEP_SECONDS)
+    if not found:
+        raise UnknownResult(f"Prometheus has no samples for {USED}")
+    rows, series = [], []
+    every = [one.metric for one in found]
+    for one in found:
+        forecast = until(_points(one), sizes.get(one.metric.get("instance"), math.inf))
+        name = f"memory in use{where(one.metric, every)}"
+        rows.append((name, forecast, size(forecast.per_day)))
+        series.append(TimeSeries(name, "bytes", one.points))
+    return _judge(rows, system.thresholds.days_until_full, series)
 
 
 CONNECTIONS, MOST = "sum(postgresql_connections_active)", "postgresql_connections_max"

@@ -15,7 +15,7 @@ from chitlaq.ops.checks.sources.system import SystemView
 from chitlaq.ops.oncall import current
 
 WHERE = "a decision of the operator, see installation.decisions"
-KEPT_LATELY = "max_over_time(node_timex_sync_status[7d])"
+KEPT_LATELY = "min(max_over_time(node_timex_sync_status[7d]))"
 
 
 async def on_call(system: SystemView) -> str:

@@ -17,6 +17,7 @@ from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.core.host import limits
 from chitlaq.ops.checks import decisions
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
+from chitlaq.ops.checks.sources.prometheus import where
 from chitlaq.ops.checks.sources.system import SystemView
 
 TOP = 10
@@ -191,16 +192,20 @@ def _largest_processes() -> list[list[str]]:
     samples_of=("node-exporter",),
 )
 async def clock(system: SystemView) -> CheckOutcome:
-    offset = await system.prometheus.number("node_timex_offset_seconds")
-    is_kept = await system.prometheus.number("node_timex_sync_status") == 1
-    if not is_kept and await decisions.time_service(system):
+    offsets = await system.prometheus.query("node_timex_offset_seconds")
+    kept = await system.prometheus.query("node_timex_sync_status")
+    loose = next((one for one in kept if one.number != 1), None)
+    if loose is not None and await decisions.time_service(system):
         raise NotApplicable(f"nothing that this machine knows keeps its clock: {decisions.WHERE}")
+    worst = max(offsets, key=lambda one: abs(one.number))
+    every = [one.metric for one in offsets]
     return outcome(
-        f"{duration(abs(offset))} off the reference clock"
-        if is_kept
-        else "the clock is not synchronised any more, so it may be off by any amount",
-        {"offset": Value(abs(offset), "seconds", *system.thresholds.clock_offset_seconds)},
-        least=Verdict.OK if is_kept else Verdict.WARNING,
+        f"{duration(abs(worst.number))} off the reference clock{where(worst.metric, every)}"
+        if loose is None
+        else f"the clock{where(loose.metric, every)} is not synchronised any more, so it may be off by any"
+        " amount",
+        {"offset": Value(abs(worst.number), "seconds", *system.thresholds.clock_offset_seconds)},
+        least=Verdict.OK if loose is None else Verdict.WARNING,
     )
 
 

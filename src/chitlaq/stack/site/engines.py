@@ -1,4 +1,4 @@
-"""What the engines of a site read: etcd, Patroni with PostgreSQL, Valkey, Sentinel.
+"""What the engines of a site read: etcd, Patroni with PostgreSQL, Valkey, Sentinel, and node-exporter.
 
 All of it is TLS between nodes, and both sides show a certificate of the site's own authority. Each server has
 a copy of its node's that its own user can read.
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from chitlaq import inventory
 from chitlaq.core.host import endpoints, quoting
 from chitlaq.core.installation.secrets import BACKUP, SUPERUSER, Secrets
 from chitlaq.stack.site.nodes import Node, Role, Site
 
 POSTGRES, PATRONI, ETCD, ETCD_PEERS, VALKEY, SENTINEL = 5432, 8008, 2379, 2380, 6379, 26379
+NODE_EXPORTER = inventory.COMPONENTS["node-exporter"].port
 REPLICATION = "replicator"
 AUTHORITY = "authority.pem"
 CERTIFICATES: Mapping[Role, str] = {
@@ -24,6 +26,8 @@ CERTIFICATES: Mapping[Role, str] = {
     "application": "chitlaq.pem",
 }
 """The file of a node's certificate and key, by who reads it."""
+EXPORTER_CERTIFICATE = "node-exporter.pem"
+"""The same for node-exporter, which each node has."""
 
 TTL_SECONDS = 20
 """A primary that has not renewed its lease for so long is none; Patroni takes no less."""
@@ -202,6 +206,19 @@ def patroni(site: Site, name: str, known: Secrets, places: Places) -> dict[str, 
 
 def _network(address: str) -> str:
     return f"{address}/{128 if ':' in address else 32}"
+
+
+def node_exporter(places: Places) -> dict[str, Any]:
+    """Return how a node's node-exporter serves what it says of the machine."""
+    own = f"{places.configuration}/{EXPORTER_CERTIFICATE}"
+    demand = {
+        "cert_file": own,
+        "key_file": own,
+        "client_auth_type": "RequireAndVerifyClientCert",
+        "client_ca_file": places.authority,
+        "min_version": "TLS13",
+    }
+    return {"tls_server_config": demand}
 
 
 def valkey(site: Site, name: str, known: Secrets, places: Places) -> str:

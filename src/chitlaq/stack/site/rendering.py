@@ -43,10 +43,23 @@ StateDirectory=chitlaq-site/{folder}
 StateDirectoryMode=0700
 Restart=always
 RestartSec=1
+NoNewPrivileges=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
 {more}
 [Install]
 WantedBy=multi-user.target
 """
+_CONFINED = """\
+ProtectSystem=full
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectControlGroups=yes
+"""
+"""What a server does not need of its machine; node-exporter looks at all of it."""
 
 
 def render(site: Site, folder: Path) -> list[Path]:
@@ -77,6 +90,7 @@ def render_node(site: Site, folder: Path, name: str, places: Places = ON_NODES) 
     own.mkdir(parents=True)
     found = dict(node_files(site, name, Secrets(home.secrets), places))
     found[engines.AUTHORITY] = issued.authority
+    found[engines.EXPORTER_CERTIFICATE] = issued.certificate
     for role, path in engines.CERTIFICATES.items():
         if role in site.nodes[name].roles:
             found[path] = issued.certificate
@@ -98,6 +112,7 @@ def node_files(site: Site, name: str, known: Secrets, places: Places) -> Mapping
             "etcd",
             "etcd",
             f"/usr/bin/etcd --config-file {places.configuration}/etcd.yml",
+            _CONFINED,
         )
     if "postgres" in node.roles:
         found["patroni.yml"] = _json(engines.patroni(site, name, known, places))
@@ -108,22 +123,29 @@ def node_files(site: Site, name: str, known: Secrets, places: Places) -> Mapping
             site, "Patroni", "postgres", "postgres",
             f"/usr/bin/patroni {places.configuration}/patroni.yml",
             # Patroni stops PostgreSQL itself.
-            "KillMode=process\nTimeoutSec=60\nExecReload=/bin/kill -HUP $MAINPID\n",
+            f"{_CONFINED}KillMode=process\nTimeoutSec=60\nExecReload=/bin/kill -HUP $MAINPID\n",
         )  # fmt: skip
     if "valkey" in node.roles:
         found["valkey.conf"] = engines.valkey(site, name, known, places)
         found["chitlaq-valkey.service"] = _unit(
             site, "Valkey", "valkey", "valkey",
             f"/usr/bin/valkey-server {places.data}/valkey/valkey.conf",
-            f"ExecStartPre=/bin/cp -n {places.configuration}/valkey.conf {places.data}/valkey/\n",
+            _CONFINED + f"ExecStartPre=/bin/cp -n {places.configuration}/valkey.conf {places.data}/valkey/\n",
         )  # fmt: skip
     if "sentinel" in node.roles:
         found["sentinel.conf"] = engines.sentinel(site, name, known, places)
         found["chitlaq-sentinel.service"] = _unit(
             site, "Sentinel", "valkey", "sentinel",
             f"/usr/bin/valkey-server {places.data}/sentinel/sentinel.conf --sentinel",
-            f"ExecStartPre=/bin/cp -n {places.configuration}/sentinel.conf {places.data}/sentinel/\n",
+            _CONFINED
+            + f"ExecStartPre=/bin/cp -n {places.configuration}/sentinel.conf {places.data}/sentinel/\n",
         )  # fmt: skip
+    found["node-exporter.yml"] = _json(engines.node_exporter(places))
+    found["chitlaq-node-exporter.service"] = _unit(
+        site, "node-exporter", "prometheus", "node-exporter",
+        f"/usr/bin/prometheus-node-exporter --web.listen-address={engines.at(node, engines.NODE_EXPORTER)}"
+        f" --web.config.file={places.configuration}/node-exporter.yml",
+    )  # fmt: skip
     if "application" in node.roles:
         found["chitlaq.toml"] = _settings(site, name, known, places)
     if "operations" in node.roles:
@@ -164,6 +186,12 @@ def redis_url(site: Site, known: Secrets, places: Places = ON_NODES) -> str:
 def targets(site: Site, name: str) -> list[dict[str, Any]]:
     """Return what a node's Prometheus scrapes beside the node, as its ``file_sd_configs`` read it."""
     scraped = [
+        # Of its own machine a Prometheus asks the one that it brings.
+        (
+            "node",
+            {one: node for one, node in site.nodes.items() if one != name},
+            engines.NODE_EXPORTER,
+        ),
         ("patroni", site.having("postgres"), engines.PATRONI),
         ("etcd", site.having("etcd"), engines.ETCD),
         *(
@@ -189,6 +217,7 @@ def servers(site: Site) -> Sequence[str]:
         ("postgres", (engines.POSTGRES, engines.PATRONI)),
         ("valkey", (engines.VALKEY,)),
         ("sentinel", (engines.SENTINEL,)),
+        ("application", (inventory.COMPONENTS["api-gateway"].port,)),
     )
     return [
         engines.at(node, port)

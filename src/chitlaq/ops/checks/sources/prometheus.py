@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Protocol, TypeVar
@@ -79,6 +79,13 @@ def promql(expression: str) -> str:
     """Return the shell command for a query; it is URL-encoded, so curl leaves braces alone."""
     address = "http://localhost:{port:prometheus}/api/v1/query"
     return f"curl -s -G {address} --data-urlencode 'query={expression}' | jq ."
+
+
+def where(metric: Mapping[str, str], among: Iterable[Mapping[str, str]]) -> str:
+    """Return " at HOST" of the machine that a series is of, if these are of several."""
+    if len({one.get("instance", "") for one in among}) == 1:
+        return ""
+    return f" at {metric.get('instance', '').rpartition(':')[0]}"
 
 
 class PrometheusView:
