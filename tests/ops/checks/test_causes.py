@@ -15,7 +15,16 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops import routines
 from chitlaq.ops.checks import runner
-from chitlaq.ops.checks.model import Check, CheckOutcome, Section, Verdict, check, outcome
+from chitlaq.ops.checks.causes import Causes
+from chitlaq.ops.checks.model import (
+    WORST_FIRST,
+    Check,
+    CheckOutcome,
+    Section,
+    Verdict,
+    check,
+    outcome,
+)
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Run
 from chitlaq.ops.checks.sources.system import SystemView
@@ -103,6 +112,53 @@ CASES = {
     ),
     "what was not looked at explains nothing": ([declared("b", CRITICAL, ["a"])], {}),
 }
+
+
+def explained_by(name: str, **others: tuple[CheckOutcome, Sequence[str]]) -> str:
+    """Return what explains a check, by the outcomes of all, and what each stands on."""
+    checks = {one: declared(one, OK, below) for one, (_, below) in others.items()}
+    return Causes(checks, {one: found for one, (found, _) in others.items()}).of(name)
+
+
+@pytest.mark.parametrize("effect", Verdict)
+@pytest.mark.parametrize("cause", Verdict)
+def test_cause_is_as_bad_as_its_effect_unless_that_could_not_look(
+    cause: Verdict, effect: Verdict
+) -> None:
+    """For each pair of verdicts, and each way in which one check leads to another."""
+    bad = CheckOutcome(cause, "")
+    is_one = cause.is_problem and effect.is_problem
+    is_as_bad = is_one and (
+        effect is UNKNOWN or WORST_FIRST.index(cause) <= WORST_FIRST.index(effect)
+    )
+    seen, names_cause, names_well, names_both = (
+        CheckOutcome(effect, "", because=because)
+        for because in ((), ("cause",), ("well",), ("cause", "well"))
+    )
+    well = CheckOutcome(OK, "")
+    found = {
+        "stands on it": explained_by("effect", effect=(seen, ["cause"]), cause=(bad, [])),
+        "names it": explained_by("effect", effect=(names_cause, []), cause=(bad, [])),
+        "names what stands on it": explained_by(
+            "effect", effect=(names_well, []), well=(well, ["cause"]), cause=(bad, [])
+        ),
+        "names what is well, and stands on it": explained_by(
+            "effect", effect=(names_well, ["cause"]), well=(well, []), cause=(bad, [])
+        ),
+        "names it, and what is well": explained_by(
+            "effect", effect=(names_both, ["cause"]), well=(well, []), cause=(bad, [])
+        ),
+    }
+    could_not_look = effect is UNKNOWN
+    assert {way: bool(one) for way, one in found.items()} == {
+        "stands on it": is_as_bad,
+        # Whoever looked knows better than a rank.
+        "names it": is_one,
+        "names what stands on it": is_as_bad,
+        "names what is well, and stands on it": is_one and could_not_look,
+        "names it, and what is well": is_one and could_not_look,
+    }
+    assert set(found.values()) <= {"", "cause"}
 
 
 @pytest.mark.parametrize("case", CASES)

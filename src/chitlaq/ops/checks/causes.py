@@ -24,16 +24,23 @@ class Causes:
         outcome, seen = self.found[name], seen | {name}
         if not outcome.verdict.is_problem:
             return ""
-        # What judges the source that does not answer here may be this check itself.
-        if because := [one for one in outcome.because if one != name]:
-            found = [self._behind(one, outcome) for one in because]
-            grounds = found if all(found) else []
-        else:
-            grounds = [one for one in self.checks[name].stands_on if self._is_as_bad(one, outcome)]
-        for ground in grounds:
+        for ground in self._grounds(name, outcome):
             if ground not in seen:
                 return self.of(ground, seen) or ground
         return ""
+
+    def _grounds(self, name: str, effect: CheckOutcome) -> list[str]:
+        """Return the problems that explain an effect's, what it names itself first."""
+        below = [one for one in self.checks[name].stands_on if self._explains(one, effect)]
+        # What judges the source that does not answer here may be this check itself.
+        named = [one for one in effect.because if one != name]
+        if not named:
+            return below
+        behind = [self._behind(one, effect) for one in named]
+        if all(behind):
+            return behind
+        # What was seen needs all its reasons. Who saw nothing stands on more than what it named.
+        return below if effect.verdict is Verdict.UNKNOWN else []
 
     def _behind(self, name: str, effect: CheckOutcome) -> str:
         """Return a check that is named as the reason, or what it stands on if it looks well itself.
@@ -44,15 +51,22 @@ class Causes:
             return ""
         if self.found[name].verdict.is_problem:
             return name
-        bad = (one for one in self.checks[name].stands_on if self._is_as_bad(one, effect))
+        bad = (one for one in self.checks[name].stands_on if self._explains(one, effect))
         return next(bad, "")
 
-    def _is_as_bad(self, name: str, effect: CheckOutcome) -> bool:
+    def _explains(self, name: str, effect: CheckOutcome) -> bool:
+        """Whether what an effect stands on is a problem, and as bad; any is, for one that could not look.
+
+        UNKNOWN says nothing of how bad it is: whatever kept it from looking may be a WARNING as yet.
+        """
         ground = self.found.get(name)
         return (
             ground is not None
             and ground.verdict.is_problem
-            and WORST_FIRST.index(ground.verdict) <= WORST_FIRST.index(effect.verdict)
+            and (
+                effect.verdict is Verdict.UNKNOWN
+                or WORST_FIRST.index(ground.verdict) <= WORST_FIRST.index(effect.verdict)
+            )
         )
 
 

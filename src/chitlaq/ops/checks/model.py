@@ -178,7 +178,8 @@ class Check:
         timeout_seconds: after which it is UNKNOWN.
         is_timed: it measures how long something takes, so it runs before the others, and alone.
         is_heavy: it uses much CPU, so it runs last.
-        stands_on: checks that explain a problem here if they have found one that is at least as bad.
+        stands_on: checks that explain a problem here if they have found one that is at least as bad; any,
+            if this one could not look.
         samples_of: the components whose last minutes or hours it reads from Prometheus: while one of them is
             down, or nobody has looked lately, it is UNKNOWN, and explained by the check of that component.
     """
