@@ -130,8 +130,9 @@ async def backup_damaged(stack: Stack) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def disk_full(stack: Stack) -> AsyncIterator[None]:
-    filler = await asyncio.to_thread(fill, stack.home)
+async def disk_full(stack: Stack, but_for: float = 0) -> AsyncIterator[None]:
+    """Within seconds it takes no more, not even the samples that would say so."""
+    filler = await asyncio.to_thread(fill, stack.home, but_for)
     try:
         yield
     finally:
@@ -303,7 +304,13 @@ DISASTERS = {
             "backup.archive",
             "LogNotReceived",
         ),
-        Disaster("disk full", disk_full, "host.disk", "DiskAlmostFull"),
+        Disaster("disk full", disk_full, "host.disk", "SamplesNotStored"),
+        Disaster(
+            "disk almost full",
+            lambda stack: disk_full(stack, but_for=0.03),
+            "host.disk",
+            "DiskAlmostFull",
+        ),
         Disaster("valkey full", valkey_full, "redis.ready", "CacheDown"),
         Disaster("postgres takes no writes", postgres_read_only, "database.ready", "DatabaseDown"),
         Disaster("nginx workers frozen", nginx_workers_frozen, "gateway.health", "EdgeDown"),

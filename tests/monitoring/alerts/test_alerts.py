@@ -115,6 +115,34 @@ def test_our_own_probes_never_hide_what_members_see_fail() -> None:
         assert burn.least_bad / requests > burn.factor * availability.budget, burn.pace
 
 
+LOOKS_FAR_BACK = {
+    "EtcdLeaderChanges": "a few within an hour are what it tells of",
+    "LeaseChangesOften": "a few within an hour are what it tells of",
+    "DiskFillsWithinDay": "half of the disk is free again",
+    "MailsRefused": "fewer wait than five minutes ago",
+    "MailsStuck": "the oldest has been sent",
+}
+"""Alerts that look back for long, and why: most ask for something else besides, which the mend ends."""
+
+
+@pytest.mark.parametrize(
+    "wakes",
+    [
+        one
+        for group, found in registry.groups().items()
+        for one in found
+        # Objectives are judged over hours by their nature.
+        if group != "slo" and one.severity in {"P0", "P1", "P2"}
+    ],
+    ids=lambda one: one.name,
+)
+def test_what_wakes_somebody_looks_no_further_back_than_its_end_may_take(wakes: Alert) -> None:
+    """Five minutes after the mend nothing is red: evaluation and Alertmanager take the fifth."""
+    seconds = {"s": 1, "m": 60, "h": 3600}
+    back = [int(n) * seconds[unit] for n, unit in re.findall(r"\[(\d+)([smh])", wakes.expr)]
+    assert not back or min(back) <= 240 or wakes.name in LOOKS_FAR_BACK
+
+
 @pytest.mark.parametrize(
     ("changes", "verdict"),
     [

@@ -140,6 +140,25 @@ ALERTS = (
         ),
     ),
     Alert(
+        name="SamplesNotStored",
+        # A disk that fills quickly takes no sample that says so: what was stored last seems to go on. Prometheus
+        # still evaluates, and reports, what needs no new one.
+        expr="time() - max(timestamp(up)) > 30 or absent(up)",
+        for_="1m",
+        severity="P0",
+        summary="Prometheus stores no samples any more, so no other alert sees what happens now. Its disk is full"
+        " or broken, or it reaches nothing: `chitlaq ops check host.disk services.targets`, then"
+        " `chitlaq logs prometheus --tail 50`.",
+        procedure="Disk Cleanup",
+        cases=(
+            fires(InputSeries(_job("node"), "1x28"), at="31m"),
+            fires(InputSeries(_job("node"), "1x5"), at="31m"),
+            silent(steady(_job("node"), 0)),
+            # Stored again since a minute.
+            silent(InputSeries(_job("node"), "1x20 _x9 1x600"), at="31m"),
+        ),
+    ),
+    Alert(
         name="VersionsDiffer",
         # A rollout with its proof takes minutes; what it has left behind stays.
         expr=f"sum({_DIFFERS}) > 0",

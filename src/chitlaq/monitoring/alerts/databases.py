@@ -10,6 +10,7 @@ from chitlaq.monitoring.alerts.alert import (
     InputSeries,
     above,
     absent,
+    ended,
     fires,
     rising,
     silent,
@@ -146,7 +147,9 @@ ALERTS = (
     ),
     Alert(
         name="ArchiveFailing",
-        expr="increase(postgresql_archive_failures_total[15m]) > 2",
+        # It tries again each minute. What has ended wakes nobody.
+        expr="increase(postgresql_archive_failures_total[15m]) > 2"
+        " and increase(postgresql_archive_failures_total[3m]) > 0",
         for_="5m",
         severity="P1",
         summary="PostgreSQL cannot archive its WAL: a restore would lose everything written"
@@ -157,6 +160,7 @@ ALERTS = (
             fires(rising("postgresql_archive_failures_total", 0.2)),
             silent(rising("postgresql_archive_failures_total", 0.1)),
             silent(steady("postgresql_archive_failures_total", 90)),
+            silent(ended("postgresql_archive_failures_total", 3, 27), at="31m"),
         ),
     ),
     Alert(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from chitlaq.monitoring.alerts.alert import (
     Alert,
@@ -20,9 +20,9 @@ from chitlaq.monitoring.alerts.alert import (
 _SERVICE = "feed-service"
 
 
-def _goes_on(five_minutes: str) -> str:
+def _goes_on(five_minutes: str, limit: float = 0) -> str:
     """What has to hold besides, so that what has ended wakes nobody: it happened within two minutes."""
-    return f" and {five_minutes.replace('[5m]', '[2m]')} > 0"
+    return f" and {five_minutes.replace('[5m]', '[2m]')} > {limit:g}"
 
 
 def _lines(service: str, level: str = "error") -> str:
@@ -56,22 +56,34 @@ def _refusals(
     )
 
 
-def _lag(short: float, long: float) -> tuple[InputSeries, ...]:
-    """Measurements per minute below 0.1 s, and between 0.1 and 0.5 s."""
-    bounds = {"0.1": short, "0.5": short + long, "+Inf": short + long}
-    return tuple(
-        rising(f'event_loop_lag_seconds_bucket{{service="{_SERVICE}",le="{bound}"}}', count)
-        for bound, count in bounds.items()
-    )
+def _timed(
+    bucket: str, short: float, long: float, bounds: Sequence[tuple[str, bool]], minutes: int
+) -> tuple[InputSeries, ...]:
+    """A histogram of so many short and long durations per minute; the long ones end after some minutes.
+
+    Args:
+        bucket: its series, without the bound.
+        bounds: each with whether long durations are below it, too.
+    """
+    found = []
+    for bound, has_long in bounds:
+        many, few = short + long * has_long, short
+        end = f" {many * minutes + few:.15g}{few:+.15g}x600"
+        found.append(InputSeries(bucket % bound, f"0{many:+.15g}x{minutes}{end}"))
+    return tuple(found)
 
 
-def _deliveries(short: float, long: float) -> tuple[InputSeries, ...]:
-    """Messages per minute that take below 0.1 s, and between 1 and 2.5 s."""
-    bounds = {"0.1": short, "1.0": short, "2.5": short + long, "+Inf": short + long}
-    return tuple(
-        rising(f'websocket_message_duration_seconds_bucket{{type="message",le="{bound}"}}', number)
-        for bound, number in bounds.items()
-    )
+def _lag(short: float, long: float, minutes: int = 600) -> tuple[InputSeries, ...]:
+    """Measurements per minute below 0.1 s, and between 0.1 and 0.5 s, which end."""
+    series = f'event_loop_lag_seconds_bucket{{service="{_SERVICE}",le="%s"}}'
+    return _timed(series, short, long, (("0.1", False), ("0.5", True), ("+Inf", True)), minutes)
+
+
+def _deliveries(short: float, long: float, minutes: int = 600) -> tuple[InputSeries, ...]:
+    """Messages per minute that take below 0.1 s, and between 1 and 2.5 s, which end."""
+    series = 'websocket_message_duration_seconds_bucket{type="message",le="%s"}'
+    bounds = (("0.1", False), ("1.0", False), ("2.5", True), ("+Inf", True))
+    return _timed(series, short, long, bounds, minutes)
 
 
 _PROBED = f'probe_ok{{service="{_SERVICE}"}}'
@@ -89,6 +101,11 @@ _REFUSED_MEMBERS = (
     f"clamp_max((sum by (service, limit) (rate_limited_members) or {_REFUSED} * 0)"
     ' / on () group_left () clamp_min(max(members_active{window="1d"}), 1), 1)'
 )
+_DELIVERED = (
+    "histogram_quantile(0.95, sum by (le)"
+    ' (rate(websocket_message_duration_seconds_bucket{type="message"}[5m])))'
+)
+_LAG = "histogram_quantile(0.95, sum by (service, le) (rate(event_loop_lag_seconds_bucket[5m])))"
 _REPAIRED = "sum(increase(websocket_messages_repaired_total[5m]))"
 _LOGGED = 'sum by (service) (increase(log_lines_total{level="error"}[5m]))'
 _FAILED = 'sum(increase(auth_attempts_total{result=~"failure|limited"}[5m]))'
@@ -378,10 +395,7 @@ ALERTS = (
     ),
     Alert(
         name="MessagesSlow",
-        expr=(
-            "histogram_quantile(0.95, sum by (le)"
-            ' (rate(websocket_message_duration_seconds_bucket{type="message"}[5m]))) > 1'
-        ),
+        expr=f"{_DELIVERED} > 1{_goes_on(_DELIVERED, 1)}",
         for_="5m",
         severity="P2",
         summary="Messages of chat take {{ $value | humanizeDuration }} from their sender to their"
@@ -392,6 +406,7 @@ ALERTS = (
             fires(*_deliveries(0, 60), value="2.425s"),
             silent(*_deliveries(60, 1)),
             silent(*_deliveries(0, 0)),
+            silent(*_deliveries(60, 60, minutes=26), at="29m"),
         ),
     ),
     Alert(
@@ -422,10 +437,7 @@ ALERTS = (
     ),
     Alert(
         name="EventLoopLags",
-        expr=(
-            "histogram_quantile(0.95,"
-            " sum by (service, le) (rate(event_loop_lag_seconds_bucket[5m]))) > 0.1"
-        ),
+        expr=f"{_LAG} > 0.1{_goes_on(_LAG, 0.1)}",
         for_="10m",
         severity="P2",
         summary="The event loop of {{ $labels.service }} lags by {{ $value | humanizeDuration }}:"
@@ -435,6 +447,7 @@ ALERTS = (
             fires(*_lag(0, 60), value="480ms", service=_SERVICE),
             silent(*_lag(60, 1)),
             silent(*_lag(0, 0)),
+            silent(*_lag(60, 60, minutes=26), at="29m"),
         ),
     ),
 )
