@@ -29,5 +29,9 @@ class NotApplicable(Exception):  # noqa: N818 - a result, not a fault
     """This machine has nothing to judge: the verdict is SKIPPED; the message says what provides it."""
 
 
+class TooLate(UnknownResult):
+    """What was to be judged did not answer in time: it waits for something, or is dead."""
+
+
 class NotYet(UnknownResult):
     """What was to be judged has not had its time yet: the verdict is SKIPPED; the message says when."""

@@ -13,6 +13,7 @@ import os
 import shlex
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,6 +27,8 @@ from chitlaq.core.telemetry import logs
 
 # What one log keeps in memory while its disk is full.
 MAX_WAITING = 1 << 18
+# What one log keeps in memory while its disk stands still; a burst of lines must not lose any.
+MAX_UNWRITTEN = 1 << 22
 ROTATE_AGAIN_SECONDS = 60.0
 # Logs name members, addresses and queries: nobody else on the machine reads them.
 MODE = 0o640
@@ -57,12 +60,30 @@ class LogFile:
 
     Writing never fails, so what depends on it never stops: lines that a full disk does not take wait in
     memory, the last `MAX_WAITING` bytes of them, and are written once there is space.
+
+    Args:
+        path: the current file.
+        max_bytes: after so many it is rotated.
+        keep_files: so many earlier ones are kept.
+        today: the local day.
+        has_lines: called when lines begin to wait, which another thread then flushes: a disk that stands
+            still holds up nobody else. Without it whoever writes also flushes.
     """
 
     def __init__(
-        self, path: Path, max_bytes: int, keep_files: int, today: Callable[[], date] = local_day
+        self,
+        path: Path,
+        max_bytes: int,
+        keep_files: int,
+        today: Callable[[], date] = local_day,
+        has_lines: Callable[[], None] | None = None,
     ) -> None:
         self.path = path
+        self._has_lines = has_lines
+        self._of_lines = threading.Lock()
+        """Held while what waits changes; never while something is written."""
+        self._of_file = threading.RLock()
+        """Held by whoever writes or moves the file."""
         self.lost_bytes = 0
         """What was dropped because it waited for too long."""
         self.fault: OSError | None = None
@@ -89,26 +110,37 @@ class LogFile:
         """Append a process's output; an incomplete line waits for its end."""
         lines, newline, self._rest = (self._rest + data).rpartition(b"\n")
         if newline:
-            self._waiting += logs.redacted(lines) + newline
-            self.flush()
+            with self._of_lines:
+                are_first = not self._waiting
+                self._waiting += logs.redacted(lines) + newline
+                self._forget_oldest(MAX_UNWRITTEN)
+            if self._has_lines is None:
+                self.flush()
+            elif are_first:
+                self._has_lines()
 
     def flush(self) -> None:
         """Write what waits, as far as the disk takes it."""
-        # A clock that was set back begins no day: each file that it wrote would push an older one out.
-        if (
-            self._waiting
-            and (day := self._today()) != self._day
-            and (day < self._day or self._rotate_if_due(1))
-        ):
-            self._day = day
-        try:
-            while self._waiting:
-                self._waiting = self._waiting[self._file.write(self._waiting) :]
-                self.fault = None
-        except OSError as error:
-            self.fault = error
-            self._forget_oldest()
-        self._rotate_if_due(self._max_bytes)
+        with self._of_file:
+            with self._of_lines:
+                lines, self._waiting = self._waiting, b""
+            # A clock that was set back begins no day: each file that it wrote would push an older one out.
+            if (
+                lines
+                and (day := self._today()) != self._day
+                and (day < self._day or self._rotate_if_due(1))
+            ):
+                self._day = day
+            try:
+                while lines:
+                    lines = lines[self._file.write(lines) :]
+                    self.fault = None
+            except OSError as error:
+                self.fault = error
+                with self._of_lines:
+                    self._waiting = lines + self._waiting
+                    self._forget_oldest(MAX_WAITING)
+            self._rotate_if_due(self._max_bytes)
 
     def rotate(self) -> None:
         """Start a new file.
@@ -116,8 +148,9 @@ class LogFile:
         Raises:
             OSError: the old one is still in use.
         """
-        rotate(self.path, self._keep_files)
-        self.reopen()
+        with self._of_file:
+            rotate(self.path, self._keep_files)
+            self.reopen()
 
     def reopen(self) -> None:
         """Continue in a new file after another program has moved this one.
@@ -125,15 +158,17 @@ class LogFile:
         Raises:
             OSError: the old one is still in use.
         """
-        file = opened(self.path)
-        self._file.close()
-        self._file = file
+        with self._of_file:
+            file = opened(self.path)
+            self._file.close()
+            self._file = file
 
     def close(self) -> None:
         if self._rest:
             self.write(b"\n")
-        self.flush()
-        self._file.close()
+        with self._of_file:
+            self.flush()
+            self._file.close()
 
     def _rotate_if_due(self, size: int) -> bool:
         """Rotate a file of this size; false if that fails, or has just failed."""
@@ -148,11 +183,11 @@ class LogFile:
                 return False
         return True
 
-    def _forget_oldest(self) -> None:
-        if len(self._waiting) > MAX_WAITING:
+    def _forget_oldest(self, limit: int) -> None:
+        if len(self._waiting) > limit:
             # Its first line may be the end of one that was written in part.
             first, newline, rest = self._waiting.partition(b"\n")
-            last = rest[-MAX_WAITING:].partition(b"\n")[2]
+            last = rest[-limit:].partition(b"\n")[2]
             self.lost_bytes += len(rest) - len(last)
             self._waiting = first + newline + last
 

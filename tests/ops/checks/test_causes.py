@@ -120,19 +120,19 @@ def explained_by(name: str, **others: tuple[CheckOutcome, Sequence[str]]) -> str
     return Causes(checks, {one: found for one, (found, _) in others.items()}).of(name)
 
 
+@pytest.mark.parametrize("is_late", [False, True])
 @pytest.mark.parametrize("effect", Verdict)
 @pytest.mark.parametrize("cause", Verdict)
-def test_cause_is_as_bad_as_its_effect_unless_that_could_not_look(
-    cause: Verdict, effect: Verdict
+def test_cause_is_as_bad_as_its_effect_unless_that_saw_nothing(
+    cause: Verdict, effect: Verdict, *, is_late: bool
 ) -> None:
     """For each pair of verdicts, and each way in which one check leads to another."""
     bad = CheckOutcome(cause, "")
     is_one = cause.is_problem and effect.is_problem
-    is_as_bad = is_one and (
-        effect is UNKNOWN or WORST_FIRST.index(cause) <= WORST_FIRST.index(effect)
-    )
+    saw_nothing = effect is UNKNOWN or is_late
+    is_as_bad = is_one and (saw_nothing or WORST_FIRST.index(cause) <= WORST_FIRST.index(effect))
     seen, names_cause, names_well, names_both = (
-        CheckOutcome(effect, "", because=because)
+        CheckOutcome(effect, "", because=because, is_late=is_late)
         for because in ((), ("cause",), ("well",), ("cause", "well"))
     )
     well = CheckOutcome(OK, "")
@@ -149,14 +149,13 @@ def test_cause_is_as_bad_as_its_effect_unless_that_could_not_look(
             "effect", effect=(names_both, ["cause"]), well=(well, []), cause=(bad, [])
         ),
     }
-    could_not_look = effect is UNKNOWN
     assert {way: bool(one) for way, one in found.items()} == {
         "stands on it": is_as_bad,
         # Whoever looked knows better than a rank.
         "names it": is_one,
         "names what stands on it": is_as_bad,
-        "names what is well, and stands on it": is_one and could_not_look,
-        "names it, and what is well": is_one and could_not_look,
+        "names what is well, and stands on it": is_one and saw_nothing,
+        "names it, and what is well": is_one and saw_nothing,
     }
     assert set(found.values()) <= {"", "cause"}
 

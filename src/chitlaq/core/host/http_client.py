@@ -35,6 +35,10 @@ class NoAnswerError(OSError):
     """There was no complete response; the message says from where and why."""
 
 
+class TooLateError(NoAnswerError):
+    """It did not come in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """A response of any status; header names are in lower case."""
@@ -105,7 +109,7 @@ async def request(
             finally:
                 writer.close()
     except TimeoutError:
-        raise NoAnswerError(f"no answer from {where} within {timeout_seconds:g} s") from None
+        raise TooLateError(f"no answer from {where} within {timeout_seconds:g} s") from None
     except (OSError, ValueError, h11.ProtocolError) as error:
         raise NoAnswerError(f"no answer from {where} ({_reason(error)})") from error
 

@@ -235,6 +235,11 @@ class Home:
         """Holds the process ID of the service's worker that listens on its optional port."""
         return self.run / f"{service}.port"
 
+    @property
+    def all_metrics(self) -> Path:
+        """The folder of the services' metrics; under a supervisor it is in memory."""
+        return self.run / "metrics"
+
     def metrics(self, service: str) -> Path:
         """The folder in which a service's processes share their metrics."""
-        return self.run / "metrics" / service
+        return self.all_metrics / service

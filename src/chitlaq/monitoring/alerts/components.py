@@ -141,13 +141,13 @@ ALERTS = (
     ),
     Alert(
         name="SamplesNotStored",
-        # A disk that fills quickly takes no sample that says so: what was stored last seems to go on. Prometheus
-        # still evaluates, and reports, what needs no new one.
+        # A disk that fills quickly takes no sample that says so, and what was stored last seems to go on.
+        # Prometheus still evaluates, and reports, what needs no new one.
         expr="time() - max(timestamp(up)) > 30 or absent(up)",
         for_="1m",
         severity="P0",
-        summary="Prometheus stores no samples any more, so no other alert sees what happens now. Its disk is full"
-        " or broken, or it reaches nothing: `chitlaq ops check host.disk services.targets`, then"
+        summary="Prometheus stores no samples any more, so no other alert sees what happens now. Its disk is"
+        " full or broken, or it reaches nothing: `chitlaq ops check host.disk services.targets`, then"
         " `chitlaq logs prometheus --tail 50`.",
         procedure="Disk Cleanup",
         cases=(

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.errors import NotApplicable, OperatorError, UnknownResult
+from chitlaq.core.errors import NotApplicable, OperatorError, TooLate, UnknownResult
 from chitlaq.core.formatting import duration
 from chitlaq.monitoring import round_trip
 from chitlaq.ops.checks.model import Check, CheckOutcome, Section, Value, Verdict, check, outcome
@@ -32,6 +32,10 @@ ENDED = "The session has ended."
 
 class _WrongAnswerError(Exception):
     """The answer is not what it has to be; the message says what it is."""
+
+    def __init__(self, message: str, *, is_late: bool = False) -> None:
+        super().__init__(message)
+        self.is_late = is_late
 
 
 class _Request:
@@ -54,7 +58,7 @@ class _Request:
         try:
             answer = await self._system.get(self._service, path or self._path, token)
         except UnknownResult as error:
-            raise _WrongAnswerError(str(error)) from None
+            raise _WrongAnswerError(str(error), is_late=isinstance(error, TooLate)) from None
         self.seconds = time.perf_counter() - started
         identifier = answer.headers.get("x-request-id", "-")
         self.status = answer.status
@@ -103,7 +107,7 @@ def _answers(
             stands_on=(JUDGED_BY[service], "database.locks"),
         )
         async def answers(system: SystemView) -> CheckOutcome:
-            request, least = _Request(system, service, path), Verdict.OK
+            request, least, is_late = _Request(system, service, path), Verdict.OK, False
             try:
                 try:
                     said = await seen(system, request)
@@ -113,9 +117,9 @@ def _answers(
                     # What has to be in it may have been deleted meanwhile.
                     said = await seen(system, request)
             except _WrongAnswerError as error:
-                said, least = str(error), Verdict.CRITICAL
+                said, least, is_late = str(error), Verdict.CRITICAL, error.is_late
             if request.status is None:
-                return outcome(f"no answer: {said}", least=least)
+                return outcome(f"no answer: {said}", least=least, is_late=is_late)
             return outcome(
                 f"status {request.status} in {duration(request.seconds)}, {said}",
                 {"answer": Value(request.seconds, "seconds", *system.thresholds.answer_seconds)},

@@ -40,7 +40,7 @@ class Causes:
         if all(behind):
             return behind
         # What was seen needs all its reasons. Who saw nothing stands on more than what it named.
-        return below if effect.verdict is Verdict.UNKNOWN else []
+        return [] if effect.has_seen else below
 
     def _behind(self, name: str, effect: CheckOutcome) -> str:
         """Return a check that is named as the reason, or what it stands on if it looks well itself.
@@ -55,16 +55,16 @@ class Causes:
         return next(bad, "")
 
     def _explains(self, name: str, effect: CheckOutcome) -> bool:
-        """Whether what an effect stands on is a problem, and as bad; any is, for one that could not look.
+        """Whether what an effect stands on is a problem, and as bad; any is, for one that saw nothing.
 
-        UNKNOWN says nothing of how bad it is: whatever kept it from looking may be a WARNING as yet.
+        That says nothing of how bad it is: whatever kept it from seeing may be a WARNING as yet.
         """
         ground = self.found.get(name)
         return (
             ground is not None
             and ground.verdict.is_problem
             and (
-                effect.verdict is Verdict.UNKNOWN
+                not effect.has_seen
                 or WORST_FIRST.index(ground.verdict) <= WORST_FIRST.index(effect.verdict)
             )
         )

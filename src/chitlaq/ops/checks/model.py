@@ -112,6 +112,7 @@ class CheckOutcome(msgspec.Struct, frozen=True):
 
     Args:
         because: checks that together explain everything that is bad here, if each has found a problem.
+        is_late: no answer came in time, which says no more of how bad it is than UNKNOWN does.
     """
 
     verdict: Verdict
@@ -119,6 +120,12 @@ class CheckOutcome(msgspec.Struct, frozen=True):
     values: dict[str, Value] = {}
     evidence: list[Evidence] = []
     because: tuple[str, ...] = ()
+    is_late: bool = False
+
+    @property
+    def has_seen(self) -> bool:
+        """Whether the verdict is about what was seen, and not about there having been nothing to see."""
+        return self.verdict is not Verdict.UNKNOWN and not self.is_late
 
 
 def outcome(
@@ -127,6 +134,7 @@ def outcome(
     *evidence: Evidence,
     least: Verdict = Verdict.OK,
     because: Sequence[str] = (),
+    is_late: bool = False,
 ) -> CheckOutcome:
     """Return an outcome whose verdict is that of its worst value, and at least `least`.
 
@@ -140,7 +148,7 @@ def outcome(
         if not any(_names(summary, one) for one in (*beyond, *figures)):
             said = [_beyond(name, one) for name, one in beyond.items()]
             summary = "; ".join((summary, *said[:NAMED_VALUES]))
-    return CheckOutcome(verdict, summary, values, list(evidence), tuple(because))
+    return CheckOutcome(verdict, summary, values, list(evidence), tuple(because), is_late)
 
 
 def _names(summary: str, wanted: str) -> bool:

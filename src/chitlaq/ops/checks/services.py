@@ -12,7 +12,7 @@ import msgspec
 
 from chitlaq import inventory
 from chitlaq.core.data.postgres import IN_USE
-from chitlaq.core.errors import UnknownResult
+from chitlaq.core.errors import TooLate, UnknownResult
 from chitlaq.core.formatting import count, duration
 from chitlaq.ops.checks.model import (
     Check,
@@ -176,7 +176,12 @@ def _health(
             # A service that does not answer is not UNKNOWN: it is down.
             why = await system.why_nothing_runs() or (error.judged_by,)
             who = await _silent(system, service)
-            return outcome(f"{who}: {error}", least=Verdict.CRITICAL, because=why)
+            return outcome(
+                f"{who}: {error}",
+                least=Verdict.CRITICAL,
+                because=why,
+                is_late=isinstance(error, TooLate),
+            )
         seconds = time.perf_counter() - started
         try:
             said = msgspec.json.decode(answer.body, type=_Health)
@@ -243,7 +248,8 @@ def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Chec
                 await asyncio.sleep(COUNTED_SECONDS)
                 answer = await system.get(service, "/metrics")
         except UnknownResult as error:
-            return outcome(f"no answer: {error}", least=Verdict.CRITICAL)
+            is_late = isinstance(error, TooLate)
+            return outcome(f"no answer: {error}", least=Verdict.CRITICAL, is_late=is_late)
         missing = _missing(answer.text, service, wanted)
         samples = sum(not line.startswith("#") for line in answer.text.splitlines())
         return outcome(

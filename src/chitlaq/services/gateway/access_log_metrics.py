@@ -51,8 +51,8 @@ class AccessLog:
     """Follows the access log across rotations and its own restarts.
 
     Of several gateway processes the one that holds the lock reads; the counters are shared. Positions
-    are stored after the lines before them are counted: when a process is killed in between, its
-    successor counts at most one batch twice.
+    are stored after the lines before them are counted, in a thread, since a slow disk keeps whoever writes
+    to it waiting: when a process is killed in between, its successor counts what came since twice.
     """
 
     def __init__(self, home: Home) -> None:
@@ -64,11 +64,26 @@ class AccessLog:
         self._refused = _RefusedMembers()
         self._follower: Follower | None = None
         self._lock: IO[bytes] | None = None
+        self._is_ahead = False
+        """Whether lines were counted whose positions are not stored yet."""
+        self._storing: asyncio.Future[None] | None = None
 
     async def read_forever(self) -> None:
         while True:
             self.read()
+            if self._is_ahead and (self._storing is None or self._storing.done()):
+                self._is_ahead = False
+                self._storing = asyncio.ensure_future(
+                    asyncio.to_thread(self._store, self._positions())
+                )
             await asyncio.sleep(POLL_SECONDS)
+
+    async def end(self) -> None:
+        """Count what has been written until now, and store the positions."""
+        if self._storing is not None:
+            await asyncio.wait({self._storing})
+        self.read()
+        self.close()
 
     def read(self) -> None:
         """Count every line that nginx has written so far."""
@@ -77,21 +92,28 @@ class AccessLog:
         self._initialize_expected()
         if self._follower is None:
             self._follower = Follower(self._path, positions=self._stored_positions())
-        is_new = False
         for line in self._follower.new_lines():
             _count(line, self._refused)
-            is_new = True
+            self._is_ahead = True
         self._refused.publish()
-        if is_new:
-            # Not durable: written several times a second; a power failure resets the counters anyway.
-            positions = msgspec.json.encode(self._follower.positions)
-            files.write(self._positions_path, positions, is_durable=False)
 
     def close(self) -> None:
+        if self._is_ahead:
+            self._store(self._positions())
         for opened in (self._follower, self._lock):
             if opened is not None:
                 opened.close()
         self._follower = self._lock = None
+
+    def _positions(self) -> bytes:
+        assert self._follower is not None
+        return msgspec.json.encode(self._follower.positions)
+
+    def _store(self, positions: bytes) -> None:
+        # Not durable: written several times a second; a power failure resets the counters anyway. While the
+        # disk takes nothing, the next lines try again.
+        with suppress(OSError):
+            files.write(self._positions_path, positions, is_durable=False)
 
     def _initialize_expected(self) -> None:
         """Initialize the counter of each possible request to zero when nginx gets a new configuration."""
@@ -107,7 +129,7 @@ class AccessLog:
     def _holds_lock(self) -> bool:
         if self._lock is not None:
             return True
-        lock = self._lock_path.open("wb")
+        lock = self._lock_path.open("ab")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

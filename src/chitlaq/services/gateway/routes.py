@@ -71,8 +71,7 @@ async def run(context: Context) -> AsyncIterator[GatewayState]:
             screens=Screens(context),
             before_scrape=access_log.read,
         )
-    access_log.read()
-    access_log.close()
+    await access_log.end()
 
 
 SERVICE = Service(inventory.COMPONENTS["api-gateway"], slices=("pages",), run=run)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
+from queue import SimpleQueue
 
 import msgspec
 
@@ -12,6 +14,8 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Logs
 from chitlaq.logs import rotation
 from chitlaq.logs.rotation import LogFile
+
+END_SECONDS = 5.0
 
 
 class ComponentLogs:
@@ -31,8 +35,14 @@ class ComponentLogs:
         components: Iterable[str],
         reopen_access_log: Callable[[], None],
     ) -> None:
+        self._waiting: SimpleQueue[LogFile] = SimpleQueue()
+
         def opened(name: str) -> LogFile:
-            return LogFile(home.logs / f"{name}.log", limits.max_bytes, limits.keep_files)
+            path, lines = home.logs / f"{name}.log", self._waiting
+            log = LogFile(
+                path, limits.max_bytes, limits.keep_files, has_lines=lambda: lines.put(log)
+            )
+            return log
 
         self.of = {name: opened(name) for name in components}
         self.own = opened("supervisor")
@@ -40,6 +50,12 @@ class ComponentLogs:
         self._access_log = home.access_log
         self._reopen_access_log = reopen_access_log
         self._day = rotation.last_day(self._access_log) or rotation.local_day()
+        threading.Thread(target=self._write_forever, daemon=True).start()
+
+    def _write_forever(self) -> None:
+        """Write what comes: a disk that stands still keeps this thread waiting, and not the supervisor."""
+        while True:
+            self._waiting.get().flush()
 
     def limit(self, limits: Logs) -> None:
         """Rotate by these settings from now on."""
@@ -63,20 +79,23 @@ class ComponentLogs:
         Raises:
             OSError: one cannot be moved, or there is no space for its compressed predecessor.
         """
-        for log in self._every():
-            if moved:
-                log.reopen()
-            elif log.path.stat().st_size:
-                log.rotate()
+        await asyncio.to_thread(self._rotate_own, moved=moved)
         path = self._access_log
         if not moved and path.exists() and path.stat().st_size:
             await asyncio.to_thread(rotation.rotate, path, self._limits.keep_files)
         self._reopen_access_log()
 
+    def _rotate_own(self, *, moved: bool) -> None:
+        for log in self._every():
+            if moved:
+                log.reopen()
+            elif log.path.stat().st_size:
+                log.rotate()
+
     async def tend(self) -> None:
         """Write what waits for space, and rotate nginx's access log if it is due."""
         for log in self._every():
-            log.flush()
+            await asyncio.to_thread(log.flush)
             if log.fault is None and log.lost_bytes:
                 lost, log.lost_bytes = log.lost_bytes, 0
                 self.note(f"{lost} bytes of {log.path.name} were lost: its disk was full")
@@ -89,10 +108,16 @@ class ComponentLogs:
         except OSError as error:
             self.note(f"{self._access_log.name} cannot be rotated: {error}")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the components' logs; the supervisor's own stays open for what it still notes."""
         for log in self.of.values():
-            log.close()
+            await asyncio.to_thread(log.close)
+
+    async def end(self) -> None:
+        """Write what the supervisor noted last, if the disk takes it soon."""
+        await asyncio.wait(
+            {asyncio.create_task(asyncio.to_thread(self.own.flush))}, timeout=END_SECONDS
+        )
 
     def _is_due(self, today: date) -> bool:
         try:

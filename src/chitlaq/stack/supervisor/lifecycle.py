@@ -21,7 +21,7 @@ from chitlaq.stack.servers import process_specs
 from chitlaq.stack.supervisor import leftovers, probes
 from chitlaq.stack.supervisor.fork_server import ForkServers
 from chitlaq.stack.supervisor.instance import Instance, program_of
-from chitlaq.stack.supervisor.process import Process, start
+from chitlaq.stack.supervisor.process import Process, is_held, start
 from chitlaq.stack.supervisor.release import Release
 
 POLL_SECONDS = 0.05
@@ -244,13 +244,16 @@ class Lifecycle:
             ready.cancel()
 
     async def _watch(self, instance: Instance) -> None:
-        """Return once the process has exited, or was killed because it missed too many probes."""
-        missed = 0
+        """Return once the process has exited, or was killed because it missed too many probes.
+
+        Those that it misses while the kernel holds it are not its fault.
+        """
+        missed = own = 0
         while instance.process is not None:
             process = instance.process
             await asyncio.wait([process.exited], timeout=probes.WATCH_SECONDS)
             if instance.process is not process:
-                missed = 0  # a successor took over
+                missed = own = 0  # a successor took over
                 continue
             if process.exited.done():
                 instance.reason = describe_exit(process.exited.result())
@@ -258,14 +261,15 @@ class Lifecycle:
             if instance.state == "stopping" or instance.spec.alive is None:
                 continue
             if instance.is_being_replaced:
-                missed = 0  # its successor takes over the socket
+                missed = own = 0  # its successor takes over the socket
                 continue
             answer = await instance.spec.alive(process.pid)
             missed = 0 if answer else missed + 1
+            own = 0 if answer or is_held(process.pid) else own + 1
             if instance.process is process and not process.exited.done():
                 self._judge(instance, missed, answer.fault)
-            if missed >= probes.MAX_MISSED_PROBES:
-                self._note(f"{instance.spec.name} is killed after {missed} missed probes")
+            if own >= probes.MAX_MISSED_PROBES:
+                self._note(f"{instance.spec.name} is killed after {own} missed probes")
                 process.send(signal.SIGKILL)
 
     def _judge(self, instance: Instance, missed: int, fault: str) -> None:

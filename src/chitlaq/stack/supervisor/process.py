@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from chitlaq.core.host import programs
 from chitlaq.stack.supervisor import leftovers
 
@@ -25,6 +27,20 @@ _running: set[int] = set()
 def is_waited_for(pid: int) -> bool:
     """Whether a `Process` reaps this child."""
     return pid in _running
+
+
+def is_held(pid: int) -> bool:
+    """Whether the kernel holds a process or a child of it, as while it waits for a disk.
+
+    It cannot answer then, nor be killed, and another one in its place would wait as well.
+    """
+    try:
+        process = psutil.Process(pid)
+        return any(
+            one.status() == psutil.STATUS_DISK_SLEEP for one in (process, *process.children())
+        )
+    except psutil.NoSuchProcess:
+        return False
 
 
 def adopt_orphans() -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from chitlaq import __version__, inventory
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import memory
 from chitlaq.core.host.process_title import set_title
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
@@ -113,6 +114,7 @@ class Supervisor:
         self._home.control_socket.unlink(missing_ok=True)
         server.close()
         self._note("supervisor stopped")
+        await self._logs.end()
 
     def _fetch_forever(
         self, loop: asyncio.AbstractEventLoop, name: str, fetch: Callable[[], None]
@@ -302,7 +304,7 @@ class Supervisor:
         left = await asyncio.to_thread(_end_all, self._home)
         if left:
             self._note(f"these processes cannot be ended: {leftovers.listed(left)}")
-        self._logs.close()
+        await self._logs.close()
         asyncio.get_running_loop().call_later(0.1, self._ended.set)
         return left
 
@@ -350,14 +352,14 @@ def supervise(home: Home, settings: Settings) -> None:
         os.close(mark)
         set_title("supervisor")
         # Counters restart at each start of the stack, as Prometheus expects.
-        for file in (home.run / "metrics").glob("*/*.db"):
-            file.unlink(missing_ok=True)
+        memory.link(home.all_metrics)
         with asyncio.Runner() as runner:
             runner.run(_main(home, settings))
 
 
 async def _main(home: Home, settings: Settings) -> None:
     await Supervisor(home, settings).run()
+    memory.remove(home.all_metrics)
     sys.stdout.flush()
     sys.stderr.flush()
     # Python would wait for its threads, of which one may be fetching a package. What they run ends with us.

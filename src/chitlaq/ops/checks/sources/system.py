@@ -19,7 +19,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from chitlaq.core import daemon_threads
-from chitlaq.core.errors import NotApplicable, NotYet, OperatorError, UnknownResult
+from chitlaq.core.errors import NotApplicable, NotYet, OperatorError, TooLate, UnknownResult
 from chitlaq.core.host import http_client, programs
 from chitlaq.core.host.http_client import Response
 from chitlaq.core.host.programs import CommandResult
@@ -241,7 +241,7 @@ class SystemView:
         try:
             return await self._get(Access(self.settings.url_of(service)), path, {}, headers)
         except UnknownResult as error:
-            raise UnknownResult(str(error), judged_by.JUDGED_BY[service]) from None
+            raise type(error)(str(error), judged_by.JUDGED_BY[service]) from None
 
     async def _get(
         self,
@@ -259,6 +259,8 @@ class SystemView:
                 tls=access.tls,
                 timeout_seconds=HTTP_SECONDS,
             )
+        except http_client.TooLateError as error:
+            raise TooLate(str(error)) from None
         except http_client.NoAnswerError as error:
             raise UnknownResult(str(error)) from None
 
