@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -102,3 +104,15 @@ def _access(responder: str) -> x509.AuthorityInformationAccess:
     return x509.AuthorityInformationAccess(
         [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)]
     )
+
+
+async def presented(port: int) -> x509.Certificate:
+    """What a server of this machine shows to a browser."""
+    unchecked = ssl.create_default_context()
+    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=unchecked)
+    try:
+        found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return x509.load_der_x509_certificate(found)
+    finally:
+        writer.close()

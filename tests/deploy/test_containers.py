@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import shlex
+import signal
 import socketserver
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from cryptography import x509
 from typer.testing import CliRunner
 
 from chitlaq import inventory
 from chitlaq.cli.app import app
+from chitlaq.core.host import unix_sockets
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.runbook import original
-from chitlaq.stack.servers import observers
+from chitlaq.stack.servers import nginx, observers
+from tests import acme_authority, commands
+from tests.certificates import presented
+from tests.conftest import eventually, free_ports
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -44,7 +54,7 @@ def test_line_of_the_runbook_finds_its_service(line: str) -> None:
 
 
 def test_containers_are_the_components_by_their_names() -> None:
-    assert SERVICES.keys() - inventory.COMPONENTS.keys() == {"prepare", "grafana"}
+    assert SERVICES.keys() - inventory.COMPONENTS.keys() == {"prepare", "grafana", "certificates"}
     assert inventory.COMPONENTS.keys() <= SERVICES.keys()
 
 
@@ -135,6 +145,64 @@ def test_preparation_makes_what_the_servers_read_and_keeps_it(
     answer = CliRunner().invoke(app, ["ps"])
     assert answer.exit_code == 3
     assert "docker compose logs feed-service" in answer.output
+
+
+async def test_certificate_comes_by_acme_and_nginx_reads_it(tmp_path: Path) -> None:
+    """The command of nginx's container, beside the one which renews; neither sees the other's processes."""
+    edge, gateway, tls = free_ports(3)
+    home = Home(tmp_path / "h")
+    home.root.mkdir()
+    with acme_authority.running(tmp_path / "ca", edge) as authority:
+        environment = os.environ | {
+            "CHITLAQ_HOME": str(home.root),
+            "DATABASE_URL": "postgresql://owner:secret@localhost/chitlaq",
+            "REDIS_URL": "redis://localhost",
+            "CHITLAQ_MONITORING_EMBEDDED": "false",
+            "CHITLAQ_PUBLIC_URL": f"https://{acme_authority.NAME}",
+            "CHITLAQ_ACME_DIRECTORY": authority.directory,
+            "CHITLAQ_ACME_ROOT": str(authority.root),
+            "CHITLAQ_PORTS_EDGE": str(edge),
+            "CHITLAQ_PORTS_GATEWAY": str(gateway),
+            "CHITLAQ_PORTS_EDGE_TLS": str(tls),
+            "PATH": f"{nginx.wheel().parent}:{os.environ['PATH']}",
+        }
+        made = commands.run(("config", "containers"), environment)
+        assert made.returncode == 0, made.stdout + made.stderr
+        home.logs.mkdir(exist_ok=True)
+        # Its workers are nobody's, where the test is root's.
+        home.nginx_sockets.chmod(0o755)
+        keep = ("certificates", "keep")
+        assert SERVICES["certificates"]["command"] == [*keep]
+        shell, dash, line = SERVICES["nginx"]["command"]
+        line = line.replace("$$", "$").replace("sleep 10", "sleep 0.1")
+        server = subprocess.Popen(
+            [shell, dash, line], cwd=home.nginx, env=environment, start_new_session=True
+        )
+        keeping = None
+        try:
+            await eventually(lambda: unix_sockets.is_served(home.nginx_probe))
+            (home.run / "nginx.pid").rename(home.run / "nginx.pid.hidden")
+            settings = settings_loading.load(home, environment)
+            assert nginx.tls_port(home, settings) == tls, "who has it is unseen, and is nginx"
+            (home.run / "nginx.pid.hidden").rename(home.run / "nginx.pid")
+            before = await presented(tls)
+            keeping = subprocess.Popen(
+                [sys.executable, "-m", "chitlaq", *keep],
+                env=environment,
+            )
+
+            async def is_other() -> bool:
+                return await presented(tls) != before
+
+            await eventually(is_other)
+            issued = x509.load_pem_x509_certificate(home.acme_certificate.read_bytes())
+            assert await presented(tls) == issued
+        finally:
+            for process in (keeping, server):
+                if process is not None:
+                    process.terminate()
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
 
 
 @pytest.mark.parametrize(("status", "is_ready"), [(b"200 OK", True), (b"503 No", False)])

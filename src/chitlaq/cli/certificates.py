@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -97,6 +98,27 @@ def renew(
             control.ask(home, control.Restart("nginx"))
         except control.NotRunningError:
             typer.echo("nginx reads it when ChitLaq starts.")
+
+
+@certificates.command()
+def keep(
+    minutes: Annotated[
+        float, typer.Option(help="How often it looks whether the certificate is due.")
+    ] = 10.0,
+) -> None:
+    """Renew nginx's certificate whenever it is due, until stopped: for containers, which have no supervisor.
+
+    Example: chitlaq certificates keep
+    """
+    from chitlaq.stack import containers
+
+    home, settings = installation.current()
+    while True:
+        try:
+            containers.keep_certificate(home, settings)
+        except OperatorError as error:
+            typer.echo(str(error), err=True)
+        time.sleep(minutes * 60)
 
 
 def _said(wanted: Plan) -> str:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 import os
 import socket as sockets
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 
 from chitlaq import inventory
-from chitlaq.core.host import files, http_client
+from chitlaq.core.host import files, http_client, programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import POSTGRES_ROLES, Secrets
 from chitlaq.core.installation.settings import Settings
-from chitlaq.stack.servers import barman, nginx, observers, postgres
+from chitlaq.stack.servers import barman, certificates, nginx, observers, postgres
 from chitlaq.stack.supervisor import probes
 from chitlaq.stack.supervisor.control import Status
 from chitlaq.stack.supervisor.probes import Answer, Probe
+
+CONFIGURE_SECONDS = 60
 
 
 def marker(home: Home) -> Path:
@@ -70,6 +73,23 @@ def prepare(home: Home, settings: Settings) -> None:
             observers.give_key(home, name)
     if settings.embeds("node-exporter"):
         (home.node_exporter / "texts").mkdir(parents=True, exist_ok=True)
+
+
+def keep_certificate(home: Home, settings: Settings) -> None:
+    """Renew nginx's certificate if it is due, and let nginx read what has changed.
+
+    Raises:
+        OperatorError: it cannot be renewed; the one in use stays.
+    """
+    try:
+        certificates.renew(home, settings)
+    finally:
+        found = certificates.read_by_nginx(home, settings)
+        if not home.nginx_read.exists() or home.nginx_read.read_text() != found:
+            # The first one by ACME is another file.
+            command = [sys.executable, "-m", "chitlaq", "config", "nginx", "--write"]
+            programs.run(command, timeout_seconds=CONFIGURE_SECONDS).checked()
+            files.write(home.nginx_read, found)
 
 
 def passwords(home: Home) -> Path:

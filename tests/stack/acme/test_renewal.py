@@ -36,7 +36,7 @@ from chitlaq.stack.acme import orders, renewal
 from chitlaq.stack.servers import certificates
 from tests import acme_authority, commands
 from tests.acme_authority import NAME
-from tests.certificates import chained, self_signed
+from tests.certificates import chained, presented, self_signed
 from tests.conftest import eventually, free_ports
 from tests.lone_edge import running
 from tests.ops.checks.run_check import run_check
@@ -62,18 +62,6 @@ def set_up(tmp_path: Path, http_port: int, **acme: object) -> tuple[Home, Settin
 def configured(home: Home, settings: Settings) -> configuration.Tls:
     certificates.ensure(home, settings)
     return configuration.Tls(settings.ports.edge_tls, *settings.edge_certificate(home))  # type: ignore[attr-defined]
-
-
-async def presented(tls: configuration.Tls) -> x509.Certificate:
-    """What nginx serves to a browser."""
-    unchecked = ssl.create_default_context()
-    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
-    _, writer = await asyncio.open_connection("127.0.0.1", tls.port, ssl=unchecked)
-    try:
-        found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        return x509.load_der_x509_certificate(found)
-    finally:
-        writer.close()
 
 
 async def test_certificate_is_rehearsed_then_issued_and_no_open_connection_is_lost(
@@ -109,12 +97,12 @@ async def test_certificate_is_rehearsed_then_issued_and_no_open_connection_is_lo
             new = configured(home, settings)
             assert new.certificate == home.acme_certificate
             issued = x509.load_pem_x509_certificate(home.acme_certificate.read_bytes())
-            assert (await presented(tls)) != issued
+            assert (await presented(tls.port)) != issued
             _write_anew(home, settings, new)
             os.kill(int((home.run / "nginx.pid").read_text()), signal.SIGHUP)
 
             async def is_served() -> bool:
-                return await presented(new) == issued
+                return await presented(new.port) == issued
 
             await eventually(is_served)
             # Nothing is behind nginx here. What matters is that the request that was open got its answer.

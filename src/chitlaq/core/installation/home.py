@@ -120,6 +120,11 @@ class Home:
         return self.certificates / "acme"
 
     @property
+    def nginx_read(self) -> Path:
+        """What changes when nginx in a container must read its configuration and certificate anew."""
+        return self.nginx / "read"
+
+    @property
     def acme_challenges(self) -> Path:
         """What nginx answers to an authority (HTTP-01): a file for each challenge, while that lasts."""
         return self.nginx / "challenges"

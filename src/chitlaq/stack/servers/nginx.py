@@ -7,6 +7,7 @@ the package is there: the fetch never delays a start.
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import time
@@ -157,7 +158,12 @@ def tls_port(home: Home, settings: Settings) -> int | None:
 def serves_tls(home: Home, port: int) -> bool:
     """Whether the nginx of this home runs here, and has the port with TLS."""
     with suppress(OSError, ValueError):
-        return listens(int((home.run / "nginx.pid").read_text()), port)
+        if listens(int((home.run / "nginx.pid").read_text()), port):
+            return True
+    # It may run in another container, whose processes nobody sees: it has what it was told to take.
+    with suppress(OSError):
+        told = re.search(rf"^ *listen \S+:{port} ", (home.nginx / "nginx.conf").read_text(), re.M)
+        return told is not None and unix_sockets.is_served(home.nginx_probe)
     return False
 
 
