@@ -19,17 +19,14 @@ from litestar.types import HTTPScope, Send
 from chitlaq.core.data.postgres import PostgresUnavailableError
 from chitlaq.core.http import cookies
 from chitlaq.core.http.own_pages import OwnPagesOnly
-from chitlaq.core.http.paging import MAX_LIMIT, Paging
+from chitlaq.core.http.paging import Paging
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.service import Context, HotPage
 
 _BEARER = b"Bearer "
 _NUMBER = re.compile(rb"[1-9][0-9]{0,3}")
-_PLAIN = {
-    b"page": _NUMBER,
-    b"limit": _NUMBER,
-    b"cursor": re.compile(rb"[A-Za-z0-9_-]{1,100}"),
-}
+_FIRST = {b"limit": _NUMBER}
+_PLAIN = {**_FIRST, b"page": _NUMBER, b"cursor": re.compile(rb"[A-Za-z0-9_-]{1,100}")}
 _TEXT = re.compile(rb"[!-~]*")
 
 
@@ -70,10 +67,11 @@ class HotPages:
 def _plain(page: HotPage, query: bytes) -> tuple[Paging, str] | None:
     """Return the part of a list that a query asks for, and the text, if it is one that needs no refusal."""
     asked: dict[bytes, bytes] = {}
+    plain = _PLAIN if page.has_more else _FIRST
     wanted = page.text.encode() if page.text else None
     for part in query.split(b"&") if query else ():
         name, _, value = part.partition(b"=")
-        is_plain = _PLAIN.get(name, _TEXT if name == wanted else None)
+        is_plain = plain.get(name, _TEXT if name == wanted else None)
         if name in asked or is_plain is None or is_plain.fullmatch(value) is None:
             return None
         asked[name] = value
@@ -85,8 +83,8 @@ def _plain(page: HotPage, query: bytes) -> tuple[Paging, str] | None:
             return None
         if not 0 < len(text) <= page.max_letters or "\0" in text:
             return None
-    limit = int(asked.get(b"limit", b"20"))
-    if limit > MAX_LIMIT:
+    limit = int(asked[b"limit"]) if b"limit" in asked else page.limit
+    if limit > page.max_limit:
         return None
     cursor = asked.get(b"cursor")
     try:

@@ -17,7 +17,7 @@ from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.data.wake_ups import WakeUps
 from chitlaq.core.http.identity import Verifier
 from chitlaq.core.http.limits import Limiter
-from chitlaq.core.http.paging import Paging
+from chitlaq.core.http.paging import MAX_LIMIT, Paging
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.inventory import Component
@@ -64,11 +64,17 @@ class HotPage:
         made: the response, from the service's state, the member who asks, the part of the list, and the text.
         text: the parameter of what is searched for, if the page is one of a search.
         max_letters: of the text.
+        limit: items, if the request does not say how many.
+        max_limit: that it may ask for.
+        has_more: whether there are other pages than the first.
     """
 
     made: Callable[[Any, UUID, Paging, str], Awaitable[bytes]]
     text: str | None = None
     max_letters: int = 0
+    limit: int = 20
+    max_limit: int = MAX_LIMIT
+    has_more: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from chitlaq.services.search.members.common import Common
 from chitlaq.services.search.members.routes import users_json
 from chitlaq.services.search.messages import indexing
 from chitlaq.services.search.state import SearchState
+from chitlaq.services.search.suggest.routes import HOT_SUGGESTIONS
 from chitlaq.services.search.texts.forms import Lexicon
 
 
@@ -48,6 +49,9 @@ SERVICE = Service(
     writes=True,
     slices=("members", "posts", "messages", "tags", "suggest", "history"),
     run=run,
-    hot_pages={"/search/users": HotPage(users_json, text="q", max_letters=MAX_LETTERS)},
+    hot_pages={
+        "/search/users": HotPage(users_json, text="q", max_letters=MAX_LETTERS),
+        "/search/suggest": HOT_SUGGESTIONS,
+    },
     query_packages=("chitlaq.services.search.departures", "chitlaq.services.search.texts"),
 )

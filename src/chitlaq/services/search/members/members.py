@@ -20,6 +20,8 @@ MIN_LETTERS = 3
 """Who is not signed in finds nobody by less: a few hundred such texts would list all members."""
 CONSIDERED = 100
 """Members that are ranked: of more that match, the best known, and those near the viewer."""
+SUGGESTED_FROM = 50
+"""The same while somebody types: half of what it costs, and nearly the same five (docs/search.md)."""
 ALL_CONSIDERED = 1000
 """Of these, and those near the viewer, there are no more."""
 ENOUGH = 5
@@ -76,7 +78,14 @@ class Way:
             return [hashes[0], None, None]
         return [*hashes, *[min(hashes, key=len)] * (3 - len(hashes))]
 
-    def asked(self, viewer: UUID | None, text: str, offset: int, limit: int) -> list[object]:
+    def asked(
+        self,
+        viewer: UUID | None,
+        text: str,
+        offset: int,
+        limit: int,
+        considered: int = CONSIDERED,
+    ) -> list[object]:
         """Return the arguments of `members_matching`."""
         deciding = typed.rarest(self.meanings)
 
@@ -86,7 +95,7 @@ class Way:
 
         return [
             viewer,
-            CONSIDERED,
+            considered,
             *self.groups,
             deciding[0].uses > MANY,
             deciding[0].near,
@@ -126,25 +135,30 @@ async def find(
     return FoundPage(items, paging.page, paging.limit, after, found.count, not found.is_cut)
 
 
-async def search(
+async def suggest(
     database: Database, common: Common, viewer: UUID | None, text: str, limit: int
 ) -> Sequence[FoundMember]:
     """Find members by what is typed; if there are not enough, by what it may have been meant to be."""
-    _, found = await _search(database, common, viewer, text, 0, limit)
+    _, found = await _search(database, common, viewer, text, 0, limit, SUGGESTED_FROM)
     return found.members
 
 
 async def _search(
-    database: Database, common: Common, viewer: UUID | None, text: str, offset: int, limit: int
+    database: Database,
+    common: Common,
+    viewer: UUID | None,
+    text: str,
+    offset: int,
+    limit: int,
+    considered: int = CONSIDERED,
 ) -> tuple[Way | None, Found]:
     words = typed.read(text)
     if viewer is None and sum(map(len, words)) < MIN_LETTERS:
         return None, NOBODY
     way, found = None, NOBODY
     async for way in ways(database, common, words):
-        found = Found.of(
-            await database.rows("members_matching", *way.asked(viewer, text, offset, limit))
-        )
+        asked = way.asked(viewer, text, offset, limit, considered)
+        found = Found.of(await database.rows("members_matching", *asked))
         if offset and not found.members:
             # The page is beyond the last one, or nobody is found: the first row says.
             rows = await database.rows("members_matching", *way.asked(viewer, text, 0, 1))

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
+import msgspec
 from litestar import get
 from litestar.params import Parameter
 
 from chitlaq.core.http.identity import Identity, account_id
+from chitlaq.core.http.paging import Paging
 from chitlaq.core.http.schemas import without_nul
+from chitlaq.core.http.service import HotPage
+from chitlaq.services.search.members import MAX_LETTERS
 from chitlaq.services.search.state import SearchState
 from chitlaq.services.search.suggest import Suggestions, suggest
 
+MEMBERS = 5
+MAX_MEMBERS = 20
+
 Typed = Annotated[
-    str, Parameter(min_length=1, max_length=100, description="What was typed until now.")
+    str,
+    Parameter(min_length=1, max_length=MAX_LETTERS, description="What was typed until now."),
 ]
-FewMembers = Annotated[int, Parameter(ge=1, le=20, description="Members, at most.")]
+FewMembers = Annotated[int, Parameter(ge=1, le=MAX_MEMBERS, description="Members, at most.")]
 
 
 @get(
@@ -24,10 +33,31 @@ FewMembers = Annotated[int, Parameter(ge=1, le=20, description="Members, at most
     summary="Members, tags, groups and recent searches, while one types",
 )
 async def suggestions(
-    q: Typed, viewer: Identity | None, state: SearchState, limit: FewMembers = 5
+    q: Typed, viewer: Identity | None, state: SearchState, limit: FewMembers = MEMBERS
 ) -> Suggestions:
-    who, text = account_id(viewer), without_nul("q", q)
+    return await suggested_by(state, account_id(viewer), without_nul("q", q), limit)
+
+
+async def suggested_by(
+    state: SearchState, viewer: UUID | None, text: str, limit: int
+) -> Suggestions:
     return await state.standbys.read(
-        who,
-        lambda database: suggest.suggest(database, state.database, state.common, who, text, limit),
+        viewer,
+        lambda database: suggest.suggest(
+            database, state.database, state.common, viewer, text, limit
+        ),
     )
+
+
+async def _suggestions_json(state: SearchState, member: UUID, paging: Paging, text: str) -> bytes:
+    return msgspec.json.encode(await suggested_by(state, member, text, paging.limit))
+
+
+HOT_SUGGESTIONS = HotPage(
+    _suggestions_json,
+    text="q",
+    max_letters=MAX_LETTERS,
+    limit=MEMBERS,
+    max_limit=MAX_MEMBERS,
+    has_more=False,
+)

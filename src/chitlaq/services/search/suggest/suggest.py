@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from uuid import UUID
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.paging import Paging
 from chitlaq.core.text import folding
-from chitlaq.services.search.members import FoundMember, members
+from chitlaq.services.search.members import members
 from chitlaq.services.search.members.common import Common
 from chitlaq.services.search.suggest import FoundGroup, Suggestions
-from chitlaq.services.search.tags import FoundTag, tags
+from chitlaq.services.search.tags import tags
 
+KINDS = ("tag", "group", "search")
 OTHERS = 3
 """Tags, groups and searches, each, besides the members."""
-COUNTED = 20
-"""Posts of a suggested tag that are counted."""
+COUNTED = 4
+"""Posts of a suggested tag that are counted: each takes as long as a member."""
 
 
 async def suggest(
@@ -41,23 +41,20 @@ async def suggest(
         limit: of members.
     """
     folded = folding.folded(text.strip())
-    is_tag, is_member = folded.startswith("#"), folded.startswith("@")
-
-    async def people() -> Sequence[FoundMember]:
-        return [] if is_tag else await members.search(database, common, viewer, text, limit)
-
-    async def topics() -> list[FoundTag]:
-        if is_member:
-            return []
+    if folded.startswith("#"):
         found = await tags.find(database, viewer, text, Paging.of(1, OTHERS), COUNTED)
-        return list(found.items)
-
-    async def own() -> tuple[list[FoundGroup], list[str]]:
-        if viewer is None or is_tag or is_member or not folded:
-            return [], []
-        rows = await primary.rows("own_suggestions", viewer, folding.as_pattern(folded), OTHERS)
-        groups = [FoundGroup(row["id"], row["text"]) for row in rows if row["id"]]
-        return groups, [row["text"] for row in rows if not row["id"]]
-
-    found, topic, (groups, searches) = await asyncio.gather(people(), topics(), own())
-    return Suggestions(found, topic, groups, searches)
+        return Suggestions([], list(found.items), [], [])
+    people = members.suggest(database, common, viewer, text, limit)
+    if folded.startswith("@") or not folded:
+        return Suggestions(await people, [], [], [])
+    beside = (database if viewer is None else primary).rows(
+        "suggested_beside", viewer, folded, folding.as_pattern(folded), OTHERS, COUNTED + 1
+    )
+    found_members, rows = await asyncio.gather(people, beside)
+    of_kind = {kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}
+    return Suggestions(
+        found_members,
+        [tags.counted_to(COUNTED, row["text"], row["posts"]) for row in of_kind["tag"]],
+        [FoundGroup(row["id"], row["text"]) for row in of_kind["group"]],
+        [row["text"] for row in of_kind["search"]],
+    )

@@ -23,5 +23,10 @@ async def find(
         rows = await database.rows(
             "tags_beginning", viewer, beginning, counted + 1, paging.offset, paging.limit
         )
-    tags = [FoundTag(tag, min(posts, counted), posts <= counted) for tag, posts in rows]
-    return Page(tags, paging.page, paging.limit, None)
+    found = [counted_to(counted, tag, posts) for tag, posts in rows]
+    return Page(found, paging.page, paging.limit, None)
+
+
+def counted_to(most: int, tag: str, posts: int) -> FoundTag:
+    """Return a tag of which one post more than ``most`` was counted, if there are so many."""
+    return FoundTag(tag, min(posts, most), posts <= most)
