@@ -1,6 +1,6 @@
 /** What everything here stands on: what the server sent with the page, its words, and markup. */
 
-import { useEffect, useState } from "../vendor/hooks.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "../vendor/hooks.js";
 import htm from "../vendor/htm.js";
 import { h } from "../vendor/preact.js";
 
@@ -19,6 +19,7 @@ export const files = document.documentElement.dataset.static ?? "/static/";
 /** Markup as templates of nodes: htm over Preact. Texts in it are texts, whatever they say. */
 export const html = htm.bind(h);
 
+const SAVE_MS = 300;
 const language = document.documentElement.lang || "en";
 const format = new Intl.NumberFormat(language);
 
@@ -53,4 +54,35 @@ export function useLeft(at) {
     return () => clearTimeout(tick);
   });
   return left;
+}
+
+/**
+ * Save a value that changes: soon after the first change, however long others follow, and when its part of the page or
+ * the page itself goes.
+ * @template T
+ * @param {T} value @param {(value: T) => void} save
+ * @returns {(value: T) => void} Saves this one at once, which is the value from now on.
+ */
+export function useSaved(value, save) {
+  const { current: one } = useRef({ value, saved: value, waiting: 0, save });
+  one.value = value;
+  one.save = save;
+  const put = (/** @type {T} */ next) => {
+    clearTimeout(one.waiting);
+    one.waiting = 0;
+    if (next !== one.saved) one.save(next);
+    one.value = one.saved = next;
+  };
+  useEffect(() => {
+    if (one.value !== one.saved) one.waiting ||= setTimeout(() => put(one.value), SAVE_MS);
+  }, [value]);
+  useLayoutEffect(() => {
+    const last = () => put(one.value);
+    addEventListener("pagehide", last);
+    return () => {
+      removeEventListener("pagehide", last);
+      last();
+    };
+  }, []);
+  return put;
 }

@@ -2,12 +2,11 @@
 
 import { useEffect, useRef, useState } from "../../vendor/hooks.js";
 import { graphemes } from "../../text.js";
-import { html, number, t } from "../base.js";
+import { html, number, t, useSaved } from "../base.js";
 import { OUTBOX, me, reason, say } from "../store.js";
 import { icon } from "./parts.js";
 
 const MAX_GRAPHEMES = 1000;
-const SAVE_MS = 300;
 const AUDIENCES = ["public", "university", "followers", "mentioned", "self"];
 /** What can be added, and its icon. */
 const EXTRAS = { pictures: "image-plus", poll: "list-ordered", warning: "eye-off", more: "ellipsis" };
@@ -33,6 +32,7 @@ export function Composer({ name, label, context = name, replyTo, quoteOf, saved,
   /** What is loaded when it is needed: the outbox with what waits in it, and what can be added to a text. */
   const [parts, setParts] = useState(/** @type {any} */ (null));
   const [opened, setOpened] = useState(/** @type {string[]} */ ([]));
+  const save = useSaved(draft, (/** @type {Draft} */ one) => one.key && keep(context, one));
   const sent = useRef(onSent);
   sent.current = onSent;
   const needed = async () => {
@@ -59,21 +59,11 @@ export function Composer({ name, label, context = name, replyTo, quoteOf, saved,
       }),
     [parts, context],
   );
-  useEffect(() => {
-    if (!draft.key) return undefined;
-    const saving = setTimeout(() => keep(context, draft), SAVE_MS);
-    const save = () => keep(context, draft);
-    addEventListener("pagehide", save);
-    return () => {
-      clearTimeout(saving);
-      removeEventListener("pagehide", save);
-    };
-  }, [context, draft]);
   /** @type {Change} */
   const change = (some) => setDraft((/** @type {Draft} */ current) => ({ ...current, ...(typeof some === "function" ? some(current) : some) }));
   const clear = () => {
     const next = { ...empty(), visibility: draft.visibility };
-    keep(context, next);
+    save(next);
     setDraft(next);
     setOpened([]);
   };
@@ -83,7 +73,7 @@ export function Composer({ name, label, context = name, replyTo, quoteOf, saved,
     event.preventDefault();
     if (left < 0 || isEmpty) return;
     setRefused("");
-    keep(context, draft);
+    save(draft);
     try {
       const { outbox, unfinished } = parts ?? (await needed());
       const why = unfinished(draft, isSure);

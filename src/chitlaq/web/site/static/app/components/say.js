@@ -1,13 +1,12 @@
 /** Where one writes a message, answers one or changes one; templates/app/conversation.html makes the same nodes. */
 
 import { useEffect, useLayoutEffect, useRef, useState } from "../../vendor/hooks.js";
-import { html, t } from "../base.js";
+import { html, t, useSaved } from "../base.js";
 import { me, say } from "../store.js";
 import { Completions } from "./completions.js";
 import { nameOf, said } from "./message.js";
 import { icon } from "./parts.js";
 
-const SAVE_MS = 300;
 const TYPING_MS = 3000;
 /** @type {Draft} */
 const EMPTY = { text: "", pictures: [] };
@@ -33,8 +32,7 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
   const typedAt = useRef(0);
   const text = mode.edit ? edited : draft.text;
   const { pictures } = draft;
-  const latest = useRef(draft);
-  latest.current = draft;
+  const save = useSaved(draft, (one) => keep(id, one));
   const change = (/** @type {Partial<Draft>} */ some) => setDraft((/** @type {Draft} */ now) => ({ ...now, ...some }));
   const choose = () => import("./pictures.js").then(setChoosing, say);
   // After the first rendering, which is the server's.
@@ -42,17 +40,7 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
     const kept = keptDraft(id);
     setDraft((/** @type {Draft} */ now) => ({ ...kept, text: now.text || kept.text }));
     if (kept.pictures.length > 0) choose();
-    const save = () => keep(id, latest.current);
-    addEventListener("pagehide", save);
-    return () => {
-      removeEventListener("pagehide", save);
-      save();
-    };
   }, []);
-  useEffect(() => {
-    const saving = setTimeout(() => keep(id, draft), SAVE_MS);
-    return () => clearTimeout(saving);
-  }, [draft]);
   useEffect(() => {
     if (!given) return;
     setDraft(given);
@@ -86,7 +74,7 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
     choosing?.handOver(pictures);
     onSend({ text, ...(mode.reply ? { reply_to: mode.reply.seq } : {}) }, draft);
     typedAt.current = 0;
-    keep(id, EMPTY);
+    save(EMPTY);
     setDraft(EMPTY);
     setChoosing(null);
     onMode({});
