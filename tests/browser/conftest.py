@@ -175,8 +175,9 @@ async def visiting(
 @asynccontextmanager
 async def opened(profile: Path, origin: str) -> AsyncIterator[Visit]:
     """A browser of its own, which keeps what it has when it is closed."""
-    from playwright.async_api import async_playwright
+    from playwright.async_api import async_playwright, expect
 
+    expect.set_options(timeout=LIMIT_MS)
     program = unpacked_programs.chromium()
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from tests.browser.members import open_ready, sign_in
 from tests.conftest import Member, Stack, eventually
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, FilePayload
+    from playwright.async_api import Browser, FilePayload, Route
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -308,6 +309,13 @@ async def test_feed_keeps_its_place_while_others_post_and_the_browser_is_closed(
         after = await row.bounding_box()
         assert after
         assert abs(after["y"] - before["y"]) < 40
+        # What is left in a hurry is left where one was at last.
+        seen = await page.evaluate(LEAVE_AT_ONCE)
+        await page.wait_for_url("**/p/*")
+        assert await page.evaluate(PLACE) == seen
+        await page.go_back()
+        await expect(pill).to_be_visible()
+        await row.scroll_into_view_if_needed()
         # Also whoever reloads before the browser has gone back to where one was.
         await row.locator("a.time").click()
         await page.wait_for_url("**/p/*")
@@ -320,9 +328,34 @@ async def test_feed_keeps_its_place_while_others_post_and_the_browser_is_closed(
     async with opened(tmp_path, stack.issuer) as visit:
         page = visit.page
         await sign_in(visit, eve)
-        await open_ready(visit, "/home")
         row = page.get_by_role("article").filter(has_text="Number 5\n")
-        await expect(page.get_by_role("button", name="3 new posts")).to_be_visible()
+        pill = page.get_by_role("button", name="3 new posts")
+        # Whoever reads on while the place is looked for is not moved, and can still go there.
+        is_moving = asyncio.Event()
+
+        async def wait(route: Route) -> None:
+            await is_moving.wait()
+            await route.continue_()
+
+        await page.route(AROUND, wait, times=1)
+        await open_ready(visit, "/home")
+        await page.locator(".pill").wait_for(state="attached")
+        await page.keyboard.press("Tab")
+        is_moving.set()
+        back = page.get_by_role("button", name="Back to where you were")
+        await expect(back).to_be_visible()
+        await expect(page.get_by_text("Newer 2")).to_be_in_viewport()
+        await back.click()
+        await expect(row).to_be_in_viewport()
+        await expect(pill).to_be_visible()
+        # A place that cannot be read at the moment is not given up.
+        await page.route(AROUND, busy, times=1)
+        await page.reload()
+        retry = page.get_by_role("button", name="Try again")
+        await expect(retry).to_be_disabled()
+        await expect(page.get_by_text("could not be loaded")).to_be_visible()
+        await expect(pill).to_be_visible()
+        await expect(retry).to_have_count(0)
         await expect(row).to_be_in_viewport()
         again = await row.bounding_box()
         assert again
@@ -341,6 +374,14 @@ async def test_feed_keeps_its_place_while_others_post_and_the_browser_is_closed(
         await expect(page.get_by_role("button", name="Load missing posts")).to_have_count(0)
 
 
+AROUND = "**/api/feed/home?limit=100&*"
+"""What is read to find the place."""
+
+
+async def busy(route: Route) -> None:
+    await route.fulfill(status=503, headers={"Retry-After": "2"}, json={"detail": "Later."})
+
+
 LOOK = """() => {
     document.dispatchEvent(new Event("visibilitychange"));
     return document.querySelector(".pill")?.textContent.includes("20");
@@ -349,4 +390,19 @@ LOOK = """() => {
 IS_KEPT = """() => {
     dispatchEvent(new Event("scroll"));
     return Object.keys(localStorage).some(name => name.startsWith("place:"));
+}"""
+PLACE = """() => {
+    const name = Object.keys(localStorage).find(name => name.startsWith("place:"));
+    return name ? JSON.parse(localStorage.getItem(name)).post : null;
+}"""
+# Scroll, and follow a link before what was scrolled to has been kept.
+LEAVE_AT_ONCE = """async () => {
+    scrollBy(0, -900);
+    const frame = () => new Promise(requestAnimationFrame);
+    await frame();
+    await frame();
+    const row = [...document.querySelectorAll(".feed > [data-id]")]
+        .find(one => one.getBoundingClientRect().bottom > 0);
+    row.querySelector("a.time").click();
+    return row.dataset.id;
 }"""

@@ -44,6 +44,9 @@ const SHELL = "offline";
 /** Nobody answered: what was read last may stand in. */
 const AWAY = new Set([0, 502, 503, 504]);
 
+/** Happens before another screen is shown, while what is on this one is still where it is. */
+export const LEAVING = "leaving";
+
 /** What is on the screen. @type {{value: Shown | null}} */
 export const shown = signal(null);
 /** Whether the next screen keeps somebody waiting. */
@@ -173,6 +176,7 @@ export async function refresh() {
 
 /** @param {Omit<Shown, "change">} screen */
 function present(screen) {
+  dispatchEvent(new Event(LEAVING));
   const change = (/** @type {Record<string, any>} */ some) => {
     const current = shown.value;
     if (current?.path === screen.path) shown.value = { ...current, data: { ...current.data, ...some } };
