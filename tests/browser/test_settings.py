@@ -9,7 +9,7 @@ import pyotp
 
 from tests.browser.conftest import visiting
 from tests.browser.members import open_ready, sign_in
-from tests.conftest import PASSWORD, Member, Stack
+from tests.conftest import PASSWORD, Member, Stack, eventually
 from tests.services.feed.crowd import Crowd
 
 if TYPE_CHECKING:
@@ -187,6 +187,9 @@ async def test_member_answers_requests_mutes_and_blocks(
             .click()
         )
         await page.get_by_role("button", name=f"Refuse Member {eve.username}").click()
+        await expect(page.get_by_text(f"Member {bob.username} follows you now.")).to_be_visible()
+        await expect(page.get_by_text(f"Refused. Member {eve.username}")).to_be_focused()
+        await page.reload()
         await expect(page.get_by_text("Nobody waits for an answer.")).to_be_visible()
         assert (await bob.get(f"/api/users/{ada.username}")).json()["is_followed"]
         assert not (await eve.get(f"/api/users/{ada.username}")).json()["is_requested"]
@@ -213,3 +216,57 @@ async def test_member_answers_requests_mutes_and_blocks(
         await expect(page.get_by_text("You block nobody.")).to_be_visible()
     reasons = await stack.sql("SELECT reason FROM feed.reports WHERE member_id = $1", bob.id)
     assert [one["reason"] for one in reasons] == ["harassment"]
+
+
+async def test_requests_to_follow_are_answered_where_one_is_told_of_them(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    ada, bob, eve, joan = [await join() for _ in range(4)]
+    await ada.patch("/api/users/me", {"is_private": True})
+    for other in (bob, eve, joan):
+        await other.put(f"/api/users/{ada.username}/follow")
+
+    async def is_told() -> bool:
+        told = (await ada.get("/api/notifications")).json()["items"]
+        return [(one["kind"], one["count"]) for one in told] == [("follow_request", 3)]
+
+    await eventually(is_told)
+    async with visiting(browser, stack.issuer) as visit:
+        page = visit.page
+        await sign_in(visit, ada)
+        await open_ready(visit, "/notifications")
+        await visit.require_accessible()
+        await visit.keep("members-asked")
+        asking = page.get_by_role("list", name="Requests to follow you")
+        # With keys: what was answered is where the button was.
+        accept = asking.get_by_role("button", name=f"Accept Member {bob.username}")
+        await accept.focus()
+        await page.keyboard.press("Enter")
+        accepted = page.get_by_text(f"Accepted: Member {bob.username} follows you now.")
+        await expect(accepted).to_be_focused()
+        await visit.require_accessible()
+        # What the server refuses is as it was before.
+        refuse = asking.get_by_role("button", name=f"Refuse Member {eve.username}")
+        await page.route("**/follow-requests/*", lambda route: route.fulfill(status=429), times=1)
+        await refuse.click()
+        again = page.get_by_role("button", name="Try again")
+        await expect(again).to_be_visible()
+        await expect(refuse).to_be_visible()
+        await again.click()
+        await expect(page.get_by_text(f"Refused. Member {eve.username}")).to_be_visible()
+        await joan.delete(f"/api/users/{ada.username}/follow")
+        await asking.get_by_role("button", name=f"Accept Member {joan.username}").click()
+        await expect(page.get_by_text(f"Member {joan.username} no longer asks")).to_be_visible()
+        # None of it is told any more, and all of it is still there for whoever comes back.
+        bell = page.get_by_role("link", name="Notifications", exact=False).first
+        await expect(bell).not_to_contain_text("unread")
+        await asking.get_by_role("link", name=bob.username).click()
+        await page.wait_for_url(f"**/@{bob.username}")
+        await page.go_back()
+        await expect(accepted).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_text("Nothing has happened yet.")).to_be_visible()
+    assert (await bob.get(f"/api/users/{ada.username}")).json()["is_followed"]
+    assert not (await eve.get(f"/api/users/{ada.username}")).json()["is_requested"]

@@ -3,6 +3,7 @@
 import { useEffect } from "../../vendor/hooks.js";
 import { ask } from "../api.js";
 import { count, html, t } from "../base.js";
+import { Answer } from "../components/answer.js";
 import { More } from "../components/more.js";
 import { Time, avatar, blank, icon } from "../components/parts.js";
 import { say, unread } from "../store.js";
@@ -44,13 +45,16 @@ export function View({ parameters, data, change }) {
     change({ told: { ...told, items } });
     mark({ until: told.items[from].updated_at }).then(() => change({ told: { ...told, items, unread: unread.value } }));
   };
+  // It is no longer told, which the server counts itself.
+  const answered = (/** @type {any} */ { id }) =>
+    change({ told: { ...told, items: told.items.map((/** @type {any} */ one) => (one.id === id ? { ...one, read: true } : one)) } });
   return html`
     <div class="title-row">
       <h1 class="title" tabindex="-1">${apart ? t("notifications.apart") : t("shell.notifications")}</h1>
       ${told.unread > 0 && !apart && html`<button class="quiet" type="button" onClick=${() => readFrom(0)}>${t("notifications.read-all")}</button>`}
     </div>
     ${told.items.length > 0
-      ? html`<ol class="told" aria-label=${t("shell.notifications")}>${told.items.map((/** @type {any} */ one, /** @type {number} */ place) => html`<li key=${one.id} class=${one.read ? "" : "unread"}>${toldOne(one, () => readFrom(place))}</li>`)}</ol>`
+      ? html`<ol class="told" aria-label=${t("shell.notifications")}>${told.items.map((/** @type {any} */ one, /** @type {number} */ place) => html`<li key=${one.id} class=${one.read ? "" : "unread"}>${toldOne(one, () => readFrom(place))}${one.kind === "follow_request" && asking(one, () => answered(one))}</li>`)}</ol>`
       : apart ? html`<p class="note">${t("notifications.none-apart")}</p>` : blank(t("notifications.none"), "/explore", t("shell.explore"))}
     <${More} page=${told} path=${path(parameters)} address=${`/notifications?${apart ? "filtered=true&" : ""}`} onMore=${(/** @type {any} */ page) => change({ told: page })} />
     <p class="more"><a href=${apart ? "/notifications" : "/notifications?filtered=true"}>${apart ? t("notifications.all") : t("notifications.apart")}</a></p>
@@ -79,9 +83,14 @@ function toldOne(one, onOpen) {
     : html`<div class="told-one">${content}</div>`;
 }
 
+/** Those who ask to follow, and an answer to each. @param {any} one @param {() => void} onAnswer */
+function asking({ actors }, onAnswer) {
+  return html`<ul class="asking" aria-label=${t("requests.title")}>${actors.map((/** @type {any} */ one) => html`<li key=${one.username}>${actors.length > 1 && html`<a href=${`/@${one.username}`}><bdi class="name">${one.display_name}</bdi></a>`}<${Answer} one=${one} onAnswer=${onAnswer} /></li>`)}</ul>`;
+}
+
 /** Where what one is told about is. @param {any} one */
-function addressOf({ kind, post, conversation, actors }) {
-  if (kind === "follow_request") return "/follow-requests";
+function addressOf({ kind, post, conversation, actors, count: n }) {
+  if (kind === "follow_request" && n > 1) return "/follow-requests";
   if (post) return `/@${post.author.username}/p/${post.id}`;
   if (conversation) return `/chat/${conversation.id}`;
   return actors.length > 0 ? `/@${actors[0].username}` : "";
