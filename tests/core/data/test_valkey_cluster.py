@@ -138,7 +138,7 @@ async def test_post_reaches_the_timelines_of_followers_on_all_nodes(client: Valk
         assert await timelines.entries(member, 0, 10) == []
     await timelines.add(members, entry)
     for member in members:
-        assert await timelines.entries(member, 0, MAX_LENGTH) == [entry]
+        assert await timelines.entries(member, 0, MAX_LENGTH - 1) == [entry]
     await timelines.forget(*members)
     for member in members[:20]:
         assert await timelines.entries(member, 0, 10) == []

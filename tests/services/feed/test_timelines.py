@@ -14,7 +14,14 @@ import pytest
 from chitlaq.core.data import valkey, valkey_connection
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
-from chitlaq.services.feed.timelines.cache import COMPLETE, STEP, Entry, Timelines, key_of
+from chitlaq.services.feed.timelines.cache import (
+    COMPLETE,
+    MAX_LENGTH,
+    STEP,
+    Entry,
+    Timelines,
+    key_of,
+)
 from tests.conftest import Member, Stack, eventually
 
 Join = Callable[[], Awaitable[Member]]
@@ -156,6 +163,40 @@ async def test_a_stale_timeline_shows_nothing_of_whom_one_no_longer_follows(
         )
         assert await home_is(*left)
     assert await reads(stack, "postgres") == before, "the timeline is the same as before"
+
+
+async def test_pages_come_from_the_timeline_as_far_as_it_goes(stack: Stack, join: Join) -> None:
+    reader, beyond = await join(), 30
+    await stack.sql(
+        "INSERT INTO feed.posts (author_id, text, visibility)"
+        " SELECT $1, 'number ' || n, 'self' FROM generate_series(1, $2::integer) n",
+        reader.id,
+        MAX_LENGTH + beyond,
+    )
+    texts = [f"number {n}" for n in range(MAX_LENGTH + beyond, 0, -1)]
+
+    async def walk(size: int) -> list[str]:
+        found, cursor = [], ""
+        while cursor is not None:
+            query = f"limit={size}" + f"&cursor={cursor}" * bool(cursor)
+            page = (await reader.get(f"/api/feed/home?{query}")).json()
+            found += [item["text"] for item in page["items"]]
+            cursor = page["next_cursor"]
+        return found
+
+    assert await walk(50) == texts
+    # One entry makes room for another, and the mark of being complete takes a place.
+    texts.insert(0, (await reader.write("newest", visibility="self"))["text"])
+    before = [await reads(stack, source) for source in ("valkey", "postgres")]
+    assert await walk(50) == texts
+    after = [await reads(stack, source) for source in ("valkey", "postgres")]
+    assert [now - then for then, now in zip(before, after, strict=True)] == [4, 2]
+    for size in (7, MAX_LENGTH // 5 - 1):
+        assert await walk(size) == texts
+    for number in (24, 25, 26):
+        page = (await reader.get(f"/api/feed/home?limit=10&page={number}")).json()
+        assert [item["text"] for item in page["items"]] == texts[number * 10 - 10 : number * 10]
+        assert page["next_cursor"] is not None
 
 
 async def test_abandoned_delivery_is_completed(stack: Stack, join: Join) -> None:

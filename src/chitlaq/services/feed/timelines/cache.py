@@ -58,6 +58,15 @@ for _, key in ipairs(KEYS) do
 end
 """)
 
+# What sorts below ARGV[2], of a timeline that is complete; nothing if there is none, or if it ends before the feed does:
+# one that is shorter than the longest holds all that there is.
+_BEFORE = Script("""
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return false end
+local found = redis.call('ZRANGE', KEYS[1], '(' .. ARGV[2], '-', 'BYLEX', 'REV', 'LIMIT', 0, ARGV[3])
+if #found < tonumber(ARGV[3]) and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return false end
+return found
+""")
+
 _FORGET = Script("for _, key in ipairs(KEYS) do redis.call('DEL', key) end")
 
 _COMPLETE = Script("""
@@ -102,18 +111,18 @@ class Timelines:
             skip: how many of the newest to leave out.
             take: how many to return; fewer at the end of the timeline.
         """
-        if skip + take > MAX_LENGTH:
+        # The longest has one entry less: its mark of being complete counts, too.
+        if skip + take >= MAX_LENGTH:
             return (await self._from_postgres(member, None, skip + take))[skip:]
         found = await self._cached(member, skip, take)
-        if found is None:
-            metrics.TIMELINE_READS.labels("postgres").inc()
-            return (await self._rebuilt(member))[skip : skip + take]
-        metrics.TIMELINE_READS.labels("valkey").inc()
-        return found
+        _count_read(found)
+        return found if found is not None else (await self._rebuilt(member))[skip : skip + take]
 
     async def entries_before(self, member: UUID, before: UUID, take: int) -> list[Entry]:
-        """Return the entries older than ``before``, from PostgreSQL: few members read that far."""
-        return await self._from_postgres(member, before, take)
+        """Return the newest entries older than ``before``; from PostgreSQL beyond the timeline's end."""
+        found = await self._cached_before(member, before, take)
+        _count_read(found)
+        return found if found is not None else await self._from_postgres(member, before, take)
 
     async def add(self, members: Sequence[UUID], entry: Entry) -> None:
         """Add an entry to those of these members' timelines that exist, in steps that let others in between.
@@ -162,7 +171,18 @@ class Timelines:
             return None
         if not found or found[0] != COMPLETE:
             return None
-        return [_entry(value) for value in found[1 + skip :] if value[:1] != ATTEMPT]
+        return _entries(found[1 + skip :])
+
+    async def _cached_before(self, member: UUID, before: UUID, take: int) -> list[Entry] | None:
+        """Return entries from Valkey, or None if there is no complete timeline that goes so far back."""
+        try:
+            found: list[bytes] | None = await self._client.run(
+                _BEFORE, [key_of(member)], COMPLETE, before.bytes, take, MAX_LENGTH
+            )
+        except valkey.UNAVAILABLE as error:
+            self._note("read timeline", error)
+            return None
+        return None if found is None else _entries(found)
 
     async def _rebuilt(self, member: UUID) -> list[Entry]:
         key, attempt = key_of(member), ATTEMPT + secrets.token_bytes(8)
@@ -192,6 +212,14 @@ class Timelines:
     def _note(self, purpose: str, error: Exception) -> None:
         VALKEY_ERRORS.labels("feed-service", purpose).inc()
         log.warning("valkey did not answer", purpose=purpose, error=str(error))
+
+
+def _count_read(found: list[Entry] | None) -> None:
+    metrics.TIMELINE_READS.labels("postgres" if found is None else "valkey").inc()
+
+
+def _entries(members: Sequence[bytes]) -> list[Entry]:
+    return [_entry(member) for member in members if member[:1] != ATTEMPT]
 
 
 def _entry(member: bytes) -> Entry:
