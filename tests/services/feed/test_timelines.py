@@ -176,13 +176,14 @@ async def test_pages_come_from_the_timeline_as_far_as_it_goes(stack: Stack, join
     texts = [f"number {n}" for n in range(MAX_LENGTH + beyond, 0, -1)]
 
     async def walk(size: int) -> list[str]:
-        found, cursor = [], ""
-        while cursor is not None:
-            query = f"limit={size}" + f"&cursor={cursor}" * bool(cursor)
-            page = (await reader.get(f"/api/feed/home?{query}")).json()
+        found: list[str] = []
+        path = first = f"/api/feed/home?limit={size}"
+        while True:
+            page = (await reader.get(path)).json()
             found += [item["text"] for item in page["items"]]
-            cursor = page["next_cursor"]
-        return found
+            if page["next_cursor"] is None:
+                return found
+            path = f"{first}&cursor={page['next_cursor']}"
 
     assert await walk(50) == texts
     # One entry makes room for another, and the mark of being complete takes a place.

@@ -126,7 +126,7 @@ ORDER BY f.format LIMIT 1;
 -- What posts show, in order; what failed is left out. Index: post_media's primary key.
 SELECT o.post_id, m.id, m.width, m.height, m.alt, m.blurhash, m.has_still
 FROM feed.post_media o JOIN feed.picture_cards m ON m.id = o.media_id
-WHERE o.post_id = ANY ($1::uuid[])
+WHERE o.post_id = ANY ((SELECT $1::uuid[])::uuid[])
 ORDER BY o.post_id, o.position;
 
 -- name: media_to_collect

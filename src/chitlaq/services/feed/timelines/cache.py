@@ -58,8 +58,8 @@ for _, key in ipairs(KEYS) do
 end
 """)
 
-# What sorts below ARGV[2], of a timeline that is complete; nothing if there is none, or if it ends before the feed does:
-# one that is shorter than the longest holds all that there is.
+# What sorts below ARGV[2], of a timeline that is complete; nothing if there is none, or if it ends before the
+# feed does: one that is shorter than the longest holds all that there is.
 _BEFORE = Script("""
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return false end
 local found = redis.call('ZRANGE', KEYS[1], '(' .. ARGV[2], '-', 'BYLEX', 'REV', 'LIMIT', 0, ARGV[3])

@@ -18,7 +18,7 @@ SELECT o.id, o.kind, o.text FROM websocket.parts_of_messages($1, $2, $3) o;
 SELECT coalesce((SELECT m.found FROM websocket.messages_found(
     $1, t.wanted::tsquery, NULL, '{}', '{}', NULL, NULL, NULL, true, $3, $4, NULL, 0, 1
 ) m), 0)
-FROM unnest($2::text[]) WITH ORDINALITY t (wanted, place) ORDER BY t.place;
+FROM unnest((SELECT $2::text[])) WITH ORDINALITY t (wanted, place) ORDER BY t.place;
 
 -- name: conversations_named
 -- The conversations of the member $1 that each of these texts names.

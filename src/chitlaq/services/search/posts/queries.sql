@@ -14,4 +14,4 @@ SELECT o.id, o.kind, o.text FROM feed.parts_of_posts($1, $2) o;
 SELECT coalesce((SELECT p.found FROM feed.posts_found(
     $1, t.wanted::tsquery, NULL, '{}', '{}', NULL, NULL, NULL, true, $3, $4, NULL, 0, 1
 ) p), 0)
-FROM unnest($2::text[]) WITH ORDINALITY t (wanted, place) ORDER BY t.place;
+FROM unnest((SELECT $2::text[])) WITH ORDINALITY t (wanted, place) ORDER BY t.place;

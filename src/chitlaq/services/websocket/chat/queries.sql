@@ -20,13 +20,14 @@ SELECT count(*) FROM attached;
 -- What a message shows beside its text.
 SELECT media FROM websocket.complete_messages WHERE conversation_id = $1 AND seq = $2;
 
--- name: people
--- Names and faces of these accounts. The synthetic members have no profile.
-SELECT id, username, display_name, avatar_url FROM feed.member_cards WHERE id = ANY ($1::uuid[])
+-- name: people (prepared)
+-- Names and faces of these accounts. The synthetic members have no profile. The arrays are subqueries, here and in other
+-- statements, to hide their lengths from the planner, which would otherwise replan for each.
+SELECT id, username, display_name, avatar_url FROM feed.member_cards WHERE id = ANY ((SELECT $1::uuid[])::uuid[])
 UNION ALL
-SELECT id, username, display_name, NULL FROM auth.synthetic_accounts WHERE id = ANY ($1::uuid[]);
+SELECT id, username, display_name, NULL FROM auth.synthetic_accounts WHERE id = ANY ((SELECT $1::uuid[])::uuid[]);
 
--- name: readers
+-- name: readers (prepared)
 -- Who may read which messages of a conversation, and the version of that. Requests are read over HTTP only.
 SELECT c.participants_version AS version, p.account_id, p.after_seq, p.until_seq
 FROM websocket.conversations c
@@ -58,10 +59,10 @@ ORDER BY m.seq LIMIT $4;
 SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id, m.text, m.sent_at, m.edited_at, m.deleted,
        m.reply_to, m.event, m.subject, m.username, m.display_name, m.avatar_url, m.reactions, m.folded_for,
        m.media, m.changed_at, m.sent_at > clock_timestamp() - make_interval(secs => $3) AS is_recent
-FROM unnest($1::uuid[], $2::bigint[]) AS a (conversation_id, seq)
+FROM unnest((SELECT $1::uuid[]), (SELECT $2::bigint[])) AS a (conversation_id, seq)
 JOIN websocket.complete_messages m USING (conversation_id, seq);
 
--- name: first_lately
+-- name: first_lately (prepared)
 -- The lowest number of a message of the last seconds ($2), among the latest thousand of a conversation.
 SELECT min(m.seq)
 FROM websocket.messages m JOIN websocket.conversations c ON c.id = m.conversation_id
@@ -87,12 +88,12 @@ SELECT c.id, c.participants_version AS version,
                AND (p.state <> 'requested' OR c.last_seq > 0)) AS audience
 FROM websocket.conversations c WHERE c.changed_at >= now() - make_interval(secs => $1);
 
--- name: missed
+-- name: missed (prepared)
 -- What a member has missed: for each conversation ($2) after the number seen ($3), the last readable one. Also where
 -- more was seen than there is, since the database was restored to an earlier moment: what follows is new.
 SELECT a.conversation_id, greatest(a.seen, p.after_seq) AS seen, least(p.until_seq, c.last_seq) AS last_seq,
        CASE WHEN p.state = 'left' THEN p.since END AS left_at
-FROM unnest($2::uuid[], $3::bigint[]) AS a (conversation_id, seen)
+FROM unnest((SELECT $2::uuid[]), (SELECT $3::bigint[])) AS a (conversation_id, seen)
 JOIN websocket.participants p
     ON p.conversation_id = a.conversation_id AND p.account_id = $1 AND p.state IN ('joined', 'left')
 JOIN websocket.conversations c ON c.id = a.conversation_id
@@ -114,14 +115,14 @@ CROSS JOIN LATERAL (
 ) m
 GROUP BY a.conversation_id;
 
--- name: own_markers
+-- name: own_markers (prepared)
 -- How far a member has read in these conversations, and what remains.
 SELECT p.conversation_id, s.username, p.read_seq,
        websocket.unread(c.id, p.account_id, p.read_seq, coalesce(p.until_seq, c.last_seq)) AS unread
 FROM websocket.participants p
 JOIN websocket.conversations c ON c.id = p.conversation_id
 JOIN feed.member_cards s ON s.id = p.account_id
-WHERE p.account_id = $1 AND p.conversation_id = ANY ($2::uuid[]) AND p.state = 'joined';
+WHERE p.account_id = $1 AND p.conversation_id = ANY ((SELECT $2::uuid[])::uuid[]) AND p.state = 'joined';
 
 -- name: reachable
 -- Of these usernames, whom the member $1 may write to, and whether they follow that member.
@@ -269,7 +270,7 @@ SELECT w.id, w.seq, w.sent_at, c.participants_version AS version,
        ARRAY(SELECT f FROM websocket.folded_for(w.conversation_id, w.sender_id) f) AS folded_for
 FROM websocket.write_line($1, $2, $3, $4, $5) w JOIN websocket.conversations c ON c.id = w.conversation_id;
 
--- name: concerned
+-- name: concerned (prepared)
 -- Whom a change of a conversation concerns, and its version; also the one who has left ($2).
 SELECT c.participants_version AS version,
        ARRAY(SELECT p.account_id FROM websocket.participants p
@@ -350,7 +351,8 @@ SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id, m.text, m.sent_
 FROM websocket.participants p
 JOIN websocket.conversations c ON c.id = p.conversation_id
 JOIN websocket.complete_messages m ON m.conversation_id = c.id AND m.seq = c.last_seq
-WHERE p.account_id = $1 AND c.id = ANY ($2::uuid[]) AND p.state IN ('joined', 'requested') AND m.seq > p.after_seq;
+WHERE p.account_id = $1 AND c.id = ANY ((SELECT $2::uuid[])::uuid[]) AND p.state IN ('joined', 'requested')
+  AND m.seq > p.after_seq;
 
 -- name: participants (prepared)
 -- Who takes part in these conversations, in the order in which they came, as the member $2 sees it. How far

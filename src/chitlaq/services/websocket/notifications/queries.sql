@@ -2,14 +2,14 @@
 -- Let these members be told something, if they were not before. An account that is gone is told nothing.
 INSERT INTO websocket.notified_accounts (account_id)
 SELECT m.id FROM feed.member_ids m
-WHERE m.id = ANY ($1::uuid[])
+WHERE m.id = ANY ((SELECT $1::uuid[])::uuid[])
   AND NOT EXISTS (SELECT FROM websocket.notified_accounts a WHERE a.account_id = m.id)
 ORDER BY m.id
 ON CONFLICT DO NOTHING;
 
 -- name: lock_notified (prepared)
 -- Lock what these members are told, in the order of their ids.
-SELECT account_id FROM websocket.notified_accounts WHERE account_id = ANY ($1::uuid[])
+SELECT account_id FROM websocket.notified_accounts WHERE account_id = ANY ((SELECT $1::uuid[])::uuid[])
 ORDER BY account_id FOR NO KEY UPDATE;
 
 -- name: causes (prepared)
@@ -190,7 +190,7 @@ SELECT ARRAY(SELECT ROW (e.id, e.username, e.display_name, e.avatar_url, e.text,
              FROM feed.excerpts($1, $2) e WHERE $2 <> '{}'::uuid[]) AS posts,
        ARRAY(SELECT ROW (c.id, c.kind, c.name)
              FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
-             WHERE p.account_id = $1 AND c.id = ANY ($3::uuid[]) AND p.state <> 'left') AS conversations,
+             WHERE p.account_id = $1 AND c.id = ANY ((SELECT $3::uuid[])::uuid[]) AND p.state <> 'left') AS conversations,
        ARRAY(SELECT ROW (m.id, m.username, m.display_name, m.avatar_url, m.department, m.university)
              FROM feed.cards_of($1, $4) m WHERE $4 <> '{}'::uuid[]) AS members;
 
@@ -314,7 +314,7 @@ SELECT n.recipient_id, n.is_filtered, n.position, n.id, n.kind, n.subject_id, n.
        n.position <= a.read_until AS is_read,
        ARRAY(SELECT c.actor_id FROM websocket.notification_causes c WHERE c.notification_id = n.id
              ORDER BY c.at DESC, c.actor_id LIMIT $3) AS actors
-FROM unnest($1::uuid[], $2::uuid[]) AS o (recipient_id, id)
+FROM unnest((SELECT $1::uuid[]), (SELECT $2::uuid[])) AS o (recipient_id, id)
 JOIN websocket.notifications n USING (recipient_id, id)
 JOIN websocket.notified_accounts a ON a.account_id = n.recipient_id
 LEFT JOIN websocket.announcements b
@@ -324,7 +324,7 @@ ORDER BY n.position;
 -- name: readings (prepared)
 -- As `reading`, of several members.
 SELECT account_id, nullif(seen_until, '-infinity'), nullif(read_until, '-infinity'), unseen, unread
-FROM websocket.notified_accounts WHERE account_id = ANY ($1::uuid[]);
+FROM websocket.notified_accounts WHERE account_id = ANY ((SELECT $1::uuid[])::uuid[]);
 
 -- name: latest_position
 -- The last position that a member was given.

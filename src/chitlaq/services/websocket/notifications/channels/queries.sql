@@ -48,7 +48,7 @@ DELETE FROM websocket.push_subscriptions WHERE session_id = $1;
 -- discarded counts as waiting for an hour. Index: push_subscriptions_by_account.
 WITH waiting AS (
     UPDATE websocket.push_subscriptions SET job_due_at = now() + make_interval(secs => $2)
-    WHERE account_id = ANY ($1::uuid[]) AND (job_due_at IS NULL OR job_due_at < now() - interval '1 hour')
+    WHERE account_id = ANY ((SELECT $1::uuid[])::uuid[]) AND (job_due_at IS NULL OR job_due_at < now() - interval '1 hour')
     RETURNING session_id
 )
 INSERT INTO jobs.jobs (kind, payload, request_id, due_at)
