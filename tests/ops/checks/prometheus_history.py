@@ -74,7 +74,15 @@ async def _tell(past: str | None, folder: Path) -> None:
     (folder / "past").write_text(past)
     making = await asyncio.create_subprocess_exec(
         tool("promtool"),
-        *("tsdb", "create-blocks-from", "openmetrics", "past", "data"),
+        # A single block: one for each two hours would cost more than the samples in it.
+        *(
+            "tsdb",
+            "create-blocks-from",
+            "openmetrics",
+            "--max-block-duration=2400h",
+            "past",
+            "data",
+        ),
         cwd=folder,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
