@@ -87,8 +87,9 @@ def test_files_of_running_processes_are_not_folded(tmp_path: Path) -> None:
     assert seen(tmp_path) == (3, 3, 3)
 
 
-def test_each_number_counts_once_wherever_a_fold_is_killed(tmp_path: Path) -> None:
-    """Killed at each line of the fold, with more to fold each time."""
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.long)])
+def test_each_number_counts_once_wherever_a_fold_is_killed(tmp_path: Path, step: int) -> None:
+    """Killed at each line of the fold, or each third, with more to fold each time."""
 
     def fold_and_be_killed_at(line: int) -> bool:
         """Whether it was killed there, in a separate process."""
@@ -120,7 +121,7 @@ def test_each_number_counts_once_wherever_a_fold_is_killed(tmp_path: Path) -> No
         assert seen(tmp_path) == (total, total, total), f"after line {line}"
         for name, content in originals.items():
             (tmp_path / name).write_bytes(content)
-        total, line = total + 3, line + 1
+        total, line = total + 3, line + step
     assert line > 30
 
 

@@ -44,6 +44,13 @@ def configure(stack: Stack) -> Iterator[Callable[[str], None]]:
 
     yield write
     file.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def restore(stack: Stack, configure: Callable[[str], None]) -> Iterator[None]:
+    """Let what a restart has applied end with the test."""
+    yield
+    configure("")
     assert stack.command("restart", "feed-service").returncode == 0
 
 
@@ -88,6 +95,7 @@ async def test_what_dies_during_a_typo_comes_back(
     await eventually(lambda: asyncio.to_thread(lambda: are_back() and stack.is_healthy()))
 
 
+@pytest.mark.usefixtures("restore")
 async def test_restart_applies_the_number_of_workers_without_losing_a_request(
     stack: Stack, configure: Callable[[str], None], join: Callable[[], Awaitable[Member]]
 ) -> None:
@@ -126,6 +134,7 @@ async def test_restart_applies_the_number_of_workers_without_losing_a_request(
     assert set(statuses) == {200}
 
 
+@pytest.mark.usefixtures("restore")
 async def test_workers_that_nginx_could_not_be_told_about_are_told_by_the_next_restart(
     stack: Stack, configure: Callable[[str], None], join: Callable[[], Awaitable[Member]]
 ) -> None:
@@ -191,6 +200,7 @@ def refusing(file: Path, aside: Path) -> Iterator[None]:
         aside.rename(file)
 
 
+@pytest.mark.usefixtures("restore")
 async def test_secret_that_a_restart_applies_is_hidden_in_all_logs(
     stack: Stack, configure: Callable[[str], None]
 ) -> None:
