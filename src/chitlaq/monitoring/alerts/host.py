@@ -171,7 +171,7 @@ ALERTS = (
     ),
     Alert(
         name="ProcessorsBusy",
-        expr='1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[5m])) > 0.95',
+        expr='1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[4m])) > 0.95',
         for_="30m",
         severity="P3",
         summary="The CPUs have been {{ $value | humanizePercentage }} busy for half an hour.",

@@ -423,7 +423,7 @@ ALERTS = (
     Alert(
         name="MessagesRepaired",
         # A process that starts reads a few; these are many, again and again.
-        expr=f"{_REPAIRED} > 50",
+        expr=f"{_REPAIRED} > 50{_goes_on(_REPAIRED)}",
         for_="10m",
         severity="P3",
         summary="{{ $value | humanize }} messages within five minutes reached a process of websocket"
