@@ -26,6 +26,7 @@ from chitlaq.stack.install import apt_unpack
 HELP_SECONDS = 5
 UDEV = Path("/run/udev/data")
 
+QUERIES = "queries.active"
 WEB = "web.yml"
 """How a server of Prometheus's family is told its TLS: JSON, which is valid YAML."""
 
@@ -80,7 +81,23 @@ def prepare(home: Home, component: str) -> None:
     exporter = home.node_exporter
     for folder in (home.prometheus, home.alertmanager, exporter / "texts", exporter / "udev"):
         folder.mkdir(parents=True, exist_ok=True)
+    if component == "prometheus":
+        _keep_queries_in_memory(home)
     give_key(home, component)
+
+
+def _keep_queries_in_memory(home: Home) -> None:
+    """Lead the file of the queries under way to memory, since a full disk would kill Prometheus.
+
+    It maps the file with holes (promql/query_logger.go): the first query in a page that has no block on the
+    disk ends with SIGBUS. Without it Prometheus goes on, and tells that it stores nothing.
+    """
+    file, memory = home.prometheus / "data" / QUERIES, home.metrics("prometheus")
+    for folder in (file.parent, memory):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not (file.is_symlink() and file.readlink() == memory / QUERIES):
+        file.unlink(missing_ok=True)
+        file.symlink_to(memory / QUERIES)
 
 
 def key_of(home: Home, component: str) -> Path:
@@ -92,8 +109,7 @@ def give_key(home: Home, component: str) -> None:
     """Write the key where a component reads it; for a server also how it demands it."""
     key = key_of(home, component)
     key.parent.mkdir(parents=True, exist_ok=True)
-    # Not durable: generated at each start.
-    files.write(key, Secrets(home.secrets).observers_key, mode=0o600, is_durable=False)
+    files.ensure(key, Secrets(home.secrets).observers_key, mode=0o600)
     demand = {
         "cert_file": key.name,
         "key_file": key.name,
@@ -101,7 +117,7 @@ def give_key(home: Home, component: str) -> None:
         "client_ca_file": key.name,
     }
     text = msgspec.json.encode({"tls_server_config": demand})
-    files.write(key.parent / WEB, text, is_durable=False)
+    files.ensure(key.parent / WEB, text)
 
 
 def fetch(home: Home) -> None:
