@@ -1,5 +1,6 @@
 -- As before, but one word is looked up once: the same group of tokens three times took a tenth of a search by a beginning
--- that many names have (docs/search.md).
+-- that many names have. And `are_many` is about those who have a token of each group: a few are read at once, though each
+-- word has many, and if there are more than are wanted after all, those near the viewer are added as well (docs/search.md).
 CREATE OR REPLACE FUNCTION search.candidates(
     viewer uuid, first integer[], a integer[], b integer[], c integer[], are_many boolean, wanted integer,
     near integer[], begins_a text[], begins_b text[], begins_c text[]
@@ -13,17 +14,16 @@ DECLARE
     own_place integer;
 BEGIN
     IF b IS NULL AND NOT are_many THEN
-        RETURN QUERY
-        SELECT s.* FROM search.members s WHERE s.tokens && a
-        ORDER BY first IS NOT NULL AND s.tokens && first DESC, s.fame DESC, s.member_id LIMIT wanted;
-        RETURN;
+        found := ARRAY(
+            SELECT s FROM search.members s WHERE s.tokens && a
+            ORDER BY first IS NOT NULL AND s.tokens && first DESC, s.fame DESC, s.member_id LIMIT wanted
+        );
     ELSIF NOT are_many THEN
-        RETURN QUERY
-        SELECT s.* FROM search.members s WHERE s.tokens && a AND s.tokens && b AND s.tokens && c
-        ORDER BY s.fame DESC, s.member_id LIMIT wanted;
-        RETURN;
-    END IF;
-    IF first IS NOT NULL THEN
+        found := ARRAY(
+            SELECT s FROM search.members s WHERE s.tokens && a AND s.tokens && b AND s.tokens && c
+            ORDER BY s.fame DESC, s.member_id LIMIT wanted
+        );
+    ELSIF first IS NOT NULL THEN
         FOR fame_from IN REVERSE 4..0 LOOP
             step := steps[fame_from + 1];
             found := found || ARRAY(
@@ -35,7 +35,7 @@ BEGIN
             EXIT WHEN cardinality(found) >= wanted;
         END LOOP;
     END IF;
-    IF cardinality(found) < wanted THEN
+    IF are_many AND cardinality(found) < wanted THEN
         FOR fame_from IN REVERSE 4..0 LOOP
             step := steps[fame_from + 1];
             IF b IS NULL THEN

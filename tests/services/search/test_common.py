@@ -48,3 +48,26 @@ async def test_names_are_counted_again_after_an_import(
     finally:
         await database.close()
         await stack.sql("UPDATE search.words SET uses = 1 WHERE word = 'quoxalia'")
+
+
+async def test_words_that_many_have_may_be_of_few_together(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = postgres.load_queries("chitlaq.services.search.members", "search-service")
+    database = Database(stack.dsn("chitlaq_search"), "test", queries)
+    try:
+        names = Common(database)
+        assert names.are_many([5_000, 8_000]), "nothing is known of how many there are"
+        await names.read()
+    finally:
+        await database.close()
+    monkeypatch.setattr(names, "_members", 1_000_000)
+    for uses, are_many in (
+        ([5_000], True),
+        ([common.MANY], False),
+        ([common.MANY, 900_000], False),
+        ([5_000, 8_000], False),
+        ([30_000, 8_000], True),
+        ([30_000, 8_000, 2_000], False),
+    ):
+        assert names.are_many(uses) == are_many, uses

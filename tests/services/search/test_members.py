@@ -171,6 +171,23 @@ async def test_nearest_to_what_was_mistyped_comes_first(
         await stack.sql("DELETE FROM auth.accounts WHERE id = ANY ($1)", ids)
 
 
+async def test_whom_the_viewer_follows_is_ranked_among_more_namesakes_than_are(
+    stack: Stack, join: Join
+) -> None:
+    """Attacks words that few have, but more than are ranked."""
+    viewer, followed = await join(), await join()
+    rows = await stack.sql(STORE, f"{viewer.username}_", "Wunibald Krethenow", 110)
+    ids = [row["id"] for row in rows]
+    try:
+        await stack.sql("UPDATE feed.members SET followers_count = 128 WHERE id = ANY ($1)", ids)
+        await followed.patch("/api/users/me", {"display_name": "Wunibald Krethenow"})
+        await viewer.put(f"/api/users/{followed.username}/follow")
+        for text in ("Wunibald Krethenow", "wunibald kreth", "krethenow"):
+            assert (await usernames(viewer, text))[0] == followed.username, text
+    finally:
+        await stack.sql("DELETE FROM auth.accounts WHERE id = ANY ($1)", ids)
+
+
 @pytest.mark.parametrize("audience", ["everyone", "university", "followed", "nobody"])
 async def test_guesses_show_nobody_whom_the_viewer_may_not_find(
     join: Join, client: httpx.AsyncClient, audience: str

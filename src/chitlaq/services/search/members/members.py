@@ -12,7 +12,7 @@ from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.paging import Paging, cursor_after
 from chitlaq.core.text import folding
 from chitlaq.services.search.members import FoundMember, typed
-from chitlaq.services.search.members.common import MANY, Common
+from chitlaq.services.search.members.common import Common
 from chitlaq.services.search.members.typed import Meaning
 from chitlaq.services.search.pages import FoundPage
 
@@ -57,6 +57,7 @@ class Way:
         words: all that was typed.
         meanings: of the words that are searched for.
         enough: with so many members, no other way is tried.
+        common: of how many members each word is.
         keeps_typed: who has a word that begins as typed, or else one of the nearest, is ranked in any case,
             before others.
     """
@@ -65,6 +66,7 @@ class Way:
     words: Sequence[str]
     meanings: Sequence[Meaning]
     enough: int
+    common: Common
     keeps_typed: bool = False
 
     def is_enough(self, found: Found) -> bool:
@@ -97,7 +99,7 @@ class Way:
             viewer,
             considered,
             *self.groups,
-            deciding[0].uses > MANY,
+            self.common.are_many([one.uses for one in deciding]),
             deciding[0].near,
             *patterns(lambda one: one.forms, "%% %s%%"),
             *patterns(lambda one: one.forms, "%% %s %%"),
@@ -191,23 +193,23 @@ async def ways(database: Database, common: Common, words: Sequence[str]) -> Asyn
     enough = ENOUGH if len(words) == 1 else 1
     last = len(words) - 1
     meanings = [typed.meaning(word, is_ended=n < last) for n, word in enumerate(words)]
-    yield Way("as typed", words, _counted(meanings, common), enough)
+    yield Way("as typed", words, _counted(meanings, common), enough, common)
     if last:
         begun = [typed.meaning(word) for word in words]
-        yield Way("words begun", words, _counted(begun, common), 1)
+        yield Way("words begun", words, _counted(begun, common), 1, common)
     guessed = await _guessed(database, words)
     # By one word, a few may have been found as typed.
-    yield Way("mistyped", words, guessed, 1, keeps_typed=not last)
+    yield Way("mistyped", words, guessed, 1, common, keeps_typed=not last)
     await _add_parts(database, guessed)
-    yield Way("parts of words", words, guessed, 1, keeps_typed=not last)
+    yield Way("parts of words", words, guessed, 1, common, keeps_typed=not last)
     readings = _readings(words)
     parts = list(dict.fromkeys(word for reading in readings for word in reading))
     known = {one.typed: one for one in await _guessed(database, parts) if one.uses}
     for reading in readings:
         if known.keys() >= set(reading):
-            yield Way("words joined or parted", words, [known[word] for word in reading], 1)
+            yield Way("words joined or parted", words, [known[word] for word in reading], 1, common)
     for fewer in _fewer(guessed):
-        yield Way("without a word", words, fewer, 1)
+        yield Way("without a word", words, fewer, 1, common)
 
 
 def _counted(meanings: list[Meaning], common: Common) -> list[Meaning]:

@@ -20,8 +20,9 @@ FROM search.words w CROSS JOIN LATERAL generate_series(1, length(w.word)) n
 WHERE w.uses > 0 GROUP BY 1 HAVING sum(w.uses) > $1;
 
 -- name: members_indexed
--- How many rows were ever added to the index of members, as PostgreSQL counts.
-SELECT pg_stat_get_tuples_inserted('search.members'::regclass);
+-- How many rows were ever added to the index of members, as PostgreSQL counts, and how many it has, about; 0 is unknown.
+SELECT pg_stat_get_tuples_inserted(c.oid) AS added, greatest(0, c.reltuples)::bigint AS members
+FROM pg_class c WHERE c.oid = 'search.members'::regclass;
 
 -- name: members_matching (prepared)
 -- Members that have a token of each of three groups ($3 to $5; one may be alone), at most $2, as `search.candidates`
