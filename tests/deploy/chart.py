@@ -46,12 +46,13 @@ VALUES: dict[str, dict[str, Any]] = {
             "serviceMonitor": {"enabled": True, "labels": {"release": "monitoring"}},
         },
         "ingress": {"className": "traefik"},
+        "httpRoute": {"enabled": True, "parentRefs": [{"name": "public", "namespace": "gateways"}]},
         "nodeSelector": {"kubernetes.io/os": "linux"},
         "tolerations": [{"key": "chitlaq", "operator": "Exists"}],
     },
 }
-WITHOUT_SCHEMA = {"Cluster", "ValkeyCluster", "ServiceMonitor"}
-"""Kinds of operators, which Kubernetes itself does not know."""
+WITHOUT_SCHEMA = {"Cluster", "HTTPRoute", "ValkeyCluster", "ServiceMonitor"}
+"""Kinds of operators and of the Gateway API, which Kubernetes itself does not know."""
 
 Manifest = dict[str, Any]
 

@@ -304,6 +304,35 @@ def test_status_page_is_that_of_ops_service() -> None:
     assert services["status-page"]["spec"]["publishNotReadyAddresses"] is True
 
 
+def test_gateway_leads_where_the_ingress_does() -> None:
+    found = manifests("everything")
+    (ingress,) = of_kind(found, "Ingress").values()
+    (rule,) = ingress["spec"]["rules"]
+    by_ingress = {
+        (one["pathType"], one["path"], one["backend"]["service"]["name"])
+        for one in rule["http"]["paths"]
+    }
+    (route,) = of_kind(found, "HTTPRoute").values()
+    by_route = {
+        (match["path"]["type"].removeprefix("Path"), match["path"]["value"], backend["name"])
+        for one in route["spec"]["rules"]
+        for match in one["matches"]
+        for backend in one["backendRefs"]
+    }
+    assert by_route == by_ingress
+    assert ("Prefix", "/ops", "status-page") in by_route
+    assert route["spec"]["hostnames"] == [rule["host"]]
+    assert route["spec"]["parentRefs"] == [{"name": "public", "namespace": "gateways"}]
+    ports = {
+        name: {port["port"] for port in one["spec"]["ports"]}
+        for name, one in of_kind(found, "Service").items()
+    }
+    for one in route["spec"]["rules"]:
+        assert all(backend["port"] in ports[backend["name"]] for backend in one["backendRefs"])
+    with pytest.raises(helm_python.HelmError, match="name the Gateway"):
+        chart.rendered({"httpRoute": {"enabled": True}})
+
+
 async def test_metrics_are_reached_and_nothing_else_of_the_services(
     stack: Stack, tmp_path: Path
 ) -> None:
