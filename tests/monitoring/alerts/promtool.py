@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -30,6 +31,8 @@ def verdicts(promtool: str, folder: Path, alerts: Iterable[Alert]) -> Mapping[st
         text=True,
         timeout=300,
         check=False,
+        # It makes a database for each case, and would collect its garbage as often.
+        env={**os.environ, "TMPDIR": str(folder), "GOGC": "800"},
     )
     said = re.split(r"^Unit Testing:\s+(\S+)$", done.stdout, flags=re.MULTILINE)[1:]
     return {
@@ -39,10 +42,7 @@ def verdicts(promtool: str, folder: Path, alerts: Iterable[Alert]) -> Mapping[st
 
 def _written(folder: Path, alert: Alert) -> Path:
     rules = folder / f"{alert.name}.rules"
-    # Those that the alerts of an objective read; empty for all other alerts.
-    recorded = [
-        rule for rule in slos.recording_rules() if rule["record"].startswith(f"slo:{alert.family}_")
-    ]
+    recorded = _read(alert.expr)
     group = {"name": alert.name, "rules": [*recorded, alert.rule]}
     rules.write_bytes(msgspec.json.encode({"groups": [group]}))
     document = {
@@ -54,6 +54,16 @@ def _written(folder: Path, alert: Alert) -> Path:
     path = folder / f"{alert.name}.json"
     path.write_bytes(msgspec.json.encode(document))
     return path
+
+
+def _read(expr: str) -> list[dict[str, Any]]:
+    """The recording rules that an alert reads, and those that these read: each costs as much as the alert."""
+    found: list[dict[str, Any]] = []
+    for rule in reversed(slos.recording_rules()):
+        texts = [expr, *(one["expr"] for one in found)]
+        if any(re.search(rf"{re.escape(rule['record'])}\b", text) for text in texts):
+            found.insert(0, rule)
+    return found
 
 
 def _test(alert: Alert, case: Case) -> dict[str, Any]:
