@@ -78,20 +78,14 @@ def real_disk(megabytes: int, within: Path = Path("/tmp")) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def fill(folder: Path, but_for: float = 0) -> Path:
-    """Take all the space that is left, but for a share of the disk; deleting the returned file frees it."""
+def fill(folder: Path) -> Path:
+    """Take all the space that is left; deleting the returned file frees it."""
     filler = folder / "filler"
-    spared = folder / "spared"
-    if but_for:
-        disk = os.statvfs(folder)
-        with spared.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, int(but_for * disk.f_blocks * disk.f_frsize))
-    with filler.open("wb", buffering=0) as file:
+    with filler.open("ab", buffering=0) as file:
         for size in (1 << 20, 1 << 12, 1):
             try:
                 while file.write(b"x" * size):
                     pass
             except OSError:
                 continue
-    spared.unlink(missing_ok=True)
     return filler

@@ -130,13 +130,20 @@ async def backup_damaged(stack: Stack) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def disk_full(stack: Stack, but_for: float = 0) -> AsyncIterator[None]:
-    """Within seconds it takes no more, not even the samples that would say so."""
-    filler = await asyncio.to_thread(fill, stack.home, but_for)
+async def disk_full(stack: Stack) -> AsyncIterator[None]:
+    """It is full within seconds; the little that others free later is theirs."""
+    filler = await asyncio.to_thread(fill, stack.home)
     try:
         yield
     finally:
         filler.unlink()
+
+
+@asynccontextmanager
+async def disk_kept_full(stack: Stack) -> AsyncIterator[None]:
+    """Whatever becomes free is taken at once: no sample is stored that would tell."""
+    async with disk_full(stack), _while(lambda: asyncio.to_thread(fill, stack.home)):
+        yield
 
 
 @asynccontextmanager
@@ -304,13 +311,8 @@ DISASTERS = {
             "backup.archive",
             "LogNotReceived",
         ),
-        Disaster("disk full", disk_full, "host.disk", "SamplesNotStored"),
-        Disaster(
-            "disk almost full",
-            lambda stack: disk_full(stack, but_for=0.03),
-            "host.disk",
-            "DiskAlmostFull",
-        ),
+        Disaster("disk full", disk_full, "host.disk", "DiskAlmostFull"),
+        Disaster("disk kept full", disk_kept_full, "host.disk", "SamplesNotStored"),
         Disaster("valkey full", valkey_full, "redis.ready", "CacheDown"),
         Disaster("postgres takes no writes", postgres_read_only, "database.ready", "DatabaseDown"),
         Disaster("nginx workers frozen", nginx_workers_frozen, "gateway.health", "EdgeDown"),

@@ -302,6 +302,8 @@ class Supervisor:
         await self._components.stop_in_order(list(self._components.instances.values()))
         self._fork_servers.close()
         left = await asyncio.to_thread(_end_all, self._home)
+        # Before whoever asked goes on, and perhaps removes the home.
+        memory.remove(self._home.all_metrics)
         if left:
             self._note(f"these processes cannot be ended: {leftovers.listed(left)}")
         await self._logs.close()
@@ -359,7 +361,6 @@ def supervise(home: Home, settings: Settings) -> None:
 
 async def _main(home: Home, settings: Settings) -> None:
     await Supervisor(home, settings).run()
-    memory.remove(home.all_metrics)
     sys.stdout.flush()
     sys.stderr.flush()
     # Python would wait for its threads, of which one may be fetching a package. What they run ends with us.
