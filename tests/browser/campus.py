@@ -282,7 +282,8 @@ async def _talks(campus: Campus) -> None:
 
     async def is_told() -> bool:
         told = (await ayse.get("/api/notifications?limit=100")).json()["items"]
-        return len(told) >= 8
+        asked = (await campus.deniz.get("/api/notifications")).json()["items"]
+        return len(told) >= 8 and [one["count"] for one in asked] == [2]
 
     await eventually(is_told)
 

@@ -188,8 +188,12 @@ async def opened(profile: Path, origin: str) -> AsyncIterator[Visit]:
             viewport={"width": 360, "height": 740},
         )
         context.set_default_timeout(LIMIT_MS)
-        yield Visit(context.pages[0], origin)
+        await context.add_init_script(NOTE_VIOLATIONS)
+        visit = Visit(context.pages[0], origin)
+        context.on("console", lambda said: _note(visit, said.type, said.text))
+        yield visit
         await context.close()
+        assert not visit.violations
 
 
 def _colours(theme: Theme) -> tuple[Literal["light", "dark"], Literal["more", "no-preference"]]:

@@ -465,6 +465,13 @@ CHAPTERS: dict[str, tuple[str, tuple[Shot, ...]]] = {
             Shot("app-codes", "/settings/security", set_up_an_app, is_whole=False),
         ),
     ),
+    "asked": (
+        "deniz",
+        (
+            Shot("requests-asked", "/follow-requests"),
+            Shot("notifications-asked", "/notifications"),
+        ),
+    ),
     "empty": (
         "newcomer",
         (

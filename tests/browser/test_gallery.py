@@ -100,7 +100,11 @@ async def test_screens_are_accessible_in_each_state_and_look(
             await sign_in(visit, university.members[member])
         taken: list[Path] = []
         for number, shot in enumerate(shots):
-            faults += [f"{shot.name} {one}" for one in await _take(visit, university, shot, member)]
+            found = await _take(visit, university, shot, member)
+            # What is painted are the system's colours; axe judges those of the style.
+            if look.is_forced:
+                found = [one for one in found if " color-contrast: " not in one]
+            faults += [f"{shot.name} {one}" for one in found]
             name = f"gallery/{look}/{chapter}/{number:02}-{shot.name}"
             taken.append(await visit.keep(name, is_whole=shot.is_whole))
             await gallery.restore(visit, university, member)

@@ -348,12 +348,13 @@ async def test_feed_keeps_its_place_while_others_post_and_the_browser_is_closed(
         await back.click()
         await expect(row).to_be_in_viewport()
         await expect(pill).to_be_visible()
-        # A place that cannot be read at the moment is not given up.
-        await page.route(AROUND, busy, times=1)
+        # A place that cannot be read at the moment is not given up; nor does the list go on there by itself.
+        await page.route(FURTHER, busy)
         await page.reload()
         retry = page.get_by_role("button", name="Try again")
         await expect(retry).to_be_disabled()
         await expect(page.get_by_text("could not be loaded")).to_be_visible()
+        await page.unroute(FURTHER, busy)
         await expect(pill).to_be_visible()
         await expect(retry).to_have_count(0)
         await expect(row).to_be_in_viewport()
@@ -376,10 +377,11 @@ async def test_feed_keeps_its_place_while_others_post_and_the_browser_is_closed(
 
 AROUND = "**/api/feed/home?limit=100&*"
 """What is read to find the place."""
+FURTHER = "**/api/feed/home?limit=*&cursor=*"
 
 
 async def busy(route: Route) -> None:
-    await route.fulfill(status=503, headers={"Retry-After": "2"}, json={"detail": "Later."})
+    await route.fulfill(status=503, headers={"Retry-After": "1"}, json={"detail": "Later."})
 
 
 LOOK = """() => {
