@@ -189,6 +189,12 @@ async def test_member_answers_requests_mutes_and_blocks(
         await page.get_by_role("button", name=f"Refuse Member {eve.username}").click()
         await expect(page.get_by_text(f"Member {bob.username} follows you now.")).to_be_visible()
         await expect(page.get_by_text(f"Refused. Member {eve.username}")).to_be_focused()
+
+        async def are_answered() -> bool:
+            return not (await ada.get("/api/users/me/follow-requests")).json()["items"]
+
+        # It is shown before it is stored, and a new page would end what is being asked.
+        await eventually(are_answered)
         await page.reload()
         await expect(page.get_by_text("Nobody waits for an answer.")).to_be_visible()
         assert (await bob.get(f"/api/users/{ada.username}")).json()["is_followed"]
