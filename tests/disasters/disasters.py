@@ -34,7 +34,7 @@ class Disaster:
     Args:
         plant: makes it, for as long as the context lasts.
         cause: the check that has to be first; empty if only an alert tells.
-        alert: what fires within two minutes.
+        alert: what fires within two minutes; one of several, where it depends on what is stored meanwhile.
         briefly: makes it for a moment, at less cost; the supervisor heals what is frozen for long.
         blind: checks whose names begin so did not see what they look at, and must not be green.
     """
@@ -42,7 +42,7 @@ class Disaster:
     name: str
     plant: Plant
     cause: str
-    alert: str
+    alert: str | tuple[str, ...]
     blind: str = ""
     briefly: Plant | None = None
 
@@ -311,7 +311,13 @@ DISASTERS = {
             "backup.archive",
             "LogNotReceived",
         ),
-        Disaster("disk full", disk_full, "host.disk", "DiskAlmostFull"),
+        Disaster(
+            "disk full",
+            disk_full,
+            "host.disk",
+            # What others free for a moment may take the samples that tell.
+            ("DiskAlmostFull", "SamplesNotStored"),
+        ),
         Disaster("disk kept full", disk_kept_full, "host.disk", "SamplesNotStored"),
         Disaster("valkey full", valkey_full, "redis.ready", "CacheDown"),
         Disaster("postgres takes no writes", postgres_read_only, "database.ready", "DatabaseDown"),

@@ -279,9 +279,10 @@ async def until_cause(stack: Stack, disaster: Disaster, before: set[str], told: 
 
 async def until_alert(stack: Stack, disaster: Disaster, told: Told) -> None:
     planted = time.monotonic()
+    wanted = {disaster.alert} if isinstance(disaster.alert, str) else set(disaster.alert)
 
     async def has_fired() -> bool:
-        return disaster.alert in await firing(stack)
+        return bool(wanted & await firing(stack))
 
     await eventually(has_fired, ALERT_SECONDS)
     told.alert = time.monotonic() - planted

@@ -64,7 +64,7 @@ def observing(home: Home, port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 async def test_prometheus_outlives_a_full_disk_and_knows_how_old_its_samples_are() -> None:
     """What SamplesNotStored stands on."""
-    age = {"query": "time() - max(timestamp(up))"}
+    age = {"query": "max(time() - timestamp(up))"}
     with small_disk(40) as disk:
         home = Home(disk)
         memory.link(home.all_metrics)

@@ -177,7 +177,8 @@ class Logs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embedded: bool = True
     """Run Prometheus, Alertmanager and node-exporter in the stack, where they are available."""
-    scrape_seconds: Positive = 15
+    scrape_seconds: Annotated[int, msgspec.Meta(ge=1, le=30)] = 15
+    """Alerts look back over two minutes: they need some samples of these."""
     retention_days: Positive = 90
     certificates: tuple[str, ...] = ()
     """Certificate files (PEM) and endpoints (``host:port``) whose expiry is watched."""

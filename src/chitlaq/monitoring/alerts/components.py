@@ -142,18 +142,24 @@ ALERTS = (
     Alert(
         name="SamplesNotStored",
         # A disk that fills quickly takes no sample that says so, and what was stored last seems to go on.
-        # Prometheus still evaluates, and reports, what needs no new one.
-        expr="time() - max(timestamp(up)) > 30 or absent(up)",
-        for_="1m",
+        # Prometheus still evaluates, and reports, what needs no new one. Of each target: what little space
+        # others free takes the small ones, and not those that tell of the disk. Twice the longest interval.
+        expr="max(time() - timestamp(up)) > 60 or absent(up)",
+        for_="30s",
         severity="P0",
-        summary="Prometheus stores no samples any more, so no other alert sees what happens now. Its disk is"
-        " full or broken, or it reaches nothing: `chitlaq ops check host.disk services.targets`, then"
-        " `chitlaq logs prometheus --tail 50`.",
+        summary="Prometheus stores no samples of some targets any more, so other alerts do not see what"
+        " happens now. Its disk is full or broken, or it reaches nothing:"
+        " `chitlaq ops check host.disk services.targets`, then `chitlaq logs prometheus --tail 50`.",
         procedure="Disk Cleanup",
         cases=(
             fires(InputSeries(_job("node"), "1x28"), at="31m"),
             fires(InputSeries(_job("node"), "1x5"), at="31m"),
+            fires(InputSeries(_job("node"), "1x28"), steady(_job("prometheus"), 1), at="31m"),
             silent(steady(_job("node"), 0)),
+            # A target that is no longer one.
+            silent(
+                InputSeries(_job("node"), "1x28 stale"), steady(_job("prometheus"), 1), at="31m"
+            ),
             # Stored again since a minute.
             silent(InputSeries(_job("node"), "1x20 _x9 1x600"), at="31m"),
         ),
