@@ -181,6 +181,8 @@ async def test_certificate_comes_by_acme_and_nginx_reads_it(tmp_path: Path) -> N
         keeping = None
         try:
             await eventually(lambda: unix_sockets.is_served(home.nginx_probe))
+            # It serves before it writes this.
+            await eventually((home.run / "nginx.pid").exists)
             (home.run / "nginx.pid").rename(home.run / "nginx.pid.hidden")
             settings = settings_loading.load(home, environment)
             assert nginx.tls_port(home, settings) == tls, "who has it is unseen, and is nginx"

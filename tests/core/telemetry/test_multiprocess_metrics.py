@@ -17,7 +17,6 @@ from prometheus_client import multiprocess
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
-from chitlaq.core.host import files
 from chitlaq.core.telemetry import multiprocess_metrics
 from tests.conftest import Stack, eventually, start_stack, stop_stack
 from tests.disks import fill, small_disk
@@ -35,6 +34,33 @@ for _ in range(int(sys.argv[2])):
     histogram.observe(1.5)
 gauge.set(1)
 os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+# Forks where there are no threads, whose locks would stay locked in the child, and no pipes of others.
+FOLDING = """
+import os, signal, sys
+from pathlib import Path
+from chitlaq.core.host import files
+from chitlaq.core.telemetry import metric_files, multiprocess_metrics
+
+def fold(line):
+    lines = iter(range(line))
+    def trace(frame, event, _):
+        if frame.f_code.co_filename not in (multiprocess_metrics.__file__, files.__file__):
+            return None
+        if event == "line" and next(lines, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+    sys.settrace(trace)
+    multiprocess_metrics.begin(Path(sys.argv[1]))
+    os._exit(0)
+
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        fold(int(line))
+    print(int(os.WIFSIGNALED(os.waitpid(pid, 0)[1])), flush=True)
 """
 
 
@@ -93,35 +119,30 @@ def test_each_number_counts_once_wherever_a_fold_is_killed(tmp_path: Path, step:
 
     def fold_and_be_killed_at(line: int) -> bool:
         """Whether it was killed there, in a separate process."""
-        lines = iter(range(line))
-
-        def trace(frame: Any, event: str, _: object) -> Any:
-            if frame.f_code.co_filename not in (multiprocess_metrics.__file__, files.__file__):
-                return None
-            if event == "line" and next(lines, None) is None:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return trace
-
-        pid = os.fork()
-        if pid == 0:
-            sys.settrace(trace)
-            multiprocess_metrics.begin(tmp_path)
-            os._exit(0)
-        _, status = os.waitpid(pid, 0)
-        return os.WIFSIGNALED(status)
+        assert folding.stdin
+        assert folding.stdout
+        folding.stdin.write(f"{line}\n")
+        folding.stdin.flush()
+        return bool(int(folding.stdout.readline()))
 
     count_and_be_killed(tmp_path, 3)
     originals = {file.name: file.read_bytes() for file in tmp_path.glob("[ch]*_*.db")}
     total, line = 3.0, 0
     is_killed = True
-    while is_killed:
-        is_killed = fold_and_be_killed_at(line)
-        assert seen(tmp_path) == (total, total, total), f"killed at line {line}"
-        multiprocess_metrics.begin(tmp_path)
-        assert seen(tmp_path) == (total, total, total), f"after line {line}"
-        for name, content in originals.items():
-            (tmp_path / name).write_bytes(content)
-        total, line = total + 3, line + step
+    with subprocess.Popen(
+        [sys.executable, "-c", FOLDING, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as folding:
+        while is_killed:
+            is_killed = fold_and_be_killed_at(line)
+            assert seen(tmp_path) == (total, total, total), f"killed at line {line}"
+            multiprocess_metrics.begin(tmp_path)
+            assert seen(tmp_path) == (total, total, total), f"after line {line}"
+            for name, content in originals.items():
+                (tmp_path / name).write_bytes(content)
+            total, line = total + 3, line + step
     assert line > 30
 
 
