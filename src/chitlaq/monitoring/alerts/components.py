@@ -143,9 +143,10 @@ ALERTS = (
         name="SamplesNotStored",
         # A disk that fills quickly takes no sample that says so, and what was stored last seems to go on.
         # Prometheus still evaluates, and reports, what needs no new one. Of each target: what little space
-        # others free takes the small ones, and not those that tell of the disk. Twice the longest interval.
-        expr="max(time() - timestamp(up)) > 60 or absent(up)",
-        for_="30s",
+        # others free takes the small ones, and not those that tell of the disk. 25 s are an interval and a
+        # scrape.
+        expr="max(time() - timestamp(up)) > 30 or absent(up)",
+        for_="1m",
         severity="P0",
         summary="Prometheus stores no samples of some targets any more, so other alerts do not see what"
         " happens now. Its disk is full or broken, or it reaches nothing:"
