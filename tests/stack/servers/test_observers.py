@@ -76,7 +76,9 @@ async def test_prometheus_outlives_a_full_disk_and_knows_how_old_its_samples_are
         async with httpx.AsyncClient(timeout=20) as client:
 
             async def seconds() -> float:
-                found = (await client.get(url, params=age)).json()["data"]["result"]
+                answer = await client.get(url, params=age)
+                assert answer.is_success, answer.text
+                found = answer.json()["data"]["result"]
                 assert found, "nothing is scraped yet"
                 return float(found[0]["value"][1])
 

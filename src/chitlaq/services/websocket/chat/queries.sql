@@ -55,12 +55,13 @@ WHERE m.conversation_id = $1 AND m.seq > $2 AND m.seq <= $3
 ORDER BY m.seq LIMIT $4;
 
 -- name: messages_named (prepared)
--- Messages by conversation and number, and whether each was sent in the last seconds ($3).
+-- Messages by conversation and number, in this order, and whether each was sent in the last seconds ($3).
 SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id, m.text, m.sent_at, m.edited_at, m.deleted,
        m.reply_to, m.event, m.subject, m.username, m.display_name, m.avatar_url, m.reactions, m.folded_for,
        m.media, m.changed_at, m.sent_at > clock_timestamp() - make_interval(secs => $3) AS is_recent
-FROM unnest((SELECT $1::uuid[]), (SELECT $2::bigint[])) AS a (conversation_id, seq)
-JOIN websocket.complete_messages m USING (conversation_id, seq);
+FROM unnest((SELECT $1::uuid[]), (SELECT $2::bigint[])) WITH ORDINALITY AS a (conversation_id, seq, place)
+JOIN websocket.complete_messages m USING (conversation_id, seq)
+ORDER BY a.place;
 
 -- name: first_lately (prepared)
 -- The lowest number of a message of the last seconds ($2), among the latest thousand of a conversation.
