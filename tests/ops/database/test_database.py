@@ -18,7 +18,8 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -228,6 +229,32 @@ async def test_opening_ends_no_lock_that_this_process_holds(home: Home) -> None:
         assert held
         await second.write(note(2))
         assert _locks(home.ops_database) >= held
+
+
+async def test_two_that_open_a_new_file_at_once_keep_their_lock(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def slowly(*args: Any, **named: Any) -> int:
+        made = opened(*args, **named)
+        sleep(0.2)
+        return made
+
+    monkeypatch.setattr(os, "open", slowly)
+    with OpsDatabase(home) as first, OpsDatabase(home) as second:
+        await asyncio.gather(first.write(note(1)), second.write(note(2)))
+        assert _locks(home.ops_database)
+
+
+async def test_what_ends_something_is_not_stored_before_it(
+    home: Home, database: OpsDatabase
+) -> None:
+    """A session that waited for room, and was ended by somebody for whom there was some."""
+    overflow.put(home, [statement("store_console_session", "key", "ada", 0, "::1", NOW, None)])
+    await database.keep(statement("end_console_sessions", "ada", NOW))
+    await database.write_overflow()
+    assert await database.rows("console_session", "key") == []
 
 
 def _locks(path: Path) -> set[str]:

@@ -55,6 +55,7 @@ _UNAVAILABLE = frozenset({
 _OTHER_SCHEMA = re.compile(
     "no such (table|column|index)|has no column named|already exists|duplicate column name"
 )
+_creating = threading.Lock()
 
 log = logs.get("ops-database")
 
@@ -187,12 +188,18 @@ class OpsDatabase:
             OSError: shared memory cannot be written either.
         """
         try:
+            # In their order: what ends something must not be stored before it.
+            await self.write_overflow()
             await self.write(*statements)
         except OpsDatabaseUnavailableError as error:
             await asyncio.to_thread(overflow.put, self._home, statements)
             log.warning("kept in memory until there is room", error=str(error))
             return str(error)
         return ""
+
+    async def has_overflow(self) -> bool:
+        """Return whether anything waits in shared memory."""
+        return bool(await asyncio.to_thread(overflow.waiting, self._home))
 
     async def write_overflow(self) -> int:
         """Write what waits in shared memory, oldest first, and return how many transactions.
@@ -302,8 +309,10 @@ class _Connection:
             self._drop()
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Only to create it: closing a file ends all locks that this process holds on it.
-            with suppress(FileExistsError):
+            # Only to create it: closing a file ends all locks that this process holds on it, and no other
+            # thread may have one by then. Without its lock, the next program that closes the file takes
+            # the log away from under us.
+            with _creating, suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             self._inode = path.stat().st_ino
         except OSError as error:

@@ -123,8 +123,9 @@ class Sessions:
         except OpsDatabaseUnavailableError:
             return known
         if not rows:
-            # Another process may have ended it; one that waits for room on the disk has not.
-            return known if key in self._unstored else None
+            # Another process may have ended it, unless it still waits for room on the disk.
+            waits = key in self._unstored and await self._database.has_overflow()
+            return known if waits else None
         (row,) = rows
         seen = datetime.fromisoformat(row["seen_at"])
         return Session(
