@@ -50,6 +50,8 @@ def test_inventory_of_the_documentation_is_right() -> None:
         ("[nodes.db2]", "[nodes.db2", "is not valid TOML"),
         ('["application"]', '["application"]\ntargets = ["feed"]', "there is no target feed."),
         ('["postgres", "etcd"', '["etcd"', "1 nodes have the role postgres"),
+        ('["application"]', '["application", "valkey-cluster"]', "1 nodes have the role valkey-cluster"),
+        ('["application"]', '["application", "valkey-cluster"]', "role sentinel does not go with"),
         ('address = "10.0.0.21"', 'address = "10.0.0.21"\ntargets = ["websocket"]', "targets go with"),
     ],
 )  # fmt: skip

@@ -6,6 +6,7 @@ a copy of its node's that its own user can read.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ CERTIFICATES: Mapping[Role, str] = {
     "postgres": "postgres.pem",
     "valkey": "valkey.pem",
     "sentinel": "valkey.pem",
+    "valkey-cluster": "valkey.pem",
     "application": "chitlaq.pem",
 }
 """The file of a node's certificate and key, by who reads it."""
@@ -33,8 +35,8 @@ TTL_SECONDS = 20
 """A primary that has not renewed its lease for so long is none; Patroni takes no less."""
 LOOP_SECONDS = 3
 RETRY_SECONDS = 5
-SENTINEL_MILLISECONDS = 3000
-"""A Valkey that has not answered for so long is down."""
+DOWN_MILLISECONDS = 3000
+"""A Valkey that has not answered for so long is down, for Sentinel and in a cluster."""
 
 CONFIGURATION = "/etc/chitlaq"
 """Where a node's files are put."""
@@ -225,22 +227,63 @@ def valkey(site: Site, name: str, known: Secrets, places: Places) -> str:
     """Return the configuration of a node's Valkey, as it is before the first failover."""
     node = site.nodes[name]
     first, primary = next(iter(site.having("valkey").items()))
+    return _valkey(
+        node,
+        known,
+        places,
+        f"replica-announce-ip {node.address}",
+        # Sentinel changes it, and writes it here.
+        *([] if name == first else [f"replicaof {primary.address} {VALKEY}"]),
+    )
+
+
+def valkey_in_cluster(site: Site, name: str, known: Secrets, places: Places) -> str:
+    """Return the configuration of a node's Valkey that is one of a cluster."""
+    node = site.nodes[name]
+    return _valkey(
+        node,
+        known,
+        places,
+        "cluster-enabled yes",
+        "tls-cluster yes",
+        f"cluster-announce-ip {node.address}",
+        f"cluster-node-timeout {DOWN_MILLISECONDS}",
+        # What a lost node had is read from PostgreSQL; what the others have is still there.
+        "cluster-require-full-coverage no",
+    )
+
+
+def _valkey(node: Node, known: Secrets, places: Places, *more: str) -> str:
+    password = quoting.valkey(known.redis_password)
     lines = [
         f"bind {node.address}",
         *_valkey_tls(places, VALKEY, "valkey"),
         f"dir {places.data}/valkey",
-        f"requirepass {quoting.valkey(known.redis_password)}",
-        f"primaryauth {quoting.valkey(known.redis_password)}",
-        f"replica-announce-ip {node.address}",
+        f"requirepass {password}",
+        f"primaryauth {password}",
         "maxmemory 1gb",
         "maxmemory-policy allkeys-lru",
         "zset-max-listpack-entries 300",
         'save ""',
         "appendonly no",
-        # Sentinel changes it, and writes it here.
-        *([] if name == first else [f"replicaof {primary.address} {VALKEY}"]),
+        # Until its only replica has a copy, a primary has no successor.
+        "repl-diskless-sync-delay 0",
+        *more,
     ]
     return "\n".join(lines) + "\n"
+
+
+def cluster_of_valkey(site: Site, known: Secrets, places: Places) -> str:
+    """Return the script that makes a cluster of its nodes, once, when all of them run."""
+    own = places.certificate("valkey-cluster")
+    nodes = " ".join(f"{one.address}:{VALKEY}" for one in site.having("valkey-cluster").values())
+    return f"""\
+#!/bin/sh
+# Once, when Valkey runs on all nodes: docs/several-machines.md.
+REDISCLI_AUTH={shlex.quote(known.redis_password)} exec valkey-cli \\
+  --tls --cacert {places.authority} --cert {own} --key {own} \\
+  --cluster create {nodes} --cluster-replicas 1 --cluster-yes
+"""
 
 
 def _valkey_tls(places: Places, port: int, role: Role) -> Sequence[str]:
@@ -271,7 +314,7 @@ def sentinel(site: Site, name: str, known: Secrets, places: Places) -> str:
         f"sentinel announce-ip {site.nodes[name].address}",
         f"sentinel monitor {site.name} {primary.address} {VALKEY} {quorum}",
         f"sentinel auth-pass {site.name} {password}",
-        f"sentinel down-after-milliseconds {site.name} {SENTINEL_MILLISECONDS}",
+        f"sentinel down-after-milliseconds {site.name} {DOWN_MILLISECONDS}",
         f"sentinel failover-timeout {site.name} 10000",
     ]
     return "\n".join(lines) + "\n"

@@ -17,7 +17,9 @@ from chitlaq import inventory
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation import toml_files
 
-Role = Literal["application", "operations", "postgres", "etcd", "valkey", "sentinel"]
+Role = Literal[
+    "application", "operations", "postgres", "etcd", "valkey", "sentinel", "valkey-cluster"
+]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 TARGETS = tuple(row.name for row in inventory.FORWARDED if not row.is_gateway)
@@ -134,7 +136,10 @@ def _hint(word: str, known: Sequence[str]) -> str:
 def _numbers(site: Site) -> Iterator[str]:
     """Enough of each, so that one may fail."""
     counts = Counter(role for node in site.nodes.values() for role in dict.fromkeys(node.roles))
-    for role in ("etcd", "sentinel"):
+    is_clustered = counts["valkey-cluster"] > 0
+    if is_clustered:
+        yield from _cluster(counts)
+    for role in ("etcd",) if is_clustered else ("etcd", "sentinel"):
         count = counts[role]
         if count < 3 or count % 2 == 0:
             yield (
@@ -145,7 +150,7 @@ def _numbers(site: Site) -> Iterator[str]:
         ("postgres", "a primary and a synchronous standby"),
         ("valkey", "a primary and a replica"),
     ):
-        if counts[role] < 2:
+        if counts[role] < 2 and not (role == "valkey" and is_clustered):
             yield f"{counts[role]} nodes have the role {role}: it takes two, {why}."
     if not counts["application"]:
         yield "No node has the role application."
@@ -165,6 +170,17 @@ def _numbers(site: Site) -> Iterator[str]:
         for name, node in site.having("operations").items()
         if "application" not in node.roles
     )
+
+
+def _cluster(counts: Mapping[str, int]) -> Iterator[str]:
+    if (count := counts["valkey-cluster"]) < 6:
+        yield (
+            f"{count} nodes have the role valkey-cluster: it takes six, three primaries and a replica of"
+            " each. For less than that, the roles valkey and sentinel suffice."
+        )
+    for role in ("valkey", "sentinel"):
+        if counts[role]:
+            yield f"The role {role} does not go with valkey-cluster, which watches itself: take one away."
 
 
 def shown(site: Site) -> list[list[Any]]:

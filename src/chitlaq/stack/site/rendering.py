@@ -23,8 +23,14 @@ from chitlaq.stack.site.engines import ON_NODES, Places
 from chitlaq.stack.site.nodes import Role, Site
 
 TARGETS = "prometheus-targets.json"
-_READABLE = {"post-bootstrap": 0o700, TARGETS: 0o644, engines.AUTHORITY: 0o644}
-"""Modes of files without secrets: one is run, and others are read by whoever it is."""
+CREATES_CLUSTER = "create-valkey-cluster"
+_READABLE = {
+    "post-bootstrap": 0o700,
+    CREATES_CLUSTER: 0o700,
+    TARGETS: 0o644,
+    engines.AUTHORITY: 0o644,
+}
+"""Modes of files that are run, or read by whoever it is."""
 
 LATE_SECONDS = 3.0
 """A standby that is later answers no reads."""
@@ -125,8 +131,12 @@ def node_files(site: Site, name: str, known: Secrets, places: Places) -> Mapping
             # Patroni stops PostgreSQL itself.
             f"{_CONFINED}KillMode=process\nTimeoutSec=60\nExecReload=/bin/kill -HUP $MAINPID\n",
         )  # fmt: skip
-    if "valkey" in node.roles:
-        found["valkey.conf"] = engines.valkey(site, name, known, places)
+    is_clustered = "valkey-cluster" in node.roles
+    if is_clustered and name == next(iter(site.having("valkey-cluster"))):
+        found[CREATES_CLUSTER] = engines.cluster_of_valkey(site, known, places)
+    if "valkey" in node.roles or is_clustered:
+        written = engines.valkey_in_cluster if is_clustered else engines.valkey
+        found["valkey.conf"] = written(site, name, known, places)
         found["chitlaq-valkey.service"] = _unit(
             site, "Valkey", "valkey", "valkey",
             f"/usr/bin/valkey-server {places.data}/valkey/valkey.conf",
@@ -168,19 +178,23 @@ def database_url(site: Site, known: Secrets, places: Places = ON_NODES) -> str:
 
 def redis_url(site: Site, known: Secrets, places: Places = ON_NODES) -> str:
     """Return what ``REDIS_URL`` is on application nodes."""
-    first, *others = (
-        engines.at(node, engines.SENTINEL) for node in site.having("sentinel").values()
+    clustered = site.having("valkey-cluster")
+    kind, asked, port = (
+        ("cluster", clustered, engines.VALKEY)
+        if clustered
+        else ("sentinel", site.having("sentinel"), engines.SENTINEL)
     )
+    first, *others = (engines.at(node, port) for node in asked.values())
     own = places.certificate("application")
     parameters = [
         *(("node", other) for other in others),
-        ("name", site.name),
+        *([] if clustered else [("name", site.name)]),
         ("ssl_ca_certs", places.authority),
         ("ssl_certfile", own),
         ("ssl_keyfile", own),
     ]
     password = quote(known.redis_password, safe="")
-    return f"rediss-sentinel://:{password}@{first}?{urlencode(parameters, safe='/:[]')}"
+    return f"rediss-{kind}://:{password}@{first}?{urlencode(parameters, safe='/:[]')}"
 
 
 def targets(site: Site, name: str) -> list[dict[str, Any]]:
@@ -216,6 +230,7 @@ def servers(site: Site) -> Sequence[str]:
         ("etcd", (engines.ETCD,)),
         ("postgres", (engines.POSTGRES, engines.PATRONI)),
         ("valkey", (engines.VALKEY,)),
+        ("valkey-cluster", (engines.VALKEY,)),
         ("sentinel", (engines.SENTINEL,)),
         ("application", (inventory.COMPONENTS["api-gateway"].port,)),
     )
