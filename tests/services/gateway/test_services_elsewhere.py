@@ -7,6 +7,8 @@ machine that is away costs members nothing as long as another one has the servic
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -25,6 +27,7 @@ from chitlaq.stack.site import certificates
 from chitlaq.stack.site.nodes import TARGETS, Node, Site
 from tests.conftest import Stack, become_member, eventually, free_ports
 from tests.lone_edge import Edge, running
+from tests.ops.checks.run_check import run_check
 from tests.services.websocket.chat.talking import connected, conversation, received, send
 
 HERE, THERE = "127.0.0.7", "127.0.0.8"
@@ -160,6 +163,45 @@ async def test_machine_that_is_none_of_the_site_or_away_is_passed_by(
                 httpx.AsyncClient(base_url=f"http://{HERE}:{edge.port}") as client,
             ):
                 assert (await client.get("/api/feed/home")).status_code == status, of
+
+
+async def test_machine_that_is_refused_is_in_the_log_of_errors_with_the_reason(
+    stack: Stack, homes: Homes, tmp_path: Path
+) -> None:
+    """The operator at 3:00 finds who it was by the usual checks; the machine itself knows nothing."""
+    there = settings_of(THERE, certified(tmp_path, "app2"))
+    long_ago = datetime.now(UTC) - certificates.LIFE - timedelta(days=2)
+    url = f"https://{THERE}:{there.port_of('feed-service')}/health"
+    refused = {
+        certified(tmp_path, "app1", of="other").certificate: "verify error: unable to",
+        certified(
+            tmp_path, "app1", at=long_ago
+        ).certificate: "verify error: certificate has expired",
+        "": "no SSL certificate came",
+    }
+
+    async def ask(certificate: str) -> int:
+        context = ssl.create_default_context(cafile=there.site.authority)
+        if certificate:
+            context.load_cert_chain(certificate)
+        async with httpx.AsyncClient(verify=context) as client:
+            return (await client.get(url)).status_code
+
+    async with machine(stack, homes(), there) as edge:
+        for certificate, said in refused.items():
+            with pytest.raises(httpx.TransportError):
+                await ask(certificate)
+            who = 'subject: "CN=app1", issuer: "CN=ChitLaq nodes' if certificate else 'subject: "-"'
+            line = rf"\[error\] .*{said}.*, client: 127\.0\.0\.1, server: {THERE}:\d+, {who}"
+            await eventually(lambda: re.search(line, log_of(edge)))  # noqa: B023
+        assert await ask(there.site.certificate) == 200
+        # Who looks whether the port is open is not refused.
+        socket.create_connection((THERE, there.port_of("feed-service"))).close()
+        assert await ask(there.site.certificate) == 200
+        for check, name in {"nginx.errors": "errors", "nginx.tls": "lines"}.items():
+            assert (await run_check(edge.home, check)).values[name].value == len(refused), log_of(
+                edge
+            )
 
 
 async def test_service_that_answers_again_is_used_again(
