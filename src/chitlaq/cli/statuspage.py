@@ -86,6 +86,7 @@ def set_(
     if not names:
         raise OperatorError("Say what, and how it is: `chitlaq status set feed degraded`.")
     who = history_db.operator(operator)
+    history_db.require_here()
 
     async def work(database: OpsDatabase) -> list[str]:
         if word == "clear":
@@ -191,6 +192,7 @@ def add(
     from chitlaq.ops.statuspage import maintenance as announced
 
     who = history_db.operator(operator)
+    history_db.require_here()
 
     async def work(database: OpsDatabase) -> list[str]:
         made = await announced.add(
@@ -250,6 +252,7 @@ def end(
     from chitlaq.ops.statuspage import maintenance as announced
 
     who = history_db.operator(operator)
+    history_db.require_here()
 
     async def work(database: OpsDatabase) -> list[str]:
         ended = await announced.end(database, number, who)

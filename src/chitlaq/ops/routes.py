@@ -24,6 +24,7 @@ from chitlaq.ops.history import alert_history
 from chitlaq.ops.incidents import impact, keeping, system_changes
 from chitlaq.ops.lease.lease import Lease
 from chitlaq.ops.lease.metrics import metrics as lease_metrics
+from chitlaq.ops.lease.told import Told
 from chitlaq.ops.oncall import zone
 from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
 from chitlaq.ops.schedule.scheduler import Scheduler
@@ -61,6 +62,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             partial(postgres_import.move, context.home, context.database, operations),
             partial(zone.use_forever, context.home, context.settings),
             lease.hold_forever,
+            Told(operations, context.database, lease).share_forever,
             scheduler.run_forever,
             engine.run_forever,
             partial(daily_list.send_forever, context.home, context.settings, operations, lease),

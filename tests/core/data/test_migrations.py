@@ -66,6 +66,7 @@ STORED = {
         INSERT INTO ops.lease (holder, host, expires_at) VALUES ('a home', 'a machine', now());
         INSERT INTO ops.turns (what, due_at, host) VALUES ('midday', now(), 'a machine');
     """,
+    "0074_what_operations_were_told": "INSERT INTO ops.told (epoch, told) VALUES (1, '{}')",
     "0005_demo": "INSERT INTO demo.seedings (members, posts, seed, report) VALUES (1, 0, 1, '{}')",
     "0006_ops": """
         INSERT INTO ops.alerts (fingerprint, name, severity, labels, summary, procedure, started_at)

@@ -14,18 +14,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from importlib import resources
 from pathlib import Path
 
-import asyncpg
 import msgspec
 import pytest
 
-from chitlaq.core.data import postgres
-from chitlaq.core.data.postgres import Database
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.secret_values import SecretUrl
-from chitlaq.core.installation.settings import Operations, Settings
+from chitlaq.core.installation.settings import Operations
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.lease import lease
 from chitlaq.ops.lease.lease import Lease, elapsed
@@ -34,59 +29,9 @@ from chitlaq.ops.schedule.scheduler import Scheduler, parse
 from tests.conftest import Stack, eventually
 from tests.ops.lease import acting
 from tests.ops.lease.acting import Line
+from tests.ops.lease.conftest import Shared
 
 MOST_SECONDS = 30.0
-
-
-class Shared:
-    """A database with nothing but what the lease needs."""
-
-    def __init__(self, stack: Stack, name: str) -> None:
-        self.stack = stack
-        self.name = name
-        self.url = stack.dsn("chitlaq_ops", name)
-        self._opened: list[Database] = []
-
-    async def sql(self, statement: str) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.stack.dsn(database=self.name))
-        try:
-            return await connection.fetch(statement)
-        finally:
-            await connection.close()
-
-    async def go_away(self) -> None:
-        await self.stack.sql(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS false")
-        await self.stack.sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", self.name
-        )
-
-    async def come_back(self) -> None:
-        await self.stack.sql(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true")
-
-    def close(self) -> None:
-        for database in self._opened:
-            database.terminate()
-
-    def lease(self, folder: Path) -> Lease:
-        queries = postgres.load_queries("chitlaq.ops.lease", "test")
-        database = Database(self.url, "test", queries)
-        self._opened.append(database)
-        return Lease(Home(folder), Settings(database_url=SecretUrl(self.url)), database)
-
-
-@pytest.fixture
-async def shared(stack: Stack, name: Callable[[], str]) -> AsyncIterator[Shared]:
-    database = f"lease_{name()}".replace("-", "_")
-    await stack.sql(f"CREATE DATABASE {database}")
-    shared = Shared(stack, database)
-    migration = resources.files("chitlaq.migrations").joinpath("0066_lease_of_operations.sql")
-    connection = await asyncpg.connect(stack.dsn(database=database))
-    await connection.execute("CREATE SCHEMA ops; GRANT USAGE ON SCHEMA ops TO chitlaq_ops")
-    await connection.execute(migration.read_text())
-    await connection.close()
-    yield shared
-    shared.close()
-    await stack.sql(f"DROP DATABASE {database} WITH (FORCE)")
 
 
 class Machines:

@@ -127,6 +127,7 @@ def _add_note(name: str, kind: str, text: str, operator: str | None) -> None:
     from chitlaq.ops.history import notes
 
     check, who = registry.one(name), history_db.operator(operator)
+    history_db.require_here()
     history_db.ask(lambda database: notes.add(database, check.id, kind, text, who))
     typer.echo(f"Recorded: {kind} by {who} on {name}.")
 

@@ -39,7 +39,7 @@ Statement = tuple[str, Sequence[Argument]]
 QUERY_PACKAGES = (
     "chitlaq.ops.history", "chitlaq.ops.actions", "chitlaq.ops.schedule", "chitlaq.ops.report",
     "chitlaq.ops.incidents", "chitlaq.ops.escalation", "chitlaq.ops.oncall", "chitlaq.ops.watchdog",
-    "chitlaq.ops.statuspage", "chitlaq.ops.console",
+    "chitlaq.ops.statuspage", "chitlaq.ops.console", "chitlaq.ops.lease",
 )  # fmt: skip
 BUSY_SECONDS = 5.0
 WORKS_FROM = 7

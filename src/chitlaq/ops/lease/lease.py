@@ -87,7 +87,8 @@ class Lease(Permission):
         self._database = database
         self._is_candidate = settings.operations.takes_lease
         # An embedded PostgreSQL is this machine's own.
-        self._is_shared = bool(settings.database_url)
+        self.is_shared = bool(settings.database_url)
+        """Whether other ops-services may take it."""
         self._identity = identity(home, settings)
         self._is_alone = False
         self._held_until = float("-inf")
@@ -144,7 +145,7 @@ class Lease(Permission):
             raise acts_elsewhere(host)
 
     def variables(self, *, is_change: bool) -> Mapping[str, str]:
-        if not self._is_shared or self.holder is None:
+        if not self.is_shared or self.holder is None:
             return {}
         return {VARIABLE: f"{self.holder.epoch} {'change' if is_change else 'look'}"}
 

@@ -34,3 +34,14 @@ RETURNING due_at > $2 OR done_at IS NOT NULL AS is_done;
 UPDATE ops.turns SET done_at = clock_timestamp()
 WHERE what = $1 AND due_at = $2
   AND EXISTS (SELECT FROM ops.lease WHERE holder = $3 AND epoch = $4 AND expires_at > clock_timestamp());
+
+-- name: told
+-- What people have told whoever held the lease.
+SELECT epoch, told FROM ops.told;
+
+-- name: keep_told
+-- Keep it, if $2 still holds the lease of epoch $3, which nobody takes before this commits.
+INSERT INTO ops.told (epoch, told)
+SELECT epoch, $1 FROM ops.lease WHERE holder = $2 AND epoch = $3 AND expires_at > clock_timestamp() FOR SHARE
+ON CONFLICT (is_the_one) DO UPDATE
+SET epoch = excluded.epoch, told = excluded.told, told_at = clock_timestamp();

@@ -106,6 +106,7 @@ async def publish(request: ConsoleRequest, state: OpsState) -> Response[Any]:
 
 @form(f"{PLACE}/components")
 async def say(request: ConsoleRequest, state: OpsState) -> Response[Any]:
+    state.lease.require_here()
     given = await forms.read(request, Word)
     names, who = [given.component], request.user.operator
     if given.state == CLEAR:
@@ -116,6 +117,7 @@ async def say(request: ConsoleRequest, state: OpsState) -> Response[Any]:
 
 @form(f"{PLACE}/maintenance")
 async def announce(request: ConsoleRequest, state: OpsState) -> Response[Any]:
+    state.lease.require_here()
     given = await forms.read(request, Announcement)
     work = maintenance.add(
         state.operations,
@@ -133,6 +135,7 @@ async def announce(request: ConsoleRequest, state: OpsState) -> Response[Any]:
 
 @form(f"{PLACE}/maintenance/end")
 async def end(request: ConsoleRequest, state: OpsState) -> Response[Any]:
+    state.lease.require_here()
     given = await forms.read(request, Ended)
     return await _done(
         state, maintenance.end(state.operations, given.number, request.user.operator)

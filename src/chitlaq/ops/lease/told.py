@@ -1,0 +1,79 @@
+"""What people have told the ops-service that acts is known to the others, one of which may have to act next.
+
+The holder of the lease keeps it in PostgreSQL when it has changed, and the others take it over: stand-ins,
+handover notes, notes on checks, announced work, and words on components. Each works with its own database of
+operations, also while PostgreSQL is away. Incidents are not among it: each ops-service opens its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.telemetry import logs
+from chitlaq.ops.database.database import OpsDatabase, OpsDatabaseUnavailableError, statement
+from chitlaq.ops.lease.lease import UNAVAILABLE, Lease
+
+EVERY_SECONDS = 5.0
+ADOPTED = ("overrides", "handover_notes", "notes", "maintenances", "component_overrides")
+
+log = logs.get("told")
+
+
+class Told:
+    """One process's part in it.
+
+    Args:
+        operations: this ops-service's own memory.
+        database: with the named queries of this package.
+        lease: whether this ops-service acts.
+    """
+
+    def __init__(self, operations: OpsDatabase, database: Database, lease: Lease) -> None:
+        self._operations = operations
+        self._database = database
+        self._lease = lease
+        self._adopted = ""
+
+    async def share_forever(self) -> None:
+        """Share while there may be others: an embedded PostgreSQL is this machine's own."""
+        while self._lease.is_shared:
+            try:
+                await self.share()
+            except (OpsDatabaseUnavailableError, *UNAVAILABLE) as error:
+                log.warning("what people said is not shared", error=str(error))
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def share(self) -> None:
+        """Keep what is new here, or take over what is new elsewhere.
+
+        Raises:
+            OpsDatabaseUnavailableError: the own memory cannot be read or written.
+            PostgresUnavailableError, PostgresError, OSError: PostgreSQL does not answer.
+        """
+        holder, may_change = self._lease.holder, self._lease.may_change
+        async with self._database.session() as session:
+            kept = await session.row("told")
+            if holder is None or not (may_change or self._lease.elsewhere):
+                return
+            if not may_change:
+                if kept is not None and kept["told"] != self._adopted:
+                    await self._adopt(kept["told"], is_whole=True)
+                return
+            if kept is not None and kept["epoch"] != holder.epoch:
+                # Another acted until now. What somebody has said here since stays.
+                await self._adopt(kept["told"], is_whole=False)
+            (row,) = await self._operations.rows("told_here", datetime.now(UTC))
+            if kept is None or (kept["epoch"], kept["told"]) != (holder.epoch, row["told"]):
+                await session.execute("keep_told", row["told"], holder.holder, holder.epoch)
+
+    async def _adopt(self, told: str, *, is_whole: bool) -> None:
+        # People take these back without a trace; of the rest they only say that it is over.
+        drops = [
+            statement("drop_overrides", told, datetime.now(UTC)),
+            statement("drop_component_overrides", told),
+        ]
+        adopted = [statement(f"adopt_{table}", told) for table in ADOPTED]
+        await self._operations.write(*(drops if is_whole else ()), *adopted)
+        self._adopted = told

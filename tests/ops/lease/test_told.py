@@ -1,0 +1,139 @@
+"""What people tell the ops-service that acts: the next one knows it, and calls whom they named.
+
+Attacks the promises that a failover forgets no stand-in and no announced work, and that what was withdrawn
+stays so.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from chitlaq.core import ids
+from chitlaq.core.installation.home import Home
+from chitlaq.ops.database.database import OpsDatabase, statement
+from chitlaq.ops.history import notes
+from chitlaq.ops.lease.lease import Lease
+from chitlaq.ops.lease.told import Told
+from chitlaq.ops.oncall import duties, overrides
+from chitlaq.ops.statuspage import current, maintenance
+from chitlaq.ops.statuspage.components import State
+from tests.ops.lease.conftest import Shared
+
+HOUR = timedelta(hours=1)
+
+
+class Machine:
+    """An ops-service's memory, and its part in the lease."""
+
+    def __init__(self, shared: Shared, folder: Path) -> None:
+        self.shared = shared
+        self.memory = OpsDatabase(Home(folder))
+        self.lease: Lease = shared.lease(folder)
+        self.lease._is_alone = True
+        self._told = Told(self.memory, self.lease._database, self.lease)
+
+    async def take(self) -> None:
+        """Take the lease from whoever holds it."""
+        await self.shared.sql("UPDATE ops.lease SET expires_at = clock_timestamp()")
+        await self.lease._attempt()
+        assert self.lease.may_change
+
+    async def share(self) -> None:
+        await self.lease._attempt()
+        await self._told.share()
+
+    async def stand_in(self, person: str) -> str:
+        now = datetime.now(UTC)
+        await self.memory.write(
+            statement("add_override", person, "web", person, now, now + HOUR, "ada", "")
+        )
+        return person
+
+    async def stand_ins(self) -> set[str]:
+        return {one.person for one in await overrides.listed(self.memory, datetime.now(UTC))}
+
+
+@pytest.fixture
+async def two(shared: Shared, tmp_path: Path) -> tuple[Machine, Machine]:
+    """The first holds the lease."""
+    first, second = (Machine(shared, tmp_path / name) for name in ("one", "two"))
+    await first.take()
+    await second.lease._attempt()
+    return first, second
+
+
+async def test_what_people_said_is_known_to_who_acts_next(two: tuple[Machine, Machine]) -> None:
+    first, second = two
+    now = datetime.now(UTC)
+    await first.stand_in("ben")
+    await first.memory.write(
+        statement("add_handover_note", ids.new(), "web", now, "ada", "mind the disk")
+    )
+    await notes.add(first.memory, "host.disk", "acknowledgement", "two disks come", "ada")
+    await maintenance.add(
+        first.memory, ["chat"], now - HOUR / 2, now + HOUR, "Disks", "ada", title_tr="Diskler"
+    )
+    await current.set_by_person(first.memory, ["feed"], State.DEGRADED_PERFORMANCE, "ada")
+    await first.share()
+    await second.share()
+    await second.take()
+    await second.share()
+    assert await second.stand_ins() == {"ben"}
+    assert [one.text for one in await duties.handover_notes(second.memory)] == ["mind the disk"]
+    assert [one.text for one in await notes.listed(second.memory, None, 9)] == ["two disks come"]
+    assert [one.title_tr for one in await maintenance.listed(second.memory, now)] == ["Diskler"]
+    shown = {one.id: one.state for one in await current.components(second.memory, now)}
+    assert (shown["feed"], shown["chat"]) == (
+        State.DEGRADED_PERFORMANCE,
+        State.UNDER_MAINTENANCE,
+    )
+
+
+async def test_what_was_withdrawn_stays_so(two: tuple[Machine, Machine]) -> None:
+    first, second = two
+    await first.stand_in("ben")
+    await current.set_by_person(first.memory, ["feed"], State.DEGRADED_PERFORMANCE, "ada")
+    await first.share()
+    await second.share()
+    await overrides.remove(first.memory, "ben", "ada")
+    await current.clear(first.memory, ["feed"], "ada")
+    await first.stand_in("eve")
+    await first.share()
+    await second.share()
+    await second.take()
+    await second.share()
+    await first.share()
+    assert await second.stand_ins() == await first.stand_ins() == {"eve"}
+    assert await second.memory.rows("component_overrides") == []
+
+
+async def test_who_takes_over_keeps_what_it_is_told_before_it_has_looked(
+    two: tuple[Machine, Machine],
+) -> None:
+    """The last holder died within a moment of what it was told."""
+    first, second = two
+    await first.stand_in("ben")
+    await first.share()
+    await second.take()
+    await second.stand_in("eve")
+    await second.share()
+    assert await second.stand_ins() == {"ben", "eve"}
+    await first.share()
+    assert await first.stand_ins() == {"ben", "eve"}
+
+
+async def test_who_no_longer_holds_the_lease_tells_nobody(two: tuple[Machine, Machine]) -> None:
+    """It was frozen, and does not know yet."""
+    first, second = two
+    await second.take()
+    await second.stand_in("eve")
+    await second.share()
+    assert first.lease.may_change
+    await first.stand_in("ben")
+    await first._told.share()
+    await second.share()
+    (row,) = await first.shared.sql("SELECT epoch, told FROM ops.told")
+    assert (row["epoch"], "ben" in row["told"]) == (2, False)
