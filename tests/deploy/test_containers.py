@@ -7,6 +7,7 @@ import re
 import runpy
 import shlex
 import signal
+import socket
 import socketserver
 import subprocess
 import sys
@@ -20,12 +21,16 @@ from cryptography import x509
 from typer.testing import CliRunner
 
 from chitlaq import inventory
+from chitlaq.backups.context import BackupContext
+from chitlaq.backups.restore import restore
 from chitlaq.cli.app import app
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import unix_sockets
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.runbook import original
+from chitlaq.stack import containers
 from chitlaq.stack.servers import nginx, observers
 from tests import acme_authority, commands
 from tests.certificates import presented
@@ -205,6 +210,20 @@ async def test_certificate_comes_by_acme_and_nginx_reads_it(tmp_path: Path) -> N
                     process.terminate()
             os.killpg(server.pid, signal.SIGTERM)
             server.wait(30)
+
+
+def test_restore_leaves_a_database_alone_that_a_container_serves(tmp_path: Path) -> None:
+    """Its process is in another container, so only its socket shows that it runs."""
+    home, settings = Home(tmp_path), Settings()
+    containers.marker(home).parent.mkdir()
+    containers.marker(home).touch()
+    home.postgres_socket.mkdir()
+    with socket.socket(socket.AF_UNIX) as serving:
+        serving.bind(str(home.postgres_socket / f".s.PGSQL.{settings.port_of('postgres')}"))
+        serving.listen()
+        with pytest.raises(OperatorError, match="docker compose down"):
+            restore.stop_stack(BackupContext(home, settings))
+    assert not restore.stop_stack(BackupContext(home, settings)), "a killed one leaves its socket"
 
 
 @pytest.mark.parametrize(("status", "is_ready"), [(b"200 OK", True), (b"503 No", False)])

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from chitlaq import inventory
-from chitlaq.core.host import files, http_client, programs
+from chitlaq.core.host import files, http_client, programs, unix_sockets
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import POSTGRES_ROLES, Secrets
 from chitlaq.core.installation.settings import Settings
@@ -42,6 +42,17 @@ def logs_of(service: str) -> str:
     if _is_pod():
         return f"kubectl logs {sockets.gethostname()} --container {service}"
     return f"docker compose logs {service}"
+
+
+def start(home: Home) -> str:
+    """The command that starts the stack: the engine's, where containers run its components."""
+    return "docker compose up --detach" if are_used(home) and not _is_pod() else "chitlaq up"
+
+
+def runs_postgres(home: Home, settings: Settings) -> bool:
+    """Whether PostgreSQL runs in another container: its process is not to be seen, but its socket is."""
+    socket = home.postgres_socket / f".s.PGSQL.{settings.port_of('postgres')}"
+    return are_used(home) and unix_sockets.is_served(socket)
 
 
 def usage() -> str:

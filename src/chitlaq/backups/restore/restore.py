@@ -32,6 +32,7 @@ from chitlaq.backups.wal.staging import StagedWal
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files, programs
 from chitlaq.core.installation.secrets import SUPERUSER, Secrets
+from chitlaq.stack import containers
 from chitlaq.stack.servers import barman
 from chitlaq.stack.supervisor import control
 
@@ -389,15 +390,24 @@ def stop_stack(context: BackupContext) -> bool:
     """Stop ChitLaq, so that nothing writes to the data directory; returns whether it was running.
 
     Raises:
-        OperatorError: it is running and could not be stopped.
+        OperatorError: it is running and could not be stopped; or it runs in containers, which only the engine
+            can stop.
     """
+    if containers.runs_postgres(context.home, context.settings):
+        raise OperatorError(
+            "PostgreSQL runs in a container, so the engine must stop it first: `docker compose down`, then"
+            " `docker compose run --rm --no-deps ops-service backup restore`."
+        )
     return control.stop(context.home)
 
 
 def next_step(context: BackupContext) -> str:
     """What an operator does after a restore failed; empty if there is nothing to start."""
+    if containers.runs_postgres(context.home, context.settings):
+        return ""
     if pending.exists(context):
         return "ChitLaq is down: `chitlaq backup restore --resume` finishes the restore."
     if context.home.postgres_data.exists():
-        return "ChitLaq is down: `chitlaq up` starts it with the previous data."
+        command = containers.start(context.home)
+        return f"ChitLaq is down: `{command}` starts it with the previous data."
     return ""

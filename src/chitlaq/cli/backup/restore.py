@@ -47,6 +47,7 @@ def restore(
     from chitlaq.backups.restore import pending, wording
     from chitlaq.backups.restore import restore as restoring
     from chitlaq.core import point_in_time
+    from chitlaq.stack import containers
 
     moment = point_in_time.parse(to_time, "--to-time") if to_time else None
     plan = (
@@ -71,7 +72,8 @@ def restore(
         record([])
     for line in wording.result(result, plan):
         typer.echo(line)
-    typer.echo("Next: `chitlaq up`, check the data, then `chitlaq backup run full`.")
+    command = containers.start(context.home)
+    typer.echo(f"Next: `{command}`, check the data, then `chitlaq backup run full`.")
 
 
 def _print_plan(context: BackupContext, plan: RestorePlan) -> None:
