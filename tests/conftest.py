@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, NoReturn, TypeVar, overload
 
 import asyncpg
 import httpx
@@ -233,6 +233,34 @@ def _is_reserved(port: int) -> bool:
     return True
 
 
+class Answer(httpx.Response):
+    """What the gateway answered. A test that looks for something else in a refusal fails with the refusal."""
+
+    def json(self, **options: Any) -> Any:
+        body = super().json(**options)
+        return Refusal(body) if self.is_error and isinstance(body, dict) else body
+
+
+class Refusal(dict[str, Any]):
+    """A problem document."""
+
+    def __missing__(self, key: str) -> NoReturn:
+        raise AssertionError(f"no {key!r} in {dict(self)}")
+
+
+class Answering(httpx.AsyncHTTPTransport):
+    """Gives a client answers of this kind."""
+
+    async def handle_async_request(self, request: httpx.Request) -> Answer:
+        found = await super().handle_async_request(request)
+        return Answer(
+            found.status_code,
+            headers=found.headers,
+            stream=found.stream,
+            extensions=found.extensions,
+        )
+
+
 @overload
 async def eventually(condition: Callable[[], Awaitable[T | None]], seconds: float = 60.0) -> T: ...
 @overload
@@ -242,8 +270,10 @@ async def eventually(condition: Callable[[], Any], seconds: float = 60.0) -> Any
 
     The limit is for what never comes. It promises no speed, so it is the same for all.
     What takes long to ask, such as a command, is asked less often: the cores are others' meanwhile.
+    So is what takes long to come: who asks on and on is refused for that (429), which hides the rest.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    deadline = began + seconds
     while True:
         asked = time.monotonic()
         fault: BaseException | None = None
@@ -258,7 +288,7 @@ async def eventually(condition: Callable[[], Any], seconds: float = 60.0) -> Any
         now = time.monotonic()
         if now > deadline:
             raise AssertionError(f"not so within {seconds:g} s") from fault
-        await asyncio.sleep(min(max(0.05, 2 * (now - asked)), 1.0))
+        await asyncio.sleep(min(max(0.05, 2 * (now - asked), (now - began) / 40), 1.0))
 
 
 def short_form(cases: Iterable[T], *short: str, name: Callable[[T], str] = str) -> list[Any]:
@@ -534,7 +564,8 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=stack.gateway, timeout=20) as client:
+    answering = Answering(limits=httpx.Limits(max_connections=100, max_keepalive_connections=20))
+    async with httpx.AsyncClient(base_url=stack.gateway, timeout=20, transport=answering) as client:
         yield client
 
 
