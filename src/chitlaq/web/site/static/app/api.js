@@ -23,6 +23,10 @@ export class Problem extends Error {
 const REFRESHED = "refreshed";
 /** How long an answer may take: on a bad network there is none after that. */
 const LONGEST_MS = 30_000;
+/** What changes nothing. */
+const READS = new Set(["GET", "HEAD"]);
+/** Letters of what outlives its page: browsers allow 64 KiB of it at once. */
+const MOST_LASTING = 8000;
 const UNAUTHORIZED = 401;
 
 /** Whether the server could be reached when we tried last. */
@@ -68,20 +72,24 @@ async function refusal(answer) {
   return new Problem(answer.status, body, Number(answer.headers.get("Retry-After")));
 }
 
-/** Ask without a second try. @param {string} path @param {{method: string, body?: unknown, headers?: Record<string, string>, signal?: AbortSignal, isLast?: boolean}} asked `isLast`: the page goes meanwhile. */
-export async function send(path, { method, body, headers = {}, signal, isLast = false }) {
+/**
+ * Ask without a second try. A change arrives also if its page goes meanwhile: it is shown before it is stored.
+ * @param {string} path @param {{method: string, body?: unknown, headers?: Record<string, string>, signal?: AbortSignal}} asked
+ */
+export async function send(path, { method, body, headers = {}, signal }) {
   const isForm = body instanceof FormData;
   const isJson = body !== undefined && !isForm;
+  const text = isJson ? JSON.stringify(body) : "";
   try {
     const answer = await fetch(path, {
       method,
-      keepalive: isLast,
+      keepalive: !READS.has(method) && !isForm && text.length <= MOST_LASTING,
       headers: {
         "Accept-Language": document.documentElement.lang,
         ...(isJson ? { "Content-Type": "application/json" } : {}),
         ...headers,
       },
-      body: isJson ? JSON.stringify(body) : isForm ? body : undefined,
+      body: isJson ? text : isForm ? body : undefined,
       // Files take as long as they take.
       signal: signal ?? (isForm ? undefined : AbortSignal.timeout(LONGEST_MS)),
     });

@@ -7,26 +7,37 @@ import { say, said } from "./store.js";
 
 const GRACE_MS = 8000;
 
-/** What can still be taken back. @type {Set<string>} */
+/** What can still be taken back, and is deleted when the page goes. @type {Set<string>} */
 const open = new Set();
 
 /**
+ * Show something as deleted, and delete it: both or neither, whenever the page goes.
  * @param {string} path What is deleted, unless somebody wants it back.
- * @param {{done: string, onUndo: () => void}} then What is said, and what is done if it is taken back or refused.
+ * @param {{done: string, hide: () => void, show: () => void}} then What is said; how it goes from the screen, and comes
+ *   back if it is taken back or refused.
  */
-export async function deleteLater(path, { done, onUndo }) {
+export async function deleteLater(path, { done, hide, show }) {
+  if (open.has(path)) return;
   const id = crypto.randomUUID();
   open.add(path);
-  const stops = [onSent((item) => item.id === id && end()), onRefused((item) => item.id === id && end() && onUndo())];
+  hide();
+  const stops = [onSent((item) => item.id === id && end()), onRefused((item) => item.id === id && (end(), show()))];
   const end = () => {
     for (const stop of stops) stop();
     return open.delete(path);
   };
-  await put({ id, queue: path, method: "DELETE", path, body: {}, due: Date.now() + GRACE_MS });
+  try {
+    await put({ id, queue: path, method: "DELETE", path, body: {}, due: Date.now() + GRACE_MS });
+  } catch (problem) {
+    // This browser keeps nothing. Who has left meanwhile has had it deleted.
+    if (end()) show();
+    return say(problem);
+  }
   const undo = async () => {
-    if (open.has(path) && (await discard({ id }))) onUndo();
+    // Who leaves from now on keeps it.
+    const isOpen = end();
+    if (isOpen && (await discard({ id }))) show();
     else say(t("toast.late"));
-    end();
   };
   say(done, { label: t("toast.undo"), act: undo, lasts_ms: GRACE_MS });
 }
@@ -34,7 +45,7 @@ export async function deleteLater(path, { done, onUndo }) {
 /** Whoever leaves does not come back for it; the outbox asks again, and finds it done. */
 function leave() {
   if (document.visibilityState === "visible" && !isLeaving) return;
-  for (const path of open) send(path, { method: "DELETE", isLast: true }).catch(() => {});
+  for (const path of open) send(path, { method: "DELETE" }).catch(() => {});
   if (open.size > 0) said.value = null;
   open.clear();
 }

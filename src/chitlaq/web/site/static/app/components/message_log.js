@@ -193,18 +193,19 @@ export function Log({ path, conversation, page, at, change }) {
     }
     setBusy(false);
   };
-  const send = async (/** @type {{text: string, reply_to?: number}} */ body, /** @type {import("./say.js").Draft} */ draft) => {
-    const { pictures, before, id: client_id = crypto.randomUUID() } = draft;
+  const send = async (/** @type {{text: string, reply_to?: number}} */ body, /** @type {any} */ draft) => {
+    const { pictures, before, id: client_id } = draft;
     now.current.isAtEnd = true;
     try {
       const { put: keep } = await import("../outbox.js");
       await keep({ id: client_id, queue: id, path: `${path}/messages`, body: { ...body, client_id }, pictures, before });
     } catch (problem) {
       // This browser keeps nothing.
-      setGiven(draft);
       say(problem);
+      return false;
     }
-    if (now.current.state.hasLater) await latest().catch(say);
+    if (now.current.state.hasLater) latest().catch(say);
+    return true;
   };
   const rewrite = async (/** @type {any} */ one) => {
     if (!(await outbox.discard(one, true))) return;

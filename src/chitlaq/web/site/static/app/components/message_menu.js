@@ -12,6 +12,8 @@ import { Time } from "./parts.js";
 const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🎉"];
 const EDITABLE_MS = 24 * 60 * 60 * 1000;
 
+const deleting = () => import("../deleting.js");
+
 /**
  * @param {{one: any, at: Element, conversation: any, onClose: () => void, onReply: () => void, onEdit: () => void,
  *   onReact: (emoji: string) => void, onUnread: () => void, onChanged: (message: any) => void}} properties
@@ -22,17 +24,13 @@ export function MessageMenu({ one, at, conversation, onClose, onReply, onEdit, o
   const next = useRef("");
   const [step, setStep] = useState("");
   const path = `/api/conversations/${conversation.id}/messages/${one.seq}`;
-  const remove = async () => {
-    onChanged({ ...one, deleted: true, text: "", media: [], reactions: {} });
-    const onUndo = () => onChanged(one);
-    try {
-      const { deleteLater } = await import("../deleting.js");
-      await deleteLater(path, { done: t("chat.deleted"), onUndo });
-    } catch (problem) {
-      onUndo();
-      say(problem);
-    }
-  };
+  // Who deletes it sees it go at once.
+  useEffect(() => {
+    deleting().catch(() => {});
+  }, []);
+  const hide = () => onChanged({ ...one, deleted: true, text: "", media: [], reactions: {} });
+  const show = () => onChanged(one);
+  const remove = () => deleting().then(({ deleteLater }) => deleteLater(path, { done: t("chat.deleted"), hide, show })).catch(say);
   if (step === "history") return html`<${History} path=${path} now=${one.text} onClose=${onClose} />`;
   if (step === "emoji") return html`<${Emoji} onClose=${onClose} onReact=${onReact} />`;
   const isMember = conversation.state === "joined";

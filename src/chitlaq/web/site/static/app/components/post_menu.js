@@ -12,18 +12,22 @@ import { Report } from "./report.js";
 
 const QUOTABLE = ["public", "university"];
 
+const deleting = () => import("../deleting.js");
+
 /** @param {{post: any, at: Element, onClose: () => void}} properties */
 export function PostMenu({ post, at, onClose }) {
   /** What follows the menu: a dialog. */
   const next = useRef("");
   const [step, setStep] = useState("menu");
+  const href = addressOf(post);
+  const isOwn = post.author.username === me.value?.username;
   const [isMuted, setMuted] = useState(false);
   useEffect(() => {
     // Without an answer one can mute it once more, which changes nothing.
     read(`/api/posts/${post.id}/mute`).then((found) => setMuted(found.is_muted), () => {});
+    // Who deletes it sees it go at once.
+    if (isOwn) deleting().catch(() => {});
   }, []);
-  const href = addressOf(post);
-  const isOwn = post.author.username === me.value?.username;
   const then = (/** @type {string} */ name) => () => {
     next.current = name;
     setStep(name);
@@ -44,18 +48,11 @@ export function PostMenu({ post, at, onClose }) {
       await ask("DELETE", `/api/posts/${post.quote.id}/quotes/${post.id}`);
       known(post).value = { ...post, quote: null, quote_of: null, quote_detached: true };
     }, t("post.detached"));
-  const remove = async () => {
-    const one = known(post);
-    one.value = { ...one.value, isGone: true };
-    const onUndo = () => (one.value = { ...one.value, isGone: false });
-    try {
-      const { deleteLater } = await import("../deleting.js");
-      await deleteLater(`/api/posts/${post.id}`, { done: t("post.deleted"), onUndo });
-    } catch (problem) {
-      onUndo();
-      say(problem);
-    }
-  };
+  const one = known(post);
+  const hide = () => (one.value = { ...one.value, isGone: true });
+  const show = () => (one.value = { ...one.value, isGone: false });
+  const remove = () =>
+    deleting().then(({ deleteLater }) => deleteLater(`/api/posts/${post.id}`, { done: t("post.deleted"), hide, show })).catch(say);
   /** @type {import("./menu.js").Entry[]} */
   const entries = [
     { label: t("post.copy"), act: copy },

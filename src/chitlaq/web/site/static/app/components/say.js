@@ -17,9 +17,9 @@ const EMPTY = { text: "", pictures: [] };
  *   `id` is of what was sent without an answer, and is written anew; `before` is what may have arrived under it.
  * @typedef {{reply?: any, edit?: any}} Mode What is answered, or changed.
  * @param {{id: string, members: any[], mode: Mode, onMode: (mode: Mode) => void, onEdit: (text: string) => Promise<boolean>,
- *   onSend: (one: {text: string, reply_to?: number}, draft: Draft) => void, onEditLast: () => void, onTyping: () => void,
- *   given: Draft | null}} properties `given` is what to go on with,
- *   `members` are whom one can mention.
+ *   onSend: (one: {text: string, reply_to?: number}, draft: Draft) => Promise<boolean>, onEditLast: () => void,
+ *   onTyping: () => void, given: Draft | null}} properties `given` is what to go on with,
+ *   `members` are whom one can mention; `onSend` gives whether the outbox has it.
  */
 export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onTyping, given }) {
   const field = useRef(/** @type {HTMLTextAreaElement} */ (/** @type {unknown} */ (null)));
@@ -32,7 +32,11 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
   const typedAt = useRef(0);
   const text = mode.edit ? edited : draft.text;
   const { pictures } = draft;
-  const save = useSaved(draft, (one) => keep(id, one));
+  const latest = useRef(draft);
+  latest.current = draft;
+  /** What is sent and not in the outbox yet, which may still be loaded: who comes back finds it as a draft. */
+  const handed = useRef(/** @type {Draft[]} */ ([]));
+  const save = useSaved(draft, (one) => keep(id, joined([...handed.current, one])));
   const change = (/** @type {Partial<Draft>} */ some) => setDraft((/** @type {Draft} */ now) => ({ ...now, ...some }));
   const choose = () => import("./pictures.js").then(setChoosing, say);
   // After the first rendering, which is the server's.
@@ -72,12 +76,21 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
     setDoubt({ why: failure || missing, isAsked: !failure });
     if (failure || missing) return;
     choosing?.handOver(pictures);
-    onSend({ text, ...(mode.reply ? { reply_to: mode.reply.seq } : {}) }, draft);
+    const sent = { ...draft, id: draft.id ?? crypto.randomUUID() };
+    handed.current.push(sent);
     typedAt.current = 0;
-    save(EMPTY);
-    setDraft(EMPTY);
+    const next = { ...EMPTY };
+    save(next);
+    setDraft(next);
     setChoosing(null);
     onMode({});
+    const isKept = await onSend({ text, ...(mode.reply ? { reply_to: mode.reply.seq } : {}) }, sent);
+    handed.current = handed.current.filter((one) => one !== sent);
+    if (isKept) keep(id, joined([...handed.current, latest.current]));
+    else {
+      setDraft((/** @type {Draft} */ now) => joined([sent, now]));
+      if (pictures.length > 0) choose();
+    }
   };
   const describe = () => /** @type {any} */ (document.querySelector(".attached .undescribed"))?.focus();
   const press = (/** @type {KeyboardEvent} */ event) => {
@@ -102,6 +115,13 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
 /** A keyboard on glass has no other key for a new line. @param {KeyboardEvent} event */
 function isSending({ key, ctrlKey, metaKey, shiftKey, isComposing }) {
   return key === "Enter" && !isComposing && (ctrlKey || metaKey || (!shiftKey && matchMedia("(pointer: fine)").matches));
+}
+
+/** Several drafts as one. @param {Draft[]} all @returns {Draft} */
+function joined(all) {
+  const written = all.filter(({ text, pictures }) => text || pictures.length > 0);
+  if (written.length < 2) return written[0] ?? EMPTY;
+  return { text: written.map(({ text }) => text).join("\n\n"), pictures: written.flatMap(({ pictures }) => pictures) };
 }
 
 /** What somebody has begun to write, kept in this browser by whom and to whom. @param {string} id @param {Draft} draft */

@@ -1,5 +1,6 @@
 /** What is kept to be published later; templates/app/drafts.html makes the same nodes. */
 
+import { useEffect } from "../../vendor/hooks.js";
 import { signal } from "../../vendor/signals.js";
 import { read } from "../api.js";
 import { count, html, t } from "../base.js";
@@ -14,6 +15,8 @@ const gone = signal(new Set());
 
 const PATH = "/api/users/me/drafts?limit=20";
 
+const deleting = () => import("../deleting.js");
+
 export const reads = () => ({ drafts: PATH });
 
 export const title = () => t("drafts.title");
@@ -21,6 +24,10 @@ export const title = () => t("drafts.title");
 /** @param {import("../router.js").Shown} properties */
 export function View({ data, change }) {
   const { drafts } = data;
+  // Who deletes one sees it go at once.
+  useEffect(() => {
+    deleting().catch(() => {});
+  }, []);
   return html`
     <h1 class="title" tabindex="-1">${t("drafts.title")}</h1>
     ${drafts.items.length > 0
@@ -32,17 +39,10 @@ export function View({ data, change }) {
 /** @param {{one: any}} properties */
 function Row({ one }) {
   const { id, post, scheduled_at, failure } = one;
-  const remove = async () => {
-    gone.value = new Set([...gone.value, id]);
-    const onUndo = () => (gone.value = new Set([...gone.value].filter((other) => other !== id)));
-    try {
-      const { deleteLater } = await import("../deleting.js");
-      await deleteLater(`/api/users/me/drafts/${id}`, { done: t("drafts.deleted"), onUndo });
-    } catch (problem) {
-      onUndo();
-      say(problem);
-    }
-  };
+  const hide = () => (gone.value = new Set([...gone.value, id]));
+  const show = () => (gone.value = new Set([...gone.value].filter((other) => other !== id)));
+  const remove = () =>
+    deleting().then(({ deleteLater }) => deleteLater(`/api/users/me/drafts/${id}`, { done: t("drafts.deleted"), hide, show })).catch(say);
   if (gone.value.has(id)) return html`<li class="gone">${t("drafts.deleted")}</li>`;
   return html`
     <li>

@@ -43,7 +43,7 @@ export function View({ parameters, data, change }) {
     if (apart || told.items[from].read) return;
     const items = told.items.map((/** @type {any} */ one, /** @type {number} */ place) => (place < from ? one : { ...one, read: true }));
     change({ told: { ...told, items } });
-    mark({ until: told.items[from].updated_at }).then(() => change({ told: { ...told, items, unread: unread.value } }));
+    mark({ until: told.items[from].updated_at }).then((isDone) => change({ told: isDone ? { ...told, items, unread: unread.value } : told }));
   };
   // It is no longer told, which the server counts itself.
   const answered = (/** @type {any} */ { id }) =>
@@ -65,8 +65,10 @@ export function View({ parameters, data, change }) {
 async function mark(body) {
   try {
     unread.value = (await ask("POST", "/api/notifications/read", body)).unread;
+    return true;
   } catch (problem) {
     say(problem);
+    return false;
   }
 }
 
