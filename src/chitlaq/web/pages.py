@@ -25,6 +25,7 @@ MEDIA_TYPES = {
     "svg": "image/svg+xml",
 }
 _LONGEST_NAME = 200
+_STYLE = re.compile(r'<link rel="stylesheet" href="([^"]+)">')
 _STATIC_NAME = re.compile(r"(?:[\w-]+/)*[\w-][\w.-]*", re.ASCII)
 
 
@@ -73,12 +74,15 @@ class Pages:
             refused: why the form that was sent was not accepted: the template has it as `errors`, by field.
             values: what the template names.
         """
-        headers, errors = self._headers, dict[str, str]()
+        headers, errors = dict(self._headers), dict[str, str]()
         if refused is not None:
             status, errors = refused.status, refused.errors or {"": refused.detail}
-            headers = {**headers, **refused.headers()}
+            headers |= refused.headers()
         named = {"version": __version__, "errors": errors, **values}
         text = self.environment.get_template(template).render(named)
+        # Nothing is painted without them. Modules are named at the head of the page itself.
+        if styles := _STYLE.findall(text.partition("</head>")[0]):
+            headers["Link"] = ", ".join(f"<{one}>; rel=preload; as=style" for one in styles)
         return Response(text, status_code=status, media_type="text/html", headers=headers)
 
     @cached_property

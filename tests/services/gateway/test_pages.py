@@ -106,6 +106,9 @@ async def test_every_page_and_script_states_its_policy(
                 continue
             assert answer.headers.get("Content-Security-Policy") == POLICY, path
             assert answer.headers["X-Content-Type-Options"] == "nosniff", path
+            styles = re.findall(r'<link rel="stylesheet" href="([^"]+)">', answer.text)
+            stated = ", ".join(f"<{one}>; rel=preload; as=style" for one in styles)
+            assert answer.headers.get("Link", "") == stated, path
             shown.add(path)
     # They need a provider, and an account that is to be deleted.
     others = {one for one in pages if one.startswith("/api/auth/sso")} | {"/keep"}
