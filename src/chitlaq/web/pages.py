@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from litestar import Response
+from litestar import Request, Response
 
 from chitlaq import __version__
 from chitlaq.core.http import problems
@@ -24,6 +24,9 @@ MEDIA_TYPES = {
     "png": "image/png",
     "svg": "image/svg+xml",
 }
+THEME = "theme"
+"""The cookie that keeps the chosen colours."""
+THEMES = ("auto", "light", "dark", "contrast")
 _LONGEST_NAME = 200
 _STYLE = re.compile(r'<link rel="stylesheet" href="([^"]+)">')
 _STATIC_NAME = re.compile(r"(?:[\w-]+/)*[\w-][\w.-]*", re.ASCII)
@@ -64,21 +67,33 @@ class Pages:
         )
 
     def html(
-        self, template: str, status: int = 200, *, refused: Problem | None = None, **values: Any
+        self,
+        request: Request[Any, Any, Any],
+        template: str,
+        status: int = 200,
+        *,
+        refused: Problem | None = None,
+        **values: Any,
     ) -> Response[str]:
-        """Render a template as a page.
+        """Render a template as a page in the colours that its reader has chosen.
 
         Args:
+            request: who asks.
             template: its name.
             status: unless something was refused.
             refused: why the form that was sent was not accepted: the template has it as `errors`, by field.
             values: what the template names.
         """
-        headers, errors = dict(self._headers), dict[str, str]()
+        headers, errors = {**self._headers, "Vary": "Cookie"}, dict[str, str]()
         if refused is not None:
             status, errors = refused.status, refused.errors or {"": refused.detail}
             headers |= refused.headers()
-        named = {"version": __version__, "errors": errors, **values}
+        named = {
+            "version": __version__,
+            "errors": errors,
+            "theme": chosen_theme(request),
+            **values,
+        }
         text = self.environment.get_template(template).render(named)
         # Nothing is painted without them. Modules are named at the head of the page itself.
         if styles := _STYLE.findall(text.partition("</head>")[0]):
@@ -121,6 +136,12 @@ class Pages:
         """Return content that is no page, and say how long it is kept."""
         headers = {**self._headers, "Cache-Control": kept}
         return Response(content, media_type=media_type, headers=headers)
+
+
+def chosen_theme(request: Request[Any, Any, Any]) -> str:
+    """Return the colours that were chosen in this browser, which each page has as its `data-theme`."""
+    chosen = request.cookies.get(THEME, "")
+    return chosen if chosen in THEMES else THEMES[0]
 
 
 def _shown(value: object) -> object:

@@ -64,16 +64,32 @@ async def test_page_that_is_no_longer_written_says_so(written: Edge, database: O
     assert "güncel değil" in (await ask_edge(written, "/status/tr")).body
 
 
-async def test_browser_gets_the_language_that_it_names_first(written: Edge) -> None:
+async def test_browser_gets_the_language_that_was_chosen_or_that_it_names_first(
+    written: Edge,
+) -> None:
     for header, language in (
         ("tr-TR,tr;q=0.9,en;q=0.8", "tr"),
         ("en,tr;q=0.5", "en"),
         ("xx", "en"),
+        ("en\r\nCookie: theme=dark; lang=tr", "tr"),
+        ("tr\r\nCookie: lang=en", "en"),
     ):
         answer = await ask_edge(written, "/status", f"Accept-Language: {header}")
-        assert f'<html lang="{language}">' in answer.body
-        assert "Vary: Accept-Language" in answer.head
-    assert '<html lang="en">' in (await ask_edge(written, "/status")).body
+        assert f'<html lang="{language}"' in answer.body
+        assert "Vary: Accept-Language, Cookie" in answer.head
+    assert '<html lang="en"' in (await ask_edge(written, "/status")).body
+
+
+async def test_page_has_the_colours_that_were_chosen_on_members_pages(written: Edge) -> None:
+    for cookie, theme in (
+        ("theme=contrast", "contrast"),
+        ("lang=tr; theme=dark", "dark"),
+        ("theme=<b>", "auto"),
+        ("other=contrast", "auto"),
+    ):
+        for path in ("/status", "/status/tr/history", "/status/en/subscribe"):
+            page = (await ask_edge(written, path, f"Cookie: {cookie}")).body
+            assert f"data-theme='{theme}'" in page, (path, cookie)
 
 
 async def test_page_reloads_itself_only_where_asked_to(written: Edge) -> None:

@@ -164,13 +164,14 @@ async def test_browser_gets_a_page_while_what_makes_pages_is_away(lone_edge: Edg
         ((), "en"),
         (("Accept-Language: tr-TR,tr;q=0.9,en;q=0.8",), "tr"),
         (("Accept-Language: de, tr",), "en"),
-        (("Accept-Language: tr", "Cookie: theme=dark; lang=en"), "en"),
-        (("Accept-Language: en", "Cookie: lang=tr"), "tr"),
+        (("Accept-Language: tr", "Cookie: theme=contrast; lang=en"), "en"),
+        (("Accept-Language: en", "Cookie: lang=tr; theme=contrast"), "tr"),
     ):
+        theme = "contrast" if "theme=contrast" in " ".join(asked) else "auto"
         for path in ("/", "/home", "/@ada", "/tags/x?y=1"):
             answer = await ask(lone_edge.port, path, BROWSER, *asked)
             assert (answer.status, title[language] in answer.body) == (503, True), (path, asked)
-            assert f'<html lang="{language}">' in answer.body
+            assert f'<html lang="{language}" data-theme="{theme}">' in answer.body
             assert {'href=""', 'href="/status"'} == set(re.findall(r'href="[^"]*"', answer.body))
             (style,) = re.findall("<style>(.*?)</style>", answer.body)
             digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -76,7 +76,7 @@ async def test_public_post_has_a_preview_and_any_other_is_as_if_it_were_not(
         assert (await web.get(nothing)).status_code == 404, nothing
 
 
-async def test_every_page_and_script_states_its_policy(
+async def test_every_page_states_its_policy_and_has_the_colours_that_were_chosen(
     stack: Stack, web: httpx.AsyncClient, join: Join
 ) -> None:
     member, other = await join(), await join()
@@ -96,9 +96,12 @@ async def test_every_page_and_script_states_its_policy(
         if handler.opt.get("is_page") and "GET" in handler.http_methods
     }
     pages = {f"/api{one}" if one.startswith(("/auth/", "/ws/")) else one for one in pages}
-    cookie = {"Cookie": f"{cookies.ACCESS}={member.token}"}
+    # Browsers get this one as a page, programs as a document.
+    pages.add("/api/docs")
+    chosen = {"Cookie": "theme=contrast"}
+    cookie = {"Cookie": f"theme=contrast; {cookies.ACCESS}={member.token}"}
     shown: set[str] = set()
-    for who in ({}, cookie):
+    for who in (chosen, cookie):
         for path in (*pages, "/nothing-of-this-name"):
             answer = await web.get(path, headers={"Accept": "text/html", **who})
             kind = answer.headers.get("Content-Type", "").partition(";")[0]
@@ -109,6 +112,9 @@ async def test_every_page_and_script_states_its_policy(
             styles = re.findall(r'<link rel="stylesheet" href="([^"]+)">', answer.text)
             stated = ", ".join(f"<{one}>; rel=preload; as=style" for one in styles)
             assert answer.headers.get("Link", "") == stated, path
+            if kind == "text/html":
+                assert 'data-theme="contrast"' in answer.text, path
+                assert "Cookie" in answer.headers["Vary"], path
             shown.add(path)
     # They need a provider, and an account that is to be deleted.
     others = {one for one in pages if one.startswith("/api/auth/sso")} | {"/keep"}

@@ -89,6 +89,7 @@ def page(
     """Return a screen: the template extends ``layout.html`` and fills the blocks title and main."""
     session = request.scope.get("user")
     return CONSOLE.html(
+        request,
         template,
         status,
         screens=SCREENS if session else (),

@@ -24,6 +24,7 @@ from chitlaq.ops.statuspage.subscriptions import InvalidTokenError, Subscription
 from chitlaq.web.console.status import pages
 from chitlaq.web.console.status.words import words
 
+Asked = Request[Any, Any, State]
 Token = Annotated[str, Parameter(description="The token in the link of a mail.")]
 
 log = logs.get("subscriptions")
@@ -42,34 +43,35 @@ def _subscriptions(state: OpsState) -> Subscriptions:
     include_in_schema=False,
     request_max_body_size=bodies.MOST_FORM_BYTES,
 )
-async def subscribe(request: Request[Any, Any, State], state: OpsState) -> Response[str]:
+async def subscribe(request: Asked, state: OpsState) -> Response[str]:
     form = await request.form()
     language = form.get("language")
     if language not in LANGUAGES:
         language = LANGUAGES[0]
     names = [one for one in form.getall("component", []) if isinstance(one, str)]
     if not names or not COMPONENTS.keys() >= set(names):
-        return _refusal(state, language, HTTPStatus.UNPROCESSABLE_ENTITY, "components")
+        return _refusal(request, state, language, HTTPStatus.UNPROCESSABLE_ENTITY, "components")
     network = client_address.limited_address(request)
     try:
         await _subscriptions(state).ask(str(form.get("address", "")), language, names, network)
     except ValueError:
-        return _refusal(state, language, HTTPStatus.UNPROCESSABLE_ENTITY, "address")
+        return _refusal(request, state, language, HTTPStatus.UNPROCESSABLE_ENTITY, "address")
     except TooOftenError:
-        return _refusal(state, language, HTTPStatus.TOO_MANY_REQUESTS, "often")
+        return _refusal(request, state, language, HTTPStatus.TOO_MANY_REQUESTS, "often")
     except (OperatorError, OSError) as error:
-        return _unavailable(state, language, error)
-    return _answer(state, language, "asked")
+        return _unavailable(request, state, language, error)
+    return _answer(request, state, language, "asked")
 
 
 @get("/status/confirm", is_public=True, is_page=True, include_in_schema=False, sync_to_thread=False)
-def show_confirmation(state: OpsState, token: Token = "") -> Response[str]:
+def show_confirmation(request: Asked, state: OpsState, token: Token = "") -> Response[str]:
     try:
         wanted = _subscriptions(state).wish(token)
     except InvalidTokenError:
-        return _refusal(state, LANGUAGES[0], HTTPStatus.BAD_REQUEST, "link")
+        return _refusal(request, state, LANGUAGES[0], HTTPStatus.BAD_REQUEST, "link")
     names = words(wanted.language).components(wanted.components)
     return _answer(
+        request,
         state,
         wanted.language,
         "confirm",
@@ -80,15 +82,17 @@ def show_confirmation(state: OpsState, token: Token = "") -> Response[str]:
 
 
 @post("/status/confirm", is_public=True, is_page=True, include_in_schema=False, status_code=200)
-async def confirm(state: OpsState, token: Token = "") -> Response[str]:
+async def confirm(request: Asked, state: OpsState, token: Token = "") -> Response[str]:
     try:
         wanted = await _subscriptions(state).confirm(token)
     except InvalidTokenError:
-        return _refusal(state, LANGUAGES[0], HTTPStatus.BAD_REQUEST, "link")
+        return _refusal(request, state, LANGUAGES[0], HTTPStatus.BAD_REQUEST, "link")
     except OperatorError as error:
-        return _unavailable(state, LANGUAGES[0], error)
+        return _unavailable(request, state, LANGUAGES[0], error)
     names = words(wanted.language).components(wanted.components)
-    return _answer(state, wanted.language, "confirmed", address=wanted.address, components=names)
+    return _answer(
+        request, state, wanted.language, "confirmed", address=wanted.address, components=names
+    )
 
 
 @get(
@@ -98,12 +102,14 @@ async def confirm(state: OpsState, token: Token = "") -> Response[str]:
     include_in_schema=False,
     sync_to_thread=False,
 )
-def show_end(state: OpsState, token: Token = "") -> Response[str]:
+def show_end(request: Asked, state: OpsState, token: Token = "") -> Response[str]:
     try:
         ending = _subscriptions(state).subscription(token)
     except InvalidTokenError:
-        return _refusal(state, LANGUAGES[0], HTTPStatus.BAD_REQUEST, "link")
-    return _answer(state, ending.language, "end", action=f"/status/unsubscribe?token={token}")
+        return _refusal(request, state, LANGUAGES[0], HTTPStatus.BAD_REQUEST, "link")
+    return _answer(
+        request, state, ending.language, "end", action=f"/status/unsubscribe?token={token}"
+    )
 
 
 @post(
@@ -114,22 +120,23 @@ def show_end(state: OpsState, token: Token = "") -> Response[str]:
     status_code=200,
     request_max_body_size=bodies.MOST_FORM_BYTES,
 )
-async def unsubscribe(state: OpsState, token: Token = "") -> Response[str]:
+async def unsubscribe(request: Asked, state: OpsState, token: Token = "") -> Response[str]:
     """End a subscription: pressed on the page, or sent by a mail program (RFC 8058)."""
     try:
         ended = await _subscriptions(state).end(token)
     except InvalidTokenError:
-        return _refusal(state, LANGUAGES[0], HTTPStatus.BAD_REQUEST, "link")
+        return _refusal(request, state, LANGUAGES[0], HTTPStatus.BAD_REQUEST, "link")
     except OperatorError as error:
-        return _unavailable(state, LANGUAGES[0], error)
-    return _answer(state, ended.language, "ended")
+        return _unavailable(request, state, LANGUAGES[0], error)
+    return _answer(request, state, ended.language, "ended")
 
 
 def _answer(
-    state: OpsState, language: str, name: str, *, action: str = "", **values: str
+    request: Asked, state: OpsState, language: str, name: str, *, action: str = "", **values: str
 ) -> Response[str]:
     spoken = words(language)
     return _page(
+        request,
         state,
         language,
         HTTPStatus.OK,
@@ -140,9 +147,12 @@ def _answer(
     )
 
 
-def _refusal(state: OpsState, language: str, status: HTTPStatus, reason: str) -> Response[str]:
+def _refusal(
+    request: Asked, state: OpsState, language: str, status: HTTPStatus, reason: str
+) -> Response[str]:
     spoken = words(language)
     return _page(
+        request,
         state,
         language,
         status,
@@ -153,13 +163,16 @@ def _refusal(state: OpsState, language: str, status: HTTPStatus, reason: str) ->
     )
 
 
-def _unavailable(state: OpsState, language: str, error: Exception) -> Response[str]:
+def _unavailable(request: Asked, state: OpsState, language: str, error: Exception) -> Response[str]:
     log.error("subscription not stored", error=str(error))
-    return _refusal(state, language, HTTPStatus.SERVICE_UNAVAILABLE, "storage")
+    return _refusal(request, state, language, HTTPStatus.SERVICE_UNAVAILABLE, "storage")
 
 
-def _page(state: OpsState, language: str, status: HTTPStatus, **values: Any) -> Response[str]:
+def _page(
+    request: Asked, state: OpsState, language: str, status: HTTPStatus, **values: Any
+) -> Response[str]:
     return pages.STATUS.html(
+        request,
         "answer.html.j2",
         status,
         t=words(language),

@@ -139,6 +139,7 @@ def _content(said: Snapshot, settings: Settings, *, is_copy: bool) -> Iterator[t
             links=pages.links(language, site if is_copy else ""),
             other=LANGUAGES[1 - LANGUAGES.index(language)],
             contact=settings.statuspage.contact,
+            theme="" if is_copy else pages.CHOSEN_THEME,
         )
         entries = _entries(said, language, where)
         names = {"index.html.j2": f"{language}.html", "history.html.j2": f"{language}.history.html"}

@@ -13,13 +13,18 @@ from typing import NamedTuple
 from chitlaq.core.host import templates
 from chitlaq.core.languages import LANGUAGES
 
+THEME = "THEME"
+"""Stands in a page for the colours that its reader has chosen, which nginx knows."""
 # The colours are those of tokens.css.
 STYLE = (
+    ":root{color-scheme:light dark}[data-theme=light]{color-scheme:light}[data-theme=dark]{color-scheme:dark}"
     "body{margin:0;background:light-dark(#faf8f4,#14171a);color:light-dark(#1e1f22,#e9e8e4);"
     "font:1rem/1.5 system-ui,sans-serif}"
     "main{max-inline-size:32rem;margin:18vh auto;padding:0 1.25rem}"
     "h1{font-size:1.5rem;line-height:1.25}"
     "a{display:inline-block;padding-block:.6rem;color:light-dark(#0b675c,#63cdb9)}"
+    "[data-theme=contrast]{color-scheme:dark}[data-theme=contrast] body{background:#000;color:#fff}"
+    "[data-theme=contrast] a{color:#ffe14d}"
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = (
@@ -74,6 +79,6 @@ def pages() -> dict[str, dict[str, str]]:
 
 def _page(language: str, words: Words) -> str:
     page = templates.rendered(
-        __package__, "apology.html.j2", language=language, words=words, style=STYLE
+        __package__, "apology.html.j2", language=language, words=words, style=STYLE, theme=THEME
     )
     return page.replace("\n", "")

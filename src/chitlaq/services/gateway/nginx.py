@@ -25,6 +25,7 @@ from chitlaq.core.languages import LANGUAGES
 from chitlaq.logs import access
 from chitlaq.services.gateway import apologies
 from chitlaq.web.console.status import pages
+from chitlaq.web.pages import THEME, THEMES
 
 EDGE = "nginx"
 GATEWAY = "api-gateway"
@@ -163,6 +164,9 @@ def render(
         sockets=[path for one in services for path in one.sockets],
         apologies=apologies.pages(),
         apology_policy=apologies.POLICY,
+        apology_theme=apologies.THEME,
+        theme_cookie=THEME,
+        themes=THEMES,
         languages=LANGUAGES,
         page=pages,
         page_policy=pages.POLICY,

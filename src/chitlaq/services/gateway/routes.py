@@ -46,7 +46,7 @@ async def openapi(state: GatewayState) -> dict[str, Any]:
 async def docs(request: Request[Any, Any, State], state: GatewayState) -> Response[Any]:
     document = await state.aggregate.openapi()
     if "text/html" in request.headers.get("accept", ""):
-        return SITE.html("docs.html", api=document, chapters=chapters(document))
+        return SITE.html(request, "docs.html", api=document, chapters=chapters(document))
     return Response(document)
 
 

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from litestar import Response, get
+from litestar import Request, Response, get
+from litestar.datastructures import State
 
 from chitlaq import inventory
 from chitlaq.core import tasks
@@ -49,8 +50,8 @@ async def asyncapi_document() -> dict[str, Any]:
 
 
 @get("/ws/docs", is_page=True, sync_to_thread=False, summary="The WebSocket's frames, for people")
-def page() -> Response[str]:
-    return SITE.html("websocket.html", api=asyncapi.document())
+def page(request: Request[Any, Any, State]) -> Response[str]:
+    return SITE.html(request, "websocket.html", api=asyncapi.document())
 
 
 @asynccontextmanager

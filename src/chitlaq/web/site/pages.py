@@ -18,7 +18,7 @@ from markupsafe import Markup
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.translations import in_language
 from chitlaq.core.languages import LANGUAGES, preferred
-from chitlaq.web.pages import Pages, policy
+from chitlaq.web.pages import THEMES, Pages, policy
 from chitlaq.web.site import modules, posts
 from chitlaq.web.words import PageWords, texts
 
@@ -26,14 +26,11 @@ PARAMETER = "lang"
 """Of a page's address, and the cookie that keeps what was chosen with it."""
 
 YEAR_SECONDS = 365 * 24 * 3600
-THEME = "theme"
-"""The cookie that keeps the chosen colours."""
 KEYS = "keys"
 """The cookie that keeps whether single keys act."""
 SCROLLING = "scrolling"
 """The cookie that keeps whether a list of posts goes on by itself at its end."""
 SWITCH = ("on", "off")
-THEMES = ("auto", "light", "dark", "contrast")
 OWN_WORDS = ("words", "settings")
 """The files with what the server alone says."""
 _POLICY = policy(
@@ -73,7 +70,6 @@ class SitePages(Pages):
         self.environment.globals |= {
             "t": self._words[LANGUAGES[0]],
             "other_languages": (),
-            "theme": "auto",
             "keys": "on",
             "scrolling": "on",
             "themes": THEMES,
@@ -109,11 +105,11 @@ class SitePages(Pages):
                 if one != language
             ]
         page = self.html(
+            request,
             template,
             status,
             refused=refused and in_language(refused, language),
             t=self._words[language],
-            theme=chosen_theme(request),
             keys="off" if request.cookies.get(KEYS) == "off" else "on",
             scrolling="off" if request.cookies.get(SCROLLING) == "off" else "on",
             other_languages=others,
@@ -226,12 +222,6 @@ def _embedded(value: object) -> Markup:
     """Return JSON that may stand in a script element: nothing in it can end the element."""
     text = msgspec.json.encode(value).decode()
     return Markup(text.replace("<", "\\u003c"))  # noqa: S704 - JSON, in which no markup is left
-
-
-def chosen_theme(request: Request[Any, Any, Any]) -> str:
-    """Return the colours that were chosen in this browser."""
-    chosen = request.cookies.get(THEME, "")
-    return chosen if chosen in THEMES else THEMES[0]
 
 
 def spoken(request: Request[Any, Any, Any]) -> str:

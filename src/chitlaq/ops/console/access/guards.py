@@ -83,7 +83,7 @@ def to_sign_in(request: Request[Any, Any, State], _: NotSignedIn) -> Response[An
     if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
         # Browsers send the cookie only with requests that a page of our own begins: a link in a mail opens
         # a page that asks again.
-        return CONSOLE.html("again.html")
+        return CONSOLE.html(request, "again.html")
     query = ""
     if request.method == "GET" and request.url.path != "/ops":
         asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")

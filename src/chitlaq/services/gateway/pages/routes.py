@@ -15,6 +15,7 @@ from chitlaq.core.http import bodies, cookies
 from chitlaq.core.languages import LANGUAGES
 from chitlaq.services.gateway.pages import screens, settings
 from chitlaq.services.gateway.state import GatewayState
+from chitlaq.web.pages import THEME, THEMES
 from chitlaq.web.site import robots, worker
 from chitlaq.web.site.pages import (
     KEYS,
@@ -22,8 +23,6 @@ from chitlaq.web.site.pages import (
     SCROLLING,
     SITE,
     SWITCH,
-    THEME,
-    THEMES,
     YEAR_SECONDS,
 )
 

@@ -10,12 +10,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 
+from markupsafe import Markup
+
 from chitlaq.core.languages import LANGUAGES
 from chitlaq.web.console.status.words import words
 from chitlaq.web.pages import Pages, policy
 
-BY_PREFERENCE = "$status_language"
+BY_PREFERENCE = "$reader_language"
 """In a file's name: the language that nginx reads from the request."""
+
+CHOSEN_THEME = Markup('<!--# echo var="chosen_theme" -->')
+"""In a file: the colours that nginx reads from the request."""
 
 FILES: Mapping[str, str] = {
     "/status": f"{BY_PREFERENCE}.html",
