@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pytest
 
 from chitlaq.core.errors import MissingProgramError
 from chitlaq.stack.install import unpacked_programs
-from chitlaq.web.site.pages import THEME
+from chitlaq.web.pages import THEME
 from tests.browser import axe
 from tests.conftest import Stack
 from tests.lone_service import lone_service
@@ -38,7 +38,39 @@ TOO_WIDE = """() => {
 
 Width = Literal[320, 360, 768, 1400]
 """In CSS pixels; 320 is what 400 % leaves of 1280."""
-Theme = Literal["light", "dark", "contrast"]
+Theme = Literal["light", "dark", "contrast", "forced"]
+"""What a member chose or a device says; at last the system's own colours, where nothing moves either."""
+OF_THEMES = ("color-contrast", "link-in-text-block", "target-size")
+"""Rules of axe that look at what differs between themes: colours and borders."""
+UNMARKED = """() => {
+    const painted = one => {
+        const {color, outlineStyle, borderStyle, borderColor, textDecorationLine} = getComputedStyle(one);
+        return [color, outlineStyle, borderStyle, borderColor, textDecorationLine].join();
+    };
+    const chosen = "[aria-current], [aria-pressed=true], [aria-selected=true]";
+    const others = one => [...one.parentElement.parentElement.querySelectorAll(one.localName)]
+        .filter(other => !other.matches(chosen));
+    return [...document.querySelectorAll(chosen)]
+        .filter(one => one.checkVisibility())
+        .filter(one => others(one).some(other => painted(other) === painted(one)))
+        .map(one => `looks as if it were not chosen: ${one.outerHTML.slice(0, 150)}`);
+}"""
+"""What is chosen and looks like what is not, where grounds and shadows are the system's."""
+COVERED = """() => {
+    const isShown = one => {
+        const {left, top, width, height} = one.getBoundingClientRect();
+        return [.1, .5, .9].some(x => [.1, .5, .9].some(y => {
+            const there = document.elementFromPoint(left + x * width, top + y * height);
+            return there !== null && (one.contains(there) || there.contains(one));
+        }));
+    };
+    return [...document.querySelectorAll("a[href], button, input, textarea, select, summary")]
+        .filter(one => one.checkVisibility({visibilityProperty: true}))
+        .filter(one => { one.focus(); return one === document.activeElement && !isShown(one); })
+        .map(one => `focused behind something: ${one.outerHTML.slice(0, 150)}`);
+}"""
+"""What gets the focus and cannot be seen at all (WCAG 2.2, 2.4.11)."""
+THEMES: tuple[Theme, ...] = get_args(Theme)
 HEIGHTS = {320: 256, 360: 740, 768: 1024, 1400: 900}
 MOST_PX = 2_600
 """Of a screenshot's height: what is below is like what is above."""
@@ -65,6 +97,7 @@ class Visit:
     complaints: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     """What the policy of our own pages forbade them: nothing clears this."""
+    theme: Theme = "light"
 
     async def open(self, path: str) -> None:
         answer = await self.page.goto(self.origin + path)
@@ -81,13 +114,13 @@ class Visit:
     async def look(self, theme: Theme, width: Width) -> None:
         """Go on with another screen and other colours: those of the device, and of a member's settings."""
         await self.page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
-        scheme, contrast = _colours(theme)
-        await self.page.emulate_media(color_scheme=scheme, contrast=contrast)
-        if theme == "contrast":
-            cookie: Any = {"name": THEME, "value": theme, "url": self.origin}
-            await self.page.context.add_cookies([cookie])
-        else:
-            await self.page.context.clear_cookies(name=THEME)
+        await self.page.emulate_media(**_media(theme))
+        chosen = theme if theme == "contrast" else "auto"
+        cookie: Any = {"name": THEME, "value": chosen, "url": self.origin}
+        await self.page.context.add_cookies([cookie])
+        # As the server will write it.
+        await self.page.evaluate("one => { document.documentElement.dataset.theme = one; }", chosen)
+        self.theme = theme
 
     async def keep(self, name: str, *, is_whole: bool = True) -> Path:
         """Keep a screenshot of the whole page or of what is seen of it, if somebody wants to look at it."""
@@ -120,7 +153,30 @@ class Visit:
     async def faults(self, *rules: str) -> list[str]:
         """Return what axe finds in the page as it is, and whether something is wider than the screen."""
         found = await axe.faults(self.page, *rules)
+        if self.theme == "forced":
+            # What is painted are the system's colours; axe judges those of the style.
+            found = [one for one in found if not one.startswith("color-contrast: ")]
+            found += await self.page.evaluate(UNMARKED)
         return [f"{self.page.url} {one}" for one in found] + await self.too_wide()
+
+    async def faults_in_each_theme(
+        self, name: str, width: Width, *, is_whole: bool = True
+    ) -> list[str]:
+        """Return what is wrong with the page as it is, in each theme; axe's other rules judge it once.
+
+        Args:
+            name: of the screenshots, with the theme's place in braces.
+            width: of the screen.
+            is_whole: whether the pictures go on below the fold.
+        """
+        found = []
+        for theme in THEMES:
+            await self.look(theme, width)
+            faults = await self.faults(*(OF_THEMES if theme != THEMES[0] else ()))
+            found += [f"{theme}: {one}" for one in faults]
+            await self.keep(name.format(theme=theme), is_whole=is_whole)
+        await self.look(THEMES[0], width)
+        return found
 
     async def too_wide(self) -> list[str]:
         """Return what would have to be scrolled sideways."""
@@ -151,16 +207,12 @@ async def visiting(
     """Open a context; at its end, nothing may have been complained of."""
     # What keeps files in advance is for those tests that are about it.
     options.setdefault("service_workers", "block")
-    scheme, contrast = _colours(theme)
     context = await browser.new_context(
-        viewport={"width": width, "height": HEIGHTS[width]},
-        color_scheme=scheme,
-        contrast=contrast,
-        **options,
+        viewport={"width": width, "height": HEIGHTS[width]}, **_media(theme), **options
     )
     context.set_default_timeout(LIMIT_MS)
     await context.add_init_script(NOTE_VIOLATIONS)
-    visit = Visit(await context.new_page(), origin)
+    visit = Visit(await context.new_page(), origin, theme=theme)
     # Of every page of the context, also those that a test opens itself.
     context.on("console", lambda said: _note(visit, said.type, said.text))
     context.on("weberror", lambda error: visit.complaints.append(str(error.error)))
@@ -196,11 +248,14 @@ async def opened(profile: Path, origin: str) -> AsyncIterator[Visit]:
         assert not visit.violations
 
 
-def _colours(theme: Theme) -> tuple[Literal["light", "dark"], Literal["more", "no-preference"]]:
+def _media(theme: Theme) -> dict[str, Any]:
     """What a device says of its colours."""
-    if theme == "contrast":
-        return "dark", "more"
-    return theme, "no-preference"
+    return {
+        "color_scheme": "dark" if theme in {"dark", "contrast"} else "light",
+        "contrast": "more" if theme == "contrast" else "no-preference",
+        "forced_colors": "active" if theme == "forced" else "none",
+        "reduced_motion": "reduce" if theme == "forced" else "no-preference",
+    }
 
 
 def _note(visit: Visit, kind: str, text: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser import outlines
-from tests.browser.conftest import Theme, Visit, Width, visiting
+from tests.browser.conftest import COVERED, Theme, Visit, Width, visiting
 from tests.browser.members import GO_ON, open_ready, sign_in
 from tests.conftest import Member, Stack, eventually
 
@@ -241,7 +241,12 @@ def _without_moments(tree: Any) -> Any:
     return tree
 
 
-LOOKS: list[tuple[str, Theme, Width]] = [("en", "light", 360), ("tr", "dark", 1400)]
+LOOKS: list[tuple[str, Theme, Width]] = [
+    ("en", "light", 360),
+    ("tr", "dark", 1400),
+    ("en", "contrast", 768),
+    ("tr", "forced", 1400),
+]
 NO_MOMENTS = """() => {
     for (const one of document.querySelectorAll("time")) one.textContent = "TIME";
     for (const one of document.querySelectorAll("#navigation .hidden")) one.textContent = "";
@@ -252,9 +257,10 @@ NO_MOMENTS = """() => {
 async def test_members_pages_are_accessible_in_every_language_and_colour(
     browser: Browser, stack: Stack, ada: Member, join: Join
 ) -> None:
-    """Each page in one of two looks, in turn; in Turkish, all at 400 % of 1280 px.
+    """Each page in one of four looks, in turn; in Turkish, all at 400 % of 1280 px, half in forced colours.
 
-    What is read out, and in which order, is kept as an outline. `test_gallery` has all looks and states.
+    There, nothing is focused behind bars that stick to an edge. What is read out, and in which order, is
+    kept as an outline. `test_gallery` has all themes and states.
     """
     thread = f"/@{ada.username}/p/{await first_post(ada)}"
     paths = {
@@ -279,7 +285,7 @@ async def test_members_pages_are_accessible_in_every_language_and_colour(
                 await sign_in(visit, ada)
             open_page = partial(open_ready, visit) if is_member else visit.open
             for place, (name, path) in enumerate(pages.items()):
-                language, theme, width = LOOKS[place % 2]
+                language, theme, width = LOOKS[place % 4]
                 await visit.look(theme, width)
                 await visit.speak(language)
                 await open_page(path)
@@ -292,9 +298,10 @@ async def test_members_pages_are_accessible_in_every_language_and_colour(
                 if language != "tr":
                     await visit.speak("tr")
                     await open_page(path)
-                await visit.look("dark" if place % 4 else "light", 320)
-                faults += await visit.too_wide()
+                await visit.look("forced" if place % 2 else "dark", 320)
+                faults += await visit.faults("target-size")
                 await visit.keep(f"{'members' if is_member else 'public'}-{name}-zoomed")
+                faults += [f"{path} {one}" for one in await visit.page.evaluate(COVERED)]
     assert not faults, "\n".join(faults)
 
 
