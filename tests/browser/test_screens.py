@@ -20,7 +20,7 @@ from chitlaq.ops.statuspage import maintenance, published
 from chitlaq.ops.statuspage.published import UpdateStatus
 from tests.browser import outlines
 from tests.browser.alerts import report
-from tests.browser.conftest import Theme, Visit, Width, console_of, visiting
+from tests.browser.conftest import Visit, Width, console_of, visiting
 from tests.conftest import Stack, eventually
 from tests.lone_service import lone_service
 
@@ -136,17 +136,16 @@ async def test_first_screen_is_read_in_the_order_in_which_one_needs_it(signed_in
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("theme", get_args(Theme))
 @pytest.mark.parametrize("width", get_args(Width))
 @pytest.mark.parametrize("name", PAGES)
 async def test_screen_is_accessible_in_each_theme_and_width(
-    alone: Stack, browser: Browser, signed_in: Visit, name: str, width: Width, theme: Theme
+    alone: Stack, browser: Browser, signed_in: Visit, name: str, width: Width
 ) -> None:
     known = await signed_in.page.context.storage_state()
-    async with visiting(browser, console_of(alone), width, theme, storage_state=known) as visit:
+    async with visiting(browser, console_of(alone), width, storage_state=known) as visit:
         await visit.open(PAGES[name])
-        await visit.require_accessible()
-        await visit.keep(f"{name}-{width}-{theme}")
+        faults = await visit.faults_in_each_theme(f"{name}-{width}-{{theme}}", width)
+    assert not faults, "\n".join(faults)
 
 
 async def test_sign_in_is_accessible(alone: Stack, browser: Browser) -> None:

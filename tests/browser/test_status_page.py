@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 
@@ -13,7 +13,7 @@ from chitlaq.core.languages import LANGUAGES
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.statuspage import site, snapshot
 from tests.browser import outlines
-from tests.browser.conftest import visiting
+from tests.browser.conftest import OF_THEMES, THEMES, Width, visiting
 from tests.lone_edge import Edge
 from tests.ops.statuspage.full_page import SETTINGS, fill
 
@@ -41,14 +41,31 @@ async def test_page_is_accessible_in_each_language(browser: Browser, page: str) 
                 await visit.require_accessible()
                 await visit.keep(f"status-{name}-{language}-360-dark")
                 await outlines.require(visit.page.locator("body"), f"status-{name}-{language}")
-                await visit.look("contrast", 768)
-                await visit.keep(f"status-{name}-{language}-768-contrast")
+                for theme in ("contrast", "forced"):
+                    await visit.look(theme, 320)
+                    await visit.require_accessible(*OF_THEMES)
+                    await visit.keep(f"status-{name}-{language}-320-{theme}")
                 await visit.look("light", 1400)
                 await visit.require_accessible("color-contrast", "target-size")
                 await visit.keep(f"status-{name}-{language}-1400-light")
             await visit.page.emulate_media(media="print")
             await visit.open(f"/status/{language}")
             await visit.keep(f"status-page-{language}-print")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("width", get_args(Width))
+async def test_page_is_accessible_in_each_theme_and_width(
+    browser: Browser, page: str, width: Width
+) -> None:
+    faults: list[str] = []
+    async with visiting(browser, page, width, THEMES[0]) as visit:
+        for language in LANGUAGES:
+            for name, path in PAGES.items():
+                await visit.open(f"/status/{language}{path}")
+                kept = f"status-{name}-{language}-{width}-{{theme}}"
+                faults += await visit.faults_in_each_theme(kept, width)
+    assert not faults, "\n".join(faults)
 
 
 async def test_page_is_read_and_turned_without_javascript(browser: Browser, page: str) -> None:
