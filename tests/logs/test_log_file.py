@@ -197,3 +197,14 @@ def test_rotation_that_fails_again_and_again_deletes_nothing(tmp_path: Path) -> 
                 rotation.rotate(path, 4)
         filler.unlink()
         assert {file.name: file.read_bytes() for file in disk.iterdir()} == before
+
+
+def test_flush_after_the_end_is_nothing(tmp_path: Path) -> None:
+    """A thread that flushes hears of lines that were written when the log was closed."""
+    heard: list[None] = []
+    log = LogFile(tmp_path / "x.log", 1 << 20, 3, has_lines=lambda: heard.append(None))
+    log.write(b"whole\n")
+    log.close()
+    assert heard
+    log.flush()
+    assert (tmp_path / "x.log").read_bytes() == b"whole\n"

@@ -120,8 +120,10 @@ class LogFile:
                 self._has_lines()
 
     def flush(self) -> None:
-        """Write what waits, as far as the disk takes it."""
+        """Write what waits, as far as the disk takes it; nothing once it is closed."""
         with self._of_file:
+            if self._file.closed:
+                return  # The thread that flushes was told of lines that closing has written.
             with self._of_lines:
                 lines, self._waiting = self._waiting, b""
             # A clock that was set back begins no day: each file that it wrote would push an older one out.
