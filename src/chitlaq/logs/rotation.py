@@ -102,6 +102,11 @@ class LogFile:
                 earlier.chmod(earlier.stat().st_mode & MODE)
         self._file = opened(path)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits for the disk that more should be kept elsewhere."""
+        return len(self._waiting) >= MAX_WAITING
+
     def limit(self, max_bytes: int, keep_files: int) -> None:
         """Rotate at this size, and keep this many, from now on."""
         self._max_bytes, self._keep_files = max_bytes, keep_files

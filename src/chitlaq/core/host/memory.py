@@ -6,6 +6,7 @@ stop it at each count.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import tempfile
@@ -17,6 +18,9 @@ PREFIX = "chitlaq-"
 SYSTEMD = Path("/run/systemd/system")
 LAST_SYSTEM_USER = 999
 """At the end of other users' sessions logind removes what they have in memory (logind.conf(5), RemoveIPC)."""
+FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 0x01, 0x02
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def link(path: Path) -> None:
@@ -49,3 +53,14 @@ def remove(path: Path) -> None:
     else:
         with suppress(FileNotFoundError):
             shutil.rmtree(path)
+
+
+def release(file: int, until: int) -> None:
+    """Give back the memory of an open file's first bytes, which are a hole from then on; nothing else moves.
+
+    Raises:
+        OSError: the file is of a kind that can have no holes.
+    """
+    mode = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
+    if _libc.fallocate(file, mode, ctypes.c_int64(0), ctypes.c_int64(until)) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

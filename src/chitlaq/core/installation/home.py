@@ -190,6 +190,11 @@ class Home:
         return self.logs / "nginx-access.log"
 
     @property
+    def new_access_lines(self) -> Path:
+        """Where nginx writes it under a supervisor, which moves the lines: in memory, or not at all."""
+        return self.run / "access" / "nginx.log"
+
+    @property
     def ops(self) -> Path:
         """What operations keep: their database, and reports."""
         return self.root / "ops"

@@ -148,6 +148,9 @@ def render(
         "nginx.conf.j2",
         home=home,
         settings=settings,
+        access_log=home.new_access_lines
+        if home.new_access_lines.parent.is_symlink()
+        else home.access_log,
         services=services,
         console=CONSOLE if settings.operations.public else "",
         gateway=_upstream(GATEWAY, routes[GATEWAY], home, settings),

@@ -10,10 +10,12 @@ from queue import SimpleQueue
 
 import msgspec
 
+from chitlaq.core.host import memory
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Logs
 from chitlaq.logs import rotation
 from chitlaq.logs.rotation import LogFile
+from chitlaq.stack.supervisor import access_lines
 
 END_SECONDS = 5.0
 
@@ -25,7 +27,7 @@ class ComponentLogs:
         home: where they are.
         limits: when they are rotated.
         components: whose output is logged.
-        reopen_access_log: called when nginx's log was moved; nginx writes it itself.
+        reopen_access_log: called when nginx's log was moved, where nginx writes it itself.
     """
 
     def __init__(
@@ -48,6 +50,9 @@ class ComponentLogs:
         self.own = opened("supervisor")
         self._limits = limits
         self._access_log = home.access_log
+        self._new_access_lines = home.new_access_lines
+        self._moved = opened(home.access_log.stem)
+        self._access_lines = access_lines.begin(home, self._moved)
         self._reopen_access_log = reopen_access_log
         self._day = rotation.last_day(self._access_log) or rotation.local_day()
         threading.Thread(target=self._write_forever, daemon=True).start()
@@ -81,7 +86,7 @@ class ComponentLogs:
         """
         await asyncio.to_thread(self._rotate_own, moved=moved)
         path = self._access_log
-        if not moved and path.exists() and path.stat().st_size:
+        if self._access_lines is None and not moved and path.exists() and path.stat().st_size:
             await asyncio.to_thread(rotation.rotate, path, self._limits.keep_files)
         self._reopen_access_log()
 
@@ -93,12 +98,14 @@ class ComponentLogs:
                 log.rotate()
 
     async def tend(self) -> None:
-        """Write what waits for space, and rotate nginx's access log if it is due."""
+        """Write what waits for space, and rotate an access log that nginx writes itself if it is due."""
         for log in self._every():
             await asyncio.to_thread(log.flush)
             if log.fault is None and log.lost_bytes:
                 lost, log.lost_bytes = log.lost_bytes, 0
                 self.note(f"{lost} bytes of {log.path.name} were lost: its disk was full")
+        if self._access_lines is not None:
+            return
         today = rotation.local_day()
         try:
             if await asyncio.to_thread(self._is_due, today):
@@ -110,6 +117,10 @@ class ComponentLogs:
 
     async def close(self) -> None:
         """Close the components' logs; the supervisor's own stays open for what it still notes."""
+        if self._access_lines is not None:
+            await asyncio.to_thread(self._access_lines.close)
+            await asyncio.to_thread(self._moved.close)
+            memory.remove(self._new_access_lines.parent)
         for log in self.of.values():
             await asyncio.to_thread(log.close)
 
@@ -129,3 +140,5 @@ class ComponentLogs:
     def _every(self) -> Iterator[LogFile]:
         yield from self.of.values()
         yield self.own
+        if self._access_lines is not None:
+            yield self._moved
