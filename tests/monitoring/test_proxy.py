@@ -10,6 +10,7 @@ import signal
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -20,9 +21,13 @@ from chitlaq.core.host import http_client
 from chitlaq.core.installation import observers, secrets, settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import SecretUrl
-from chitlaq.core.installation.settings import Settings
+from chitlaq.core.installation.settings import Ports, Settings
+from chitlaq.monitoring import proxy
 from chitlaq.ops.runbook import original
-from tests.conftest import Stack, eventually
+from chitlaq.stack.servers import nginx
+from chitlaq.stack.supervisor import probes
+from tests.conftest import Stack, eventually, free_ports
+from tests.disks import fill, small_disk
 
 RUNBOOK = sorted(
     command
@@ -317,3 +322,33 @@ def test_only_the_public_name_is_added_to_the_own_host_names() -> None:
         "http://~evil": (),
     }.items():
         assert Settings(public_url=url).host_names == (*own, *more), url
+
+
+async def test_proxy_starts_again_on_a_full_disk() -> None:
+    settings = Settings(
+        ports=Ports(
+            **dict(zip([row.setting for row in inventory.OBSERVERS], free_ports(3), strict=True))
+        )
+    )
+    answers = probes.nginx([settings.port_of(name) for name in NAMES])
+    with small_disk(20) as disk:
+        home = Home(disk)
+        home.run.mkdir()
+        secrets.ensure(home)
+
+        @contextmanager
+        def running() -> Iterator[None]:
+            proxy.write(home, proxy.render(home, settings))
+            command = nginx.command(home, settings, home.monitoring_proxy)
+            process = subprocess.Popen(command, start_new_session=True)
+            try:
+                yield
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+        with running():
+            await eventually(lambda: answers(0))
+        fill(disk)
+        with running():
+            await eventually(lambda: answers(0))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import secrets as random
 from pathlib import Path
 
 from chitlaq import inventory
@@ -83,18 +82,16 @@ def write(home: Home, text: str) -> Path:
     """Write the configuration, the password's hash and the key where the proxy reads them."""
     home.monitoring_proxy.mkdir(parents=True, exist_ok=True)
     observers.give_key(home, "monitoring-proxy")
-    # Not durable: all are generated at each start.
-    files.write(
-        home.monitoring_proxy / USERS,
-        f"{OPERATOR}:{_hashed(Secrets(home.secrets).operator_password)}\n",
-        mode=0o600,
-        is_durable=False,
-    )
-    return files.write(home.monitoring_proxy / "nginx.conf", text, is_durable=False)
+    password = _hashed(Secrets(home.secrets).operator_password)
+    files.ensure(home.monitoring_proxy / USERS, f"{OPERATOR}:{password}\n", mode=0o600)
+    return files.ensure(home.monitoring_proxy / "nginx.conf", text)
 
 
 def _hashed(password: str) -> str:
-    """A hash that nginx checks itself. The password is 192 random bits, so it need not be slow."""
-    salt = random.token_bytes(16)
+    """A hash that nginx checks itself, the same at each start.
+
+    The password is 192 random bits, so the hash need not be slow, nor its salt random.
+    """
+    salt = hashlib.sha256(password.encode()).digest()[:16]
     digest = hashlib.sha1(password.encode() + salt).digest()  # noqa: S324 - see above
     return "{SSHA}" + base64.b64encode(digest + salt).decode()

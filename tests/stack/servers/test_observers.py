@@ -1,8 +1,9 @@
-"""The observers' programs are used only once they are complete."""
+"""The observers' programs: used once they are complete, and what they do on disks."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,14 +14,17 @@ import httpx
 import msgspec
 import pytest
 
+from chitlaq import inventory
 from chitlaq.core.errors import MissingProgramError
-from chitlaq.core.host import memory
+from chitlaq.core.host import http_client, memory
 from chitlaq.core.installation import secrets
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.observers import access as access_to
+from chitlaq.core.installation.settings import Ports, Settings
 from chitlaq.stack.install import apt_unpack
 from chitlaq.stack.servers import observers
 from tests.conftest import eventually, free_ports
-from tests.disks import fill, small_disk
+from tests.disks import fill, real_disk, small_disk
 from tests.observers import fetched
 
 
@@ -100,3 +104,34 @@ async def test_prometheus_outlives_a_full_disk_and_knows_how_old_its_samples_are
                 observers.prepare(home, "prometheus")
             finally:
                 memory.remove(home.all_metrics)
+
+
+async def test_disk_is_measured_wherever_it_is_mounted(tmp_path: Path) -> None:
+    """Debian's build leaves out /mnt and /media, where backups have a disk of their own."""
+    home = Home(tmp_path)
+    home.packages.symlink_to(fetched().packages)
+    secrets.ensure(home)
+    setting = inventory.COMPONENTS["node-exporter"].setting
+    settings = Settings(ports=Ports(**{setting: free_ports(1)[0]}))
+    observers.prepare(home, "node-exporter")
+    access = access_to(home, settings, "node-exporter")
+
+    async def measured() -> str:
+        answer = await http_client.get(f"{access.url}/metrics", tls=access.tls, timeout_seconds=20)
+        return answer.text
+
+    with real_disk(20, Path("/mnt")) as disk:
+        process = subprocess.Popen(
+            observers.node_exporter(home, settings),
+            cwd=home.packages,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            text = await eventually(measured)
+        finally:
+            process.kill()
+            process.wait()
+    places = re.findall(r'^node_filesystem_avail_bytes\{.*mountpoint="([^"]+)"', text, re.MULTILINE)
+    assert str(disk) in places
+    assert "/dev/shm" not in places
