@@ -31,6 +31,7 @@ from chitlaq.logs.follow import Follower
 from chitlaq.monitoring.exporter import certificates, exporter, log_errors
 from chitlaq.monitoring.exporter.fail2ban import Bans
 from chitlaq.monitoring.exporter.member_probes import PATHS, MemberProbes
+from chitlaq.monitoring.exporter.receiving import Receiving
 from chitlaq.monitoring.exporter.round_trips import CHAT, POST, RoundTrips
 from chitlaq.monitoring.exporter.synthetic_requests import SERVICES, SyntheticRequests
 from chitlaq.stack.servers.postgres import programs
@@ -140,7 +141,10 @@ async def test_database_with_another_clock_is_noticed(stack: Stack) -> None:
     dsn = f"{stack.dsn('chitlaq_ops')}?search_path=skewed,pg_catalog"
     database = Database(dsn, "test", queries)
     try:
-        metrics = {metric.name: metric for metric in await exporter.postgres(database, Settings())}
+        metrics = {
+            metric.name: metric
+            for metric in await exporter.postgres(database, Settings(), Receiving())
+        }
         (sample,) = metrics["clock_difference_seconds"].samples
         assert sample.labels == {"component": "postgres"}
         assert round(sample.value / 60) == 60

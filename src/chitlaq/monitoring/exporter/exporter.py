@@ -36,6 +36,7 @@ from chitlaq.monitoring.exporter.exported_metrics import metric
 from chitlaq.monitoring.exporter.fail2ban import Bans
 from chitlaq.monitoring.exporter.mail_server import MailServer
 from chitlaq.monitoring.exporter.member_probes import MemberProbes
+from chitlaq.monitoring.exporter.receiving import Receiving
 from chitlaq.monitoring.exporter.round_trips import CHAT, POST, RoundTrips
 from chitlaq.monitoring.exporter.synthetic_requests import SyntheticRequests
 from chitlaq.monitoring.locks.lock_waits import LockWaits
@@ -78,11 +79,12 @@ class Exporter:
         self.round_trips = RoundTrips(context.home, settings, CHAT, synthetic)
         self.post_round_trips = RoundTrips(context.home, settings, POST, synthetic)
         self._lock_waits = LockWaits()
+        self._receiving = Receiving()
         self.probes = MemberProbes(settings, database, synthetic)
         self.mail_server = MailServer(settings)
         self.disk_sync = DiskSync(context.home.root)
         self._sources: Mapping[str, Source] = {
-            "postgres": lambda: postgres(database, settings),
+            "postgres": lambda: postgres(database, settings, self._receiving),
             "statements": lambda: statements(database),
             "lock_waits": self._lock_waits_metrics,
             "queues": lambda: queues(database),
@@ -191,7 +193,7 @@ def _merged(metrics: Iterable[Metric]) -> Iterable[Metric]:
     return merged.values()
 
 
-async def postgres(database: Database, settings: Settings) -> list[Metric]:
+async def postgres(database: Database, settings: Settings, receiving: Receiving) -> list[Metric]:
     """Sessions, size, cache hits, locks, transactions, replication, archive; whether it takes writes.
 
     Raises:
@@ -257,8 +259,12 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
     if archive["seconds"] is not None:
         metrics.append(metric("postgresql_archive_age_seconds", archive["seconds"]))
     if barman.is_wanted(settings):
-        receivers = {row["application_name"] for row in standbys if row["is_streaming"]}
-        metrics.append(metric("backup_log_receiving", RECEIVER in receivers))
+        streaming = {row["application_name"]: row for row in standbys if row["is_streaming"]}
+        receiver = streaming.get(RECEIVER)
+        receives = receiver is not None and not receiving.is_still(
+            receiver["position"], receiver["bytes"], monotonic()
+        )
+        metrics.append(metric("backup_log_receiving", receives))
     return metrics
 
 

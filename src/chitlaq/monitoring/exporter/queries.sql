@@ -45,7 +45,8 @@ FROM pg_stat_user_tables ORDER BY n_dead_tup DESC, 1 LIMIT 20;
 -- How far each standby or archiver is behind, in bytes of WAL; null if it has confirmed nothing yet. For several
 -- with one name, the one that is furthest behind.
 SELECT application_name, bool_or(state = 'streaming') AS is_streaming,
-       max(pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(replay_lsn, write_lsn)))::float8 AS bytes
+       max(pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(replay_lsn, write_lsn)))::float8 AS bytes,
+       min(pg_wal_lsn_diff(coalesce(replay_lsn, write_lsn), '0/0'))::float8 AS position
 FROM pg_stat_replication
 GROUP BY 1;
 

@@ -12,6 +12,7 @@ from functools import partial
 
 import msgspec
 
+from chitlaq import inventory
 from chitlaq.backups.catalog import status
 from chitlaq.backups.catalog.records import Record
 from chitlaq.backups.catalog.status import BackupStatus, KindStatus
@@ -211,7 +212,7 @@ async def physical(system: SystemView) -> CheckOutcome:
     "backup.archive",
     "WAL archive",
     section=Section.BACKUPS,
-    looks_at="pg_stat_replication and the archive's replication slot",
+    looks_at="pg_stat_replication, the archive's replication slot, and whether anything arrives",
     commands=("chitlaq exec postgres psql -c 'SELECT * FROM pg_stat_replication'", "chitlaq ps"),
     remedy="`chitlaq logs wal-archive` shows why it does not receive; the usual cause is a full disk."
     " After a lost slot: `chitlaq backup run full`.",
@@ -247,7 +248,18 @@ async def archive(system: SystemView) -> CheckOutcome:
         )
     if state != "streaming":
         return outcome(f"{said}; state: {state}", values, least=Verdict.WARNING)
+    if fault := await _receives_nothing(system):
+        return outcome(f"{said}; the receiver {fault}", values, least=Verdict.WARNING)
     return outcome(said, values)
+
+
+async def _receives_nothing(system: SystemView) -> str:
+    """Return why the receiver cannot do its work, as far as is known: a connection does not show it."""
+    with suppress(UnknownResult):
+        for one in await system.statuses():
+            if one.service == inventory.ARCHIVE and one.state == "unable":
+                return one.reason
+    return ""
 
 
 @check(
