@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,6 +30,17 @@ RUNNING = [row.name for row in inventory.COMPONENTS.values() if row.kind in {"se
 
 def processes(stack: Stack, component: str) -> list[psutil.Process]:
     return [psutil.Process(pid) for pid in leftovers.of(Home(stack.home), component)]
+
+
+def named(name: str, pids: Iterable[int]) -> list[psutil.Process]:
+    """Those of this name; any other may end while it is looked at."""
+    found = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            if process.name() == name:
+                found.append(process)
+    return found
 
 
 def is_back(stack: Stack, component: str, pid: int) -> bool:
@@ -109,7 +120,7 @@ async def test_receiver_does_not_outlive_barman_and_the_supervisor(own: Stack) -
     home = Home(own.home)
 
     def receivers() -> list[psutil.Process]:
-        return [one for one in processes(own, "wal-archive") if one.name() == "pg_receivewal"]
+        return named("pg_receivewal", leftovers.of(home, "wal-archive"))
 
     (receiver,) = await eventually(receivers)
     barman = receiver.parent()
@@ -137,7 +148,7 @@ async def test_base_backup_does_not_outlive_its_command_and_down(own: Stack) -> 
     def copying() -> list[psutil.Process]:
         assert command.poll() is None
         every = psutil.Process(command.pid).children(recursive=True)
-        return [one for one in every if one.name() == "pg_basebackup"]
+        return named("pg_basebackup", (one.pid for one in every))
 
     try:
         (copy,) = await eventually(copying)
