@@ -11,7 +11,7 @@ from tests.conftest import Member, Stack
 from tests.services.websocket.chat.talking import conversation
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Locator, Page
+    from playwright.async_api import Browser, Locator, Page, Route
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -73,6 +73,37 @@ async def test_drafts_are_kept_within_half_a_second_also_of_who_writes_on_and_of
             await page.wait_for_url("**/notifications")
             await page.clock.run_for(100)
             assert await page.evaluate(KEPT) == "The end", path
+
+
+async def test_what_waits_is_sent_as_soon_as_its_writer_or_the_connection_is_back(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    ada = await join()
+
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=502, json={"detail": "Away."})
+
+    async with visiting(browser, stack.issuer) as visit:
+        page = visit.page
+        await page.clock.install()
+        await sign_in(visit, ada)
+        await open_ready(visit, "/home")
+        field = page.get_by_label("What is on your mind?")
+        await stop_the_clock(visit, field)
+        waits = page.get_by_role("list", name="Not sent yet")
+        for event in ("focus", "online"):
+            await page.route("**/api/posts", refuse, times=1)
+            await field.fill(f"Until {event}")
+            async with page.expect_response("**/api/posts"):
+                await page.keyboard.press("Control+Enter")
+            # Time stands still: nothing is tried again by a clock.
+            await expect(waits).to_contain_text(f"Until {event}")
+            await page.evaluate("event => dispatchEvent(new Event(event))", event)
+            await expect(waits).to_have_count(0)
+            await expect(page.get_by_role("article").first).to_contain_text(f"Until {event}")
+        visit.complaints.clear()  # of what was refused
 
 
 async def test_typing_is_said_every_three_seconds_and_forgotten_after_six(

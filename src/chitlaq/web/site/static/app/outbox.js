@@ -319,6 +319,7 @@ async function found(name, ask) {
 
 tabs.addEventListener("message", ({ data }) => hear(data));
 addEventListener("online", wake);
+addEventListener("focus", wake);
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && wake());
 effect(() => {
   if (isLive.value) wake();
