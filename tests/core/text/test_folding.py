@@ -80,5 +80,6 @@ async def test_postgresql_hears_romanizes_and_cuts_words_as_python_does(stack: S
         assert folding.romanized(word) == roman
         assert folding.sound(roman) == sound
         assert typed.hashed(word) == number
-        assert set(typed.keys(word)) <= set(keys or ())
+        for edits in (1, 2):
+            assert set(typed.keys(word, edits)) <= set(keys or ()), word
     assert len({folding.sound(one) for one in ("muller", "mueller", "muler")}) == 1

@@ -138,7 +138,7 @@ async def test_word_that_is_meant_is_compared_however_many_words_are_like_it(sta
             await connection.execute("BEGIN")
             await connection.execute(STORE_WORDS, others, 320)
             await connection.execute(STORE_WORDS, [meant], 0)
-            keys = "{" + ",".join(map(str, typed.keys(typo))) + "}"
+            keys = "{" + ",".join(map(str, typed.keys(typo, 2))) + "}"
             rows = await connection.fetch("SELECT * FROM search.words_like($1, $2)", [typo], [keys])
             assert meant in {row["word"] for row in rows}, typo
             await connection.execute("ROLLBACK")
@@ -231,7 +231,7 @@ async def test_words_that_were_mistyped_are_looked_up_with_one_plan(stack: Stack
     try:
         statement = await connection.prepare(queries["words_like"].sql)
         for word in ("quellenhofer", "zdravko", "brightwater", "axolotls") * 3:
-            keys = "{" + ",".join(map(str, typed.keys(word))) + "}"
+            keys = "{" + ",".join(map(str, typed.keys(word, 1))) + "}"
             await statement.fetch([word], [keys])
         plans = await connection.fetch(
             "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1",

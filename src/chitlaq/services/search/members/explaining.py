@@ -104,7 +104,7 @@ def _explained(one: typed.Meaning) -> ExplainedWord:
         one.typed,
         roman,
         folding.sound(roman),
-        len(typed.keys(roman)),
+        len(typed.keys(roman, 2)),
         one.uses,
         _few(one.tokens),
     )

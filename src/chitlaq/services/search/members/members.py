@@ -197,14 +197,17 @@ async def ways(database: Database, common: Common, words: Sequence[str]) -> Asyn
     if last:
         begun = [typed.meaning(word) for word in words]
         yield Way("words begun", words, _counted(begun, common), 1, common)
-    guessed = await _guessed(database, words)
+    guessed = await _guessed(database, words, 1)
     # By one word, a few may have been found as typed.
     yield Way("mistyped", words, guessed, 1, common, keeps_typed=not last)
+    if any(len(word) >= typed.MIN_GUESSED_TWICE for word in words):
+        guessed = await _guessed(database, words, 2)
+        yield Way("mistyped twice", words, guessed, 1, common, keeps_typed=not last)
     await _add_parts(database, guessed)
     yield Way("parts of words", words, guessed, 1, common, keeps_typed=not last)
     readings = _readings(words)
     parts = list(dict.fromkeys(word for reading in readings for word in reading))
-    known = {one.typed: one for one in await _guessed(database, parts) if one.uses}
+    known = {one.typed: one for one in await _guessed(database, parts, 2) if one.uses}
     for reading in readings:
         if known.keys() >= set(reading):
             yield Way("words joined or parted", words, [known[word] for word in reading], 1, common)
@@ -218,8 +221,8 @@ def _counted(meanings: list[Meaning], common: Common) -> list[Meaning]:
     return meanings
 
 
-async def _guessed(database: Database, words: Sequence[str]) -> list[Meaning]:
-    """Return what each word may mean if it is mistyped, by the words that members have."""
+async def _guessed(database: Database, words: Sequence[str], edits: int) -> list[Meaning]:
+    """Return what each word may mean if it is mistyped, by so many edits, by the words that members have."""
     made = [typed.meaning(word) for word in words]
     asked = [(one, form) for one in made for form in one.forms if len(one.typed) > typed.SHORT]
     for one in made:
@@ -227,7 +230,7 @@ async def _guessed(database: Database, words: Sequence[str]) -> list[Meaning]:
     if not asked:
         return made
     forms = [form for _, form in asked]
-    keys = [_array(typed.keys(form)) for form in forms]
+    keys = [_array(typed.keys(form, edits)) for form in forms]
     for number, word, uses, is_beginning in await database.rows("words_like", forms, keys):
         one, form = asked[number - 1]
         apart = typed.SAME if is_beginning else typed.apart(form, word)

@@ -120,15 +120,19 @@ def whole(words: Sequence[str], text: str) -> tuple[int, int]:
     )
 
 
-def keys(word: str) -> list[int]:
-    """Return the keys that words share with one that is an edit apart, or two (`search.keys_of`)."""
+def keys(word: str, edits: int) -> list[int]:
+    """Return the keys that words share with one that is so many edits apart, one or two (`search.keys_of`).
+
+    Two edits are looked for by beginnings without two letters, which many more words share: that takes twice
+    as long.
+    """
     if len(word) < MIN_GUESSED or not word.isalpha() or folding.is_spaceless(word):
         return []
     tag = min(len(word), 7)
     begun = word[:7]
     once = {begun[:i] + begun[i + 1 :] for i in range(len(begun))}
     found = {f"{tag}{begun}", *(f"{tag}{rest}" for rest in once)}
-    if len(word) >= MIN_GUESSED_TWICE:
+    if edits > 1 and len(word) >= MIN_GUESSED_TWICE:
         twice = {rest[:i] + rest[i + 1 :] for rest in once for i in range(len(rest))}
         found = {f"8{part}" for part in (begun, *once, *twice)}
     return [hashed(key) for key in found]
