@@ -153,8 +153,11 @@ def _print(found: Explanation) -> None:
             ],
         )
         output.print_table(
-            ("points", "username", "name"),
-            [(one.points, one.username, one.display_name) for one in way.members],
+            ("points", "fame", "activity", "last public post", "username", "name"),
+            [
+                (p.points, p.fame, p.activity, p.active_on, p.username, p.display_name)
+                for p in way.members
+            ],
         )
         for line in way.plan:
             typer.echo(f"  {line}")

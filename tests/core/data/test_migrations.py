@@ -266,6 +266,7 @@ async def test_each_migration_applies_to_what_was_stored_before_it(
         )
         assert [tuple(row) for row in found] == [
             ("deliver_post", "of the post", 0, None),
+            ("index_activity", "0" * 32, 0, None),
             ("of_another_version", "x", 0, None),
             ("send_mail", "of the mail", 3, "come back later"),
             ("tag_posts", "0" * 32, 0, None),

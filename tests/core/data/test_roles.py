@@ -96,6 +96,7 @@ BORROWED = {
         "feed.parts_of_posts",
         "feed.posts_found",
         "feed.tags_beginning",
+        "search.active_on",
         "websocket.conversations_named",
         "websocket.index_messages",
         "websocket.messages_found",

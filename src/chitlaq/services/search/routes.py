@@ -12,7 +12,7 @@ from chitlaq.core.data.jobs import Runner
 from chitlaq.core.http.service import Context, HotPage, Service
 from chitlaq.services.search.departures.departures import CONTRIBUTION
 from chitlaq.services.search.history.history import History
-from chitlaq.services.search.members import MAX_LETTERS
+from chitlaq.services.search.members import MAX_LETTERS, activity
 from chitlaq.services.search.members.common import Common
 from chitlaq.services.search.members.routes import users_json
 from chitlaq.services.search.messages import indexing
@@ -33,7 +33,7 @@ async def run(context: Context) -> AsyncIterator[SearchState]:
             lambda: indexing.index_forever(context.database),
             context.standbys.watch_forever,
         ),
-        Runner(context.database, *parts).running(),
+        Runner(context.database, *parts, activity.handler(context.database)).running(),
     ):
         yield SearchState(
             database=context.database,

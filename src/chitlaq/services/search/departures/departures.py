@@ -11,5 +11,8 @@ CONTRIBUTION = Contribution(
         Exported("history", "What you searched for", "export_history"),
         Exported("settings", "Whether that is kept", "export_search_settings"),
     ),
-    not_exported={"search.members": "numbers made of the profile, which feed-service exports"},
+    not_exported={
+        "search.members": "numbers made of the profile, and the day of the latest public post; feed-service"
+        " exports both"
+    },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from uuid import UUID
 
 import asyncpg
@@ -29,9 +30,15 @@ class ExplainedWord(msgspec.Struct, frozen=True):
 
 
 class ExplainedMember(msgspec.Struct, frozen=True):
+    """Who is found, with all points, and those that they have whatever is typed, by whomever."""
+
     username: str
     display_name: str
     points: int
+    fame: int
+    activity: int
+    active_on: date | None
+    """The day (UTC) of the latest public post, of the last four weeks."""
 
 
 class ExplainedWay(msgspec.Struct, frozen=True):
@@ -86,16 +93,22 @@ async def explain(
                 [_explained(one) for one in way.meanings],
                 found.count,
                 found.is_cut,
-                [
-                    ExplainedMember(row["username"], row["display_name"], row["score"])
-                    for row in rows
-                ],
+                await _standing(database, rows),
                 [line for row in plan if _is_telling(line := row[0])],
             )
         )
         if way.is_enough(found):
             break
     return Explanation(text, folding.folded(text), words, ways)
+
+
+async def _standing(database: Database, found: Sequence[asyncpg.Record]) -> list[ExplainedMember]:
+    rows = await database.rows("standing_of_members", [row["id"] for row in found])
+    kept = {row["member_id"]: (row["fame"], row["activity"], row["active_on"]) for row in rows}
+    return [
+        ExplainedMember(row["username"], row["display_name"], row["score"], *kept[row["id"]])
+        for row in found
+    ]
 
 
 def _explained(one: typed.Meaning) -> ExplainedWord:

@@ -26,18 +26,17 @@ FROM pg_class c WHERE c.oid = 'search.members'::regclass;
 
 -- name: members_matching (prepared)
 -- Members that have a token of each of three groups ($3 to $5; one may be alone), at most $2, as `search.candidates`
--- finds them; of these, whom the viewer $1 may find, the best match first: for each group,
--- whether it is the word itself ($11 to $13: patterns
--- of the name), begins with it ($8 to $10), or is an edit apart ($14 to $16); the whole name or username ($17, $18); then
--- closeness and fame. Groups that repeat one have nulls there. If $21 is not null, the first group is a mistyped word: who
--- has one of these tokens is ranked in any case. Whose name begins as typed comes before one an edit apart, and that before
--- the rest.
+-- finds them; of these, whom the viewer $1 may find, the best match first: for each group, whether it is the word itself
+-- ($11 to $13: patterns of the name), begins with it ($8 to $10), or is an edit apart ($14 to $16); the whole name or
+-- username ($17, $18); then closeness, fame and activity. Groups that repeat one have nulls there. If $21 is not null,
+-- the first group is a mistyped word: who has one of these tokens is ranked in any case. Whose name begins as typed
+-- comes before one an edit apart, and that before the rest. Of equal ones, who posted later comes first.
 SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university, r.score, r.found, r.is_cut
 FROM (
-    SELECT c.member_id, c.score, c.is_findable,
+    SELECT c.member_id, c.score, c.active_on, c.is_findable,
            count(*) FILTER (WHERE c.is_findable) OVER () AS found, count(*) OVER () >= $2 AS is_cut
     FROM (
-        SELECT c.member_id,
+        SELECT c.member_id, c.active_on,
                CASE WHEN c.called LIKE ANY ($11::text[]) THEN 6 WHEN c.called LIKE ANY ($8::text[]) THEN 4
                     WHEN c.called LIKE ANY ($14::text[]) THEN 3 ELSE 2 END
                + CASE WHEN c.called LIKE ANY ($12::text[]) THEN 6 WHEN c.called LIKE ANY ($9::text[]) THEN 4
@@ -51,7 +50,7 @@ FROM (
                       THEN 1 ELSE 0 END
                + CASE WHEN $21::integer[] IS NULL THEN 0 WHEN c.called LIKE ANY ($8) THEN 24
                       WHEN c.called LIKE ANY ($14) THEN 12 ELSE 0 END
-               + c.fame AS score,
+               + c.fame + search.activity(c.active_on) AS score,
                -- As `feed.findable_members` has it, without asking that of each.
                CASE WHEN c.is_open AND $1 IS NOT NULL
                     THEN c.member_id <> ALL (ARRAY(
@@ -62,12 +61,12 @@ FROM (
         LEFT JOIN feed.follow_pairs f ON f.follower_id = $1 AND f.followed_id = c.member_id
         OFFSET 0
     ) c
-    ORDER BY c.is_findable DESC, c.score DESC, c.member_id
+    ORDER BY c.is_findable DESC, c.score DESC, c.active_on DESC NULLS LAST, c.member_id
     OFFSET $19 LIMIT $20
 ) r
 JOIN feed.listed_members m ON m.id = r.member_id
 WHERE r.is_findable
-ORDER BY r.score DESC, r.member_id;
+ORDER BY r.score DESC, r.active_on DESC NULLS LAST, r.member_id;
 
 -- name: members_beyond
 -- Beyond those that are ranked ($5): more members with a token of each of three groups ($2 to $4), whom the viewer $1 may
@@ -79,3 +78,21 @@ FROM (SELECT s.member_id FROM search.members s
       OFFSET 0) s
 CROSS JOIN LATERAL (SELECT f.* FROM feed.findable_members($1) f WHERE f.id = s.member_id OFFSET 0) m
 ORDER BY m.id OFFSET $7 LIMIT $8;
+
+-- name: standing_of_members
+-- What is kept of members, whatever is typed: the step of fame, the day of the latest public post, and its points.
+SELECT s.member_id, s.fame, s.active_on, search.activity(s.active_on) AS activity
+FROM search.members s WHERE s.member_id = ANY ($1::uuid[]);
+
+-- name: index_activity
+-- Of the next $2 members after $1, note the day of the latest public post, if none that is as late is known. Returns the
+-- last of them, and null at the end.
+WITH looked_at AS MATERIALIZED (
+    SELECT s.member_id, search.active_on(s.member_id) AS day
+    FROM search.members s WHERE $1::uuid IS NULL OR s.member_id > $1 ORDER BY s.member_id LIMIT $2
+), noted AS (
+    UPDATE search.members s SET active_on = l.day
+    FROM looked_at l WHERE s.member_id = l.member_id AND (s.active_on IS NULL OR s.active_on < l.day)
+      AND l.day IS NOT NULL
+)
+SELECT l.member_id FROM looked_at l ORDER BY l.member_id DESC LIMIT 1;
