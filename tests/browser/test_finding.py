@@ -12,6 +12,7 @@ from tests.browser.conftest import visiting
 from tests.browser.members import open_ready, sign_in
 from tests.conftest import Member, Stack, eventually
 from tests.services.auth.test_roles import granted
+from tests.services.websocket.chat.talking import conversation, say
 from tests.services.websocket.notifications.test_announcements import a_department, announced
 from tests.services.websocket.notifications.test_announcements import banners as shown_banners
 
@@ -134,6 +135,47 @@ async def test_search_finds_with_scripts_and_without(
         await page.wait_for_url(f"**/p/{post['id']}")
         await page.go_back()
         await expect(hits).to_have_count(21)
+
+
+async def test_message_that_was_found_leads_to_its_place_in_the_conversation(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    ada, bob = await join(), await join()
+    word = f"w{bob.username}"
+    talk = await conversation(bob, ada)
+    for number in range(1, 62):
+        await say(bob, talk["id"], f"the {word} of Tuesday" if number == 5 else f"number {number}.")
+    path = f"/chat/{talk['id']}?at=5"
+    hit, row = f"ol.told a[href='{path}']", "[data-seq='5']"
+    async with visiting(browser, stack.issuer, 360, "light") as visit:
+        page = visit.page
+        await sign_in(visit, ada)
+        await open_ready(visit, "/search?type=messages")
+        await page.get_by_role("combobox").fill(word)
+        await page.get_by_role("combobox").press("Enter")
+        await expect(page.locator("ol.told li")).to_have_count(1)
+        await expect(page.locator(f"{hit} mark")).to_have_text(word)
+        await page.locator(hit).click()
+        await page.wait_for_url(f"**{path}")
+        found = page.locator(row)
+        await expect(found).to_contain_text("of Tuesday")
+        await expect(found).to_be_focused()
+        await expect(found).to_be_in_viewport()
+        # It has a frame, and no other message has.
+        await expect(found.locator(".bubble")).to_have_css("outline-width", "3px")
+        await expect(page.locator(".message.target")).to_have_count(1)
+        await expect(page.locator("[data-seq='6'] .bubble")).to_have_css("outline-style", "none")
+        # The latest 50 are not there: the page is about that message.
+        await expect(page.locator("[data-seq='61']")).to_have_count(0)
+        await page.go_back()
+        await expect(page.locator(hit)).to_be_visible()
+    async with visiting(browser, stack.issuer, java_script_enabled=False) as visit:
+        await sign_in(visit, ada)
+        await visit.open(f"/search?q={word}&type=messages")
+        await visit.page.locator(hit).click()
+        await expect(visit.page.locator(f"{row}.target")).to_contain_text("of Tuesday")
 
 
 def test_each_kind_of_notification_has_its_words() -> None:
