@@ -100,6 +100,8 @@ _reservations = -1
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the run a folder of its own."""
+    # Nothing that is collected is garbage; see pytest_collection_finish.
+    gc.disable()
     if hasattr(config, "workerinput"):
         return
     _refuse_a_hidden_clone(config.rootpath)
@@ -187,6 +189,7 @@ def pytest_collection_finish() -> None:
     """What was loaded and collected stays: looking for garbage among it takes a percent of the run."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:
@@ -493,8 +496,11 @@ def remove_home(home: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
 
 
-def start_stack(**settings: str) -> Stack:
-    home = new_home(is_on_disk=settings.get("CHITLAQ_MONITORING_EMBEDDED") == "true")
+def start_stack(home: Path | None = None, /, **settings: str) -> Stack:
+    """An installation in a home of its own, which `Stack.up` starts; without a home, it gets one."""
+    if home is None:
+        home = new_home(is_on_disk=settings.get("CHITLAQ_MONITORING_EMBEDDED") == "true")
+    home.mkdir(exist_ok=True)
     given = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith("CHITLAQ_")

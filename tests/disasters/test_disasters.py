@@ -185,19 +185,13 @@ def watched() -> Iterator[Stack]:
     tools = fetched()
     with real_disk(3000) as disk:
         stack = start_stack(
+            disk / "home",
             CHITLAQ_MONITORING_EMBEDDED="true",
             CHITLAQ_MONITORING_SCRAPE_SECONDS="5",
             CHITLAQ_BACKUPS_ARCHIVE="on",
             CHITLAQ_OPERATIONS_SCHEDULED="true",
             CHITLAQ_LIMITS_ADDRESS_REQUESTS_PER_SECOND="5",
         )
-        stack.home.rmdir()
-        stack.home = disk / "home"
-        stack.home.mkdir()
-        stack.environment |= {
-            "CHITLAQ_HOME": str(stack.home),
-            "CHITLAQ_BACKUPS_FOLDER": str(stack.home / "backups"),
-        }
         (smtp_port,) = free_ports(1)
         stack.environment |= outside.settings(disk, stack.ports["edge_tls"], smtp_port)
         outside.write_certificate(stack, 60, 60)

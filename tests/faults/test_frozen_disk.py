@@ -30,14 +30,7 @@ GOING_ON = {one.name for one in inventory.SERVICES} | {"postgres", "redis", "ngi
 def on_a_disk() -> Iterator[Stack]:
     """A stack on a disk of its own."""
     with real_disk(1500) as disk:
-        stack = start_stack()
-        stack.home.rmdir()
-        stack.home = disk / "home"
-        stack.home.mkdir()
-        stack.environment |= {
-            "CHITLAQ_HOME": str(stack.home),
-            "CHITLAQ_BACKUPS_FOLDER": str(stack.home / "backups"),
-        }
+        stack = start_stack(disk / "home")
         try:
             stack.up()
             yield stack

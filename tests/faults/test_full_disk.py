@@ -21,14 +21,7 @@ from tests.disks import fill, small_disk
 @pytest.fixture
 def on_a_small_disk() -> Iterator[Stack]:
     with small_disk(1000) as disk:
-        stack = start_stack(CHITLAQ_BACKUPS_ARCHIVE="on")
-        stack.home.rmdir()
-        stack.home = disk / "home"
-        stack.home.mkdir()
-        stack.environment |= {
-            "CHITLAQ_HOME": str(stack.home),
-            "CHITLAQ_BACKUPS_FOLDER": str(stack.home / "backups"),
-        }
+        stack = start_stack(disk / "home", CHITLAQ_BACKUPS_ARCHIVE="on")
         try:
             # With data of its own: a copy has WAL to write into, so PostgreSQL needs no space to start.
             answer = stack.command("up", "--detach")

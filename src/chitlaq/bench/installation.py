@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sys
@@ -24,6 +25,7 @@ from chitlaq.core.installation.ports import free_ports
 from chitlaq.core.installation.settings import Settings
 
 COMMAND_SECONDS = 120
+PAUSE_SECONDS = 0.5
 # The rate limiter runs as usual, but never rejects.
 UNLIMITED = "100000000"
 
@@ -105,7 +107,15 @@ class Installation:
         return seconds
 
     async def _processes(self) -> list[tuple[str, int]]:
-        rows = msgspec.json.decode(await self.command("ps", "--json"), type=list[_Status])
+        """Wait until all components are well, and return their processes: one that starts has none yet.
+
+        Raises:
+            OperatorError: they do not become well; the message quotes what `ps` says.
+        """
+        deadline = monotonic() + COMMAND_SECONDS
+        while (shown := await self.run("ps", "--json")).code != 0 and monotonic() < deadline:
+            await asyncio.sleep(PAUSE_SECONDS)
+        rows = msgspec.json.decode(shown.checked(), type=list[_Status])
         return [(row.service, row.pid) for row in rows if row.pid is not None]
 
 

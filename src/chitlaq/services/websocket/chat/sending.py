@@ -120,6 +120,7 @@ class Sending:
 
         Args:
             origin: the socket that it came by. If the message is new, the stream acknowledges it there.
+                Without one, the message has also left for the sockets that there were here.
             arrived_at: Unix time at which it arrived.
 
         Raises:
@@ -136,7 +137,11 @@ class Sending:
         asked = Asked(
             conversation_id, sender_id, client_id, text, reply_to, sender, origin, arrived_at, media_ids
         )  # fmt: skip
-        return await self.concluded(asked, await self._ask(asked))
+        sent = await self.concluded(asked, await self._ask(asked))
+        if origin is None:
+            # Of the first message here, the readers have to be read. Who connects after the answer is none.
+            await self._streams.settled(conversation_id)
+        return sent
 
     def begin(self, asked: Asked, waiter: Waiter[Answer | Problem]) -> None:
         """Store a message whose text was checked; `concluded` takes what the waiter gets.
