@@ -113,8 +113,10 @@ class Installation:
             OperatorError: they do not become well; the message quotes what `ps` says.
         """
         deadline = monotonic() + COMMAND_SECONDS
-        while (shown := await self.run("ps", "--json")).code != 0 and monotonic() < deadline:
+        shown = await self.run("ps", "--json")
+        while shown.code != 0 and monotonic() < deadline:
             await asyncio.sleep(PAUSE_SECONDS)
+            shown = await self.run("ps", "--json")
         rows = msgspec.json.decode(shown.checked(), type=list[_Status])
         return [(row.service, row.pid) for row in rows if row.pid is not None]
 
