@@ -77,8 +77,12 @@ async def author(stack: Stack, username: str = "ada") -> AsyncIterator[Member]:
         yield await become_member(stack, client, username)
 
 
+PAUSE_SECONDS = 0.05
+"""Between what one writes: a stream that never ends, and leaves the machine to what is tested."""
+
+
 class Writers:
-    """Write posts as fast as they are answered, and remember which were acknowledged."""
+    """Write posts without an end, and remember which were acknowledged."""
 
     def __init__(self, member: Member, count: int = 4) -> None:
         self.acknowledged: list[str] = []
@@ -100,16 +104,15 @@ class Writers:
             try:
                 answer = await self._member.post("/api/posts", {"text": "written under load"})
             except httpx.TransportError:
-                await asyncio.sleep(0.02)
                 continue
+            finally:
+                await asyncio.sleep(PAUSE_SECONDS)
             if answer.status_code == 201:
                 self.acknowledged.append(answer.json()["id"])
-            else:
-                await asyncio.sleep(0.02)
 
 
 class Talkers(Writers):
-    """Write messages over a WebSocket as fast as they are acknowledged, and remember them by their number."""
+    """Write messages over a WebSocket without an end, and remember them by their number."""
 
     def __init__(self, stack: Stack, member: Member, conversation_id: str) -> None:
         super().__init__(member, count=1)
@@ -122,6 +125,7 @@ class Talkers(Writers):
             for number in itertools.count():
                 text = f"message {number}"
                 self.said[(await chat.send(self._conversation_id, text)).seq] = text
+                await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def said_in(stack: Stack, conversation_id: str) -> dict[int, str]:

@@ -131,11 +131,14 @@ def test_plugin_that_cannot_measure_exits_unknown(
 
 
 def test_diff_shows_what_changed(stack: Stack) -> None:
-    bad = {"CHITLAQ_CHECKS_DATABASE_SIZE_BYTES": "1,2"}
-    stack.command("ops", "monthly", "--json")
-    stack.command("ops", "monthly", "--json", env=bad)
-    changed = {one["check"]: one for one in stack.json("ops", "diff", "monthly")["changes"]}
-    assert (changed["database.size"]["before"], changed["database.size"]["after"]) == (
+    bad = {"CHITLAQ_CHECKS_CONNECTIONS_RATIO": "0,0"}
+    stack.command("ops", "midday", "--json")
+    stack.command("ops", "midday", "--json", env=bad)
+    changed = {one["check"]: one for one in stack.json("ops", "diff", "midday")["changes"]}
+    assert (
+        changed["database.connections"]["before"],
+        changed["database.connections"]["after"],
+    ) == (
         "OK",
         "CRITICAL",
     )

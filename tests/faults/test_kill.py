@@ -44,7 +44,7 @@ class Load:
             except httpx.TransportError:
                 continue
             finally:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)
             self.statuses[answer.status_code] += 1
             if answer.status_code == 201:
                 self.acknowledged.append(answer.json()["id"])
@@ -56,7 +56,7 @@ class Load:
             except httpx.TransportError:
                 continue
             finally:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)
             self.statuses[answer.status_code] += 1
 
 
