@@ -14,6 +14,7 @@ from chitlaq.core.text import written
 from chitlaq.core.visible import is_one_line, is_seen
 from tests.browser.conftest import Visit, visiting
 from tests.browser.members import open_ready, sign_in
+from tests.browser.test_members_pages import is_whole
 from tests.conftest import Member, Stack, eventually
 from tests.hostile_texts import MARKS, TEXTS, packed
 from tests.services.websocket.chat.talking import conversation, say
@@ -162,7 +163,7 @@ async def test_hostile_texts_stay_text_on_every_screen(
         await open_ready(used, "/settings/appearance")
         scripts = await used.page.evaluate(SCRIPTS)
         for path, expected in screens:
-            await read.open(path)
+            await eventually(partial(is_whole, read, path))
             await check(read, path, expected)
             await used.page.evaluate(FOLLOW, path)
             await used.page.wait_for_url(f"**{path}")

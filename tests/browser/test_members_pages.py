@@ -196,7 +196,7 @@ async def compare(read: Visit, used: Visit, member: Member, *paths: str) -> None
     # Scripts that take over a page trust its attributes: here they make each page anew.
     await open_ready(used, "/settings/appearance")
     for path in paths:
-        await eventually(partial(_is_whole, read, path))
+        await eventually(partial(is_whole, read, path))
         ours = _without_moments(await read.page.evaluate(TREE))
         await used.page.evaluate(FOLLOW, path)
         await used.page.wait_for_url(f"**{path}")
@@ -216,7 +216,7 @@ async def _is_read_to(visit: Visit, text: str) -> bool:
     return text in await visit.page.get_by_role("feed").inner_text()
 
 
-async def _is_whole(visit: Visit, path: str) -> bool:
+async def is_whole(visit: Visit, path: str) -> bool:
     """Open a page, and tell whether all its parts came: the server waits for none of them for long."""
     await visit.open(path)
     return bool(await visit.page.evaluate(IS_WHOLE))

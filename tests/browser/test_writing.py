@@ -92,6 +92,47 @@ async def test_members_and_tags_are_offered_and_what_has_to_wait_is_sent_by_itse
         )
 
 
+async def test_draft_whose_answer_is_lost_is_kept_once_unless_it_was_edited(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    eve = await join()
+
+    async def kept() -> list[str]:
+        items = (await eve.get("/api/users/me/drafts")).json()["items"]
+        return [one["post"]["text"] for one in items]
+
+    async def lose(route: Route) -> None:
+        await route.fetch()
+        await route.abort()
+
+    async with visiting(browser, stack.issuer, 1400, "dark") as visit:
+        page = visit.page
+        await sign_in(visit, eve)
+        await open_ready(visit, "/compose")
+        field = page.get_by_label("What is on your mind?")
+        await field.fill("Not yet")
+        await page.get_by_role("button", name="More settings").click()
+        keep = page.get_by_role("button", name="Keep as a draft")
+        for text, expected in (
+            ("Not yet", ["Not yet"]),
+            ("Nor now", ["Then", "Nor now", "Not yet"]),
+        ):
+            await field.fill(text)
+            await page.route("**/api/users/me/drafts", lose, times=1)
+            await keep.click()
+            await expect(page.get_by_role("alert")).to_be_visible()
+            await expect(field).to_have_value(text)
+            if len(expected) > 1:
+                await field.fill(expected[0])
+            await keep.click()
+            await expect(field).to_have_value("")
+            assert await kept() == expected
+            await page.get_by_role("button", name="More settings").click()
+        visit.complaints.clear()  # the lost answers
+
+
 async def test_what_is_edited_after_a_lost_answer_is_there_once(
     browser: Browser, stack: Stack, join: Join
 ) -> None:

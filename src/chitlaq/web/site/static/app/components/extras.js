@@ -1,7 +1,7 @@
 /** What is added to a text: pictures, a poll, a warning; who may quote it; keeping it, and publishing it later. */
 
 import { useState } from "../../vendor/hooks.js";
-import { ask } from "../api.js";
+import { Problem, ask } from "../api.js";
 import { count, html, t } from "../base.js";
 import { uploaded } from "../outbox.js";
 import { reason, say } from "../store.js";
@@ -68,7 +68,7 @@ function More({ name, draft, change, saved, body, onKept, onRefused }) {
       const post = { ...body(), ...(pictures.length > 0 ? { media_ids: pictures.map(({ id }) => id) } : {}) };
       const scheduled_at = moment && new Date(moment).toISOString();
       if (saved) await ask("PATCH", `/api/users/me/drafts/${saved}`, { post, scheduled_at });
-      else await ask("POST", "/api/users/me/drafts", { post, scheduled_at });
+      else await add({ post, scheduled_at }, draft.key);
       say(t(moment ? "drafts.scheduled" : "drafts.kept"));
       onKept();
     } catch (problem) {
@@ -87,6 +87,21 @@ function More({ name, draft, change, saved, body, onKept, onRefused }) {
       </p>
     </div>
   `;
+}
+
+/**
+ * Keep a draft at the server: once, also if the answer to what was asked before was lost.
+ * @param {any} body @param {string} key
+ * @returns {Promise<any>}
+ */
+async function add(body, key) {
+  try {
+    return await ask("POST", "/api/users/me/drafts", body, { "Idempotency-Key": key });
+  } catch (problem) {
+    if (!(problem instanceof Problem && "Idempotency-Key" in problem.errors)) throw problem;
+    // What was written before it was edited has arrived: both are among the drafts, and nothing is lost.
+    return add(body, crypto.randomUUID());
+  }
 }
 
 /** What stands in the way of a post, said. @param {Draft} draft @param {boolean} isSure Whether pictures without descriptions are meant so. */
