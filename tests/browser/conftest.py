@@ -35,6 +35,25 @@ TOO_WIDE = """() => {
     const first = wide.at(-1)?.outerHTML.slice(0, 150);
     return [`${scrollWidth - clientWidth} px wider than ${clientWidth}: ${first}`];
 }"""
+BROKEN = """() => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [], range = document.createRange();
+    while (texts.nextNode()) {
+        const text = texts.currentNode;
+        // What was searched for is marked within longer words, too.
+        const {parentElement: around} = text;
+        if (around.localName === "mark" || !around.checkVisibility({visibilityProperty: true})) continue;
+        for (const {0: word, index} of text.data.matchAll(/(?<!\\S)\\p{L}{2,12}(?![^\\s.,:;!?…)])/gu)) {
+            range.setStart(text, index);
+            range.setEnd(text, index + word.length);
+            const [first, ...others] = range.getClientRects();
+            if (others.some(one => one.top > first.bottom - 1))
+                found.push(`breaks within ${word}: ${around.outerHTML.slice(0, 150)}`);
+        }
+    }
+    return found;
+}"""
+"""Short words that do not fit into a line: something is too narrow for what it says."""
 
 Width = Literal[320, 360, 768, 1400]
 """In CSS pixels; 320 is what 400 % leaves of 1280."""
@@ -151,12 +170,13 @@ class Visit:
         assert not faults, "\n".join(faults)
 
     async def faults(self, *rules: str) -> list[str]:
-        """Return what axe finds in the page as it is, and whether something is wider than the screen."""
+        """Return what axe finds in the page as it is, and what is wider than the screen or too narrow."""
         found = await axe.faults(self.page, *rules)
         if self.theme == "forced":
             # What is painted are the system's colours; axe judges those of the style.
             found = [one for one in found if not one.startswith("color-contrast: ")]
             found += await self.page.evaluate(UNMARKED)
+        found += await self.page.evaluate(BROKEN)
         return [f"{self.page.url} {one}" for one in found] + await self.too_wide()
 
     async def faults_in_each_theme(
