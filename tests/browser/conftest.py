@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 
 from chitlaq.core.errors import MissingProgramError
 from chitlaq.stack.install import unpacked_programs
+from chitlaq.stack.install.unpacked_programs import Program
 from chitlaq.web.pages import THEME
 from tests.browser import axe
 from tests.conftest import Stack
@@ -205,11 +206,25 @@ class Visit:
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
+    """Chromium's headless shell: each context of it takes a second of a core less than one of Chromium."""
+    async with _launched(unpacked_programs.headless_chromium) as launched:
+        yield launched
+
+
+@pytest.fixture(scope="session")
+async def whole_browser() -> AsyncIterator[Browser]:
+    """Chromium with what its shell lacks: push, and pages that can be installed."""
+    async with _launched(unpacked_programs.chromium) as launched:
+        yield launched
+
+
+@asynccontextmanager
+async def _launched(find: Callable[[], Program]) -> AsyncIterator[Browser]:
     from playwright.async_api import async_playwright, expect
 
     expect.set_options(timeout=LIMIT_MS)
     try:
-        program = unpacked_programs.chromium()
+        program = find()
     except MissingProgramError as error:
         pytest.fail(f"The browser's tests need Chromium: {error}")
     async with async_playwright() as playwright:
@@ -250,7 +265,7 @@ async def opened(profile: Path, origin: str) -> AsyncIterator[Visit]:
     from playwright.async_api import async_playwright, expect
 
     expect.set_options(timeout=LIMIT_MS)
-    program = unpacked_programs.chromium()
+    program = unpacked_programs.headless_chromium()
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
             str(profile),

@@ -255,7 +255,7 @@ NO_MOMENTS = """() => {
 
 
 async def test_members_pages_are_accessible_in_every_language_and_colour(
-    browser: Browser, stack: Stack, ada: Member, join: Join
+    whole_browser: Browser, stack: Stack, ada: Member, join: Join
 ) -> None:
     """Each page in one of four looks, in turn; in Turkish, all at 400 % of 1280 px, half in forced colours.
 
@@ -280,7 +280,7 @@ async def test_members_pages_are_accessible_in_every_language_and_colour(
     public = {"landing": "/", "login": "/login", "about": "/about", "rules": "/rules"}
     faults: list[str] = []
     for is_member, pages in ((True, paths), (False, public)):
-        async with visiting(browser, stack.issuer) as visit:
+        async with visiting(whole_browser, stack.issuer) as visit:
             if is_member:
                 await sign_in(visit, ada)
             open_page = partial(open_ready, visit) if is_member else visit.open

@@ -57,13 +57,13 @@ async def is_kept(visit: Visit, *paths: str) -> None:
 
 
 async def test_what_was_read_last_is_there_without_a_connection_until_its_member_leaves(
-    browser: Browser, stack: Stack, join: Join
+    whole_browser: Browser, stack: Stack, join: Join
 ) -> None:
     from playwright.async_api import expect
 
     ada = await join()
     await ada.write("Read in a tunnel")
-    async with visiting(browser, stack.issuer, service_workers="allow") as visit:
+    async with visiting(whole_browser, stack.issuer, service_workers="allow") as visit:
         page, context = visit.page, visit.page.context
         await sign_in(visit, ada)
         await open_ready(visit, "/home")
@@ -101,13 +101,13 @@ async def test_what_was_read_last_is_there_without_a_connection_until_its_member
 
 
 async def test_device_is_pushed_to_once_its_member_wants_it_and_shows_nothing_of_what(
-    browser: Browser, stack: Stack, join: Join
+    whole_browser: Browser, stack: Stack, join: Join
 ) -> None:
     from playwright.async_api import expect
 
     ada = await join()
     device = push_service.Browser("https://push.example.org", "device").subscription
-    async with visiting(browser, stack.issuer, service_workers="allow") as visit:
+    async with visiting(whole_browser, stack.issuer, service_workers="allow") as visit:
         page, context = visit.page, visit.page.context
         await sign_in(visit, ada)
         await context.grant_permissions(["notifications"])

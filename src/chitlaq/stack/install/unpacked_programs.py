@@ -9,8 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chitlaq.core.errors import MissingProgramError
 from chitlaq.stack.install import apt_unpack
 
+_CHROMIUM = "usr/lib/chromium"
+_SHELL = "chromium-headless-shell"
+_FONT = "fonts-dejavu-core"
 _FONTS = """\
 <?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig><dir>{root}/usr/share/fonts</dir><cachedir>{root}/cache/fonts</cachedir></fontconfig>
@@ -61,7 +65,23 @@ def chromium() -> Program:
     Raises:
         MissingProgramError: it is not on PATH, and cannot be fetched.
     """
-    return found("chromium", "usr/lib/chromium/chromium", ("chromium", "fonts-dejavu-core"))
+    return found("chromium", f"{_CHROMIUM}/chromium", ("chromium", _FONT))
+
+
+def headless_chromium() -> Program:
+    """Return Chromium's headless shell, which takes a quarter less of a core; or else Chromium.
+
+    It draws nothing around a page, and so no frames for that.
+
+    Raises:
+        MissingProgramError: neither is on PATH, and neither can be fetched.
+    """
+    if shutil.which(_SHELL) is None and shutil.which("chromium"):
+        return chromium()
+    try:
+        return found(_SHELL, f"{_CHROMIUM}/{_SHELL}", (_SHELL, _FONT))
+    except MissingProgramError:
+        return chromium()
 
 
 def _give_fonts(root: Path) -> None:
