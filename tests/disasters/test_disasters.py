@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from chitlaq.core.errors import UnknownResult
+from chitlaq.monitoring.alerts import registry
 from chitlaq.ops.checks import runner
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
@@ -130,6 +131,15 @@ async def test_cause_comes_first_and_leaves_nothing_red(
         assert not green, "nothing is green that could not look"
     # A restart is told for some minutes more, for which the long form waits.
     await until_mended(stack, well | {"services.processes"})
+
+
+@pytest.mark.parametrize("name", DISASTERS)
+def test_alert_of_a_disaster_waits_no_longer_than_it_may(name: str) -> None:
+    """The long form sees it fire in time; this one sees what would make it late, at no cost."""
+    wanted = DISASTERS[name].alert
+    for one in (wanted,) if isinstance(wanted, str) else wanted:
+        (waits,) = {alert.for_ for alert in registry.alerts() if alert.name == one}
+        assert waits in {"0m", "30s", "1m"}, "a scrape, two evaluations and the way take the rest"
 
 
 @pytest.mark.long
