@@ -135,3 +135,31 @@ async def test_nothing_is_shown_as_deleted_or_sent_before_this_browser_has_it(
         await page.reload()
         await page.wait_for_selector("html[data-ready]")
         await expect(field).to_have_value("")
+
+
+async def test_what_is_written_while_a_post_is_taken_is_the_next_draft(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    ada = await join()
+    held: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        held.append(route)
+
+    async with visiting(browser, stack.issuer) as visit:
+        page = visit.page
+        await sign_in(visit, ada)
+        await page.route("**/app/outbox.js", hold)
+        await open_ready(visit, "/home")
+        field = page.get_by_label("What is on your mind?")
+        await field.fill("First.")
+        await page.keyboard.press("Control+Enter")
+        await field.press("End")
+        await field.press_sequentially("Then this")
+        await held[0].continue_()
+        await expect(page.get_by_role("article")).to_contain_text("First.")
+        await expect(field).to_have_value("Then this")
+        posts = (await ada.get(f"/api/users/{ada.username}/posts")).json()["items"]
+        assert [one["text"] for one in posts] == ["First."]

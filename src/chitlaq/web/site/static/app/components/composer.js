@@ -61,8 +61,12 @@ export function Composer({ name, label, context = name, replyTo, quoteOf, saved,
   );
   /** @type {Change} */
   const change = (some) => setDraft((/** @type {Draft} */ current) => ({ ...current, ...(typeof some === "function" ? some(current) : some) }));
+  const latest = useRef(draft);
+  latest.current = draft;
+  /** What was sent is no draft any more; what was written meanwhile is the next. */
   const clear = () => {
-    const next = { ...empty(), visibility: draft.visibility };
+    const { text } = latest.current;
+    const next = { ...empty(), visibility: draft.visibility, text: text.startsWith(draft.text) ? text.slice(draft.text.length) : text };
     save(next);
     setDraft(next);
     setOpened([]);
