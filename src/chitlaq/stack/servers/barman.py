@@ -34,6 +34,13 @@ WRAPPER = """\
 # Written by ChitLaq.
 exec {program} "$@" {options}</proc/$PPID/fd/0
 """
+# With `file` Barman looks whether it has encrypted a file, which nobody tells it to do; images and small
+# machines do not have that program.
+FILE = """\
+#!/bin/sh
+# Written by ChitLaq.
+echo data
+"""
 # The default of ten seconds would make the archive seem far behind under heavy writes.
 WRAPPED = {"pg_receivewal": "--status-interval=1 ", "pg_basebackup": ""}
 
@@ -116,6 +123,7 @@ def prepare(home: Home, settings: Settings) -> None:
     for name, options in WRAPPED.items():
         text = WRAPPER.format(program=shlex.quote(str(installed / name)), options=options)
         _write(_wrapped(home) / name, text, 0o700)
+    _write(_wrapped(home) / "file", FILE, 0o700)
     # Without paths: Barman takes such a string apart, and quotes nothing when it puts it together again.
     connection = f"port={settings.port_of('postgres')} user={BACKUP} dbname=postgres"
     text = CONFIGURATION.format(
@@ -134,7 +142,11 @@ def prepare(home: Home, settings: Settings) -> None:
 
 def command(home: Home, *words: str) -> list[str]:
     """Return the command line of Barman with its configuration, where the server is, and the password."""
-    variables = {"PGHOST": home.postgres_socket, "PGPASSFILE": _passwords(home)}
+    variables = {
+        "PGHOST": home.postgres_socket,
+        "PGPASSFILE": _passwords(home),
+        "PATH": f"{_wrapped(home)}:{os.environ.get('PATH', os.defpath)}",
+    }
     named = [f"{name}={value}" for name, value in variables.items()]
     return [
         "/usr/bin/env",
