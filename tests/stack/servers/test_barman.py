@@ -24,6 +24,8 @@ def test_archived_wal_is_looked_at_without_programs_of_the_machine(
     barman.prepare(home, Settings(backups=Backups(folder=str(tmp_path / "backups"))))
     words = barman.command(home)
     begin = words[: words.index(sys.executable) + 1]
-    code = "from barman.encryption import GPGEncryption as one; print(one.recognize_encryption('x'))"
+    code = (
+        "from barman.encryption import GPGEncryption as one; print(one.recognize_encryption('x'))"
+    )
     found = subprocess.run([*begin, "-c", code], capture_output=True, text=True, check=False)
     assert found.stdout == "False\n", found.stderr
