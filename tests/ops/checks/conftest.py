@@ -83,18 +83,21 @@ def frozen(stack: Stack, name: str) -> Iterator[int]:
 
 
 @contextmanager
-def answering(body: bytes, status: int = 200) -> Iterator[str]:
-    """The port of a server that gives the same response to every request."""
+def answering(body: bytes, status: int = 200, posted: bytes | None = None) -> Iterator[str]:
+    """The port of a server that gives the same response to every request, or another one to POST."""
 
     class Same(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.answer(body)
+
+        def do_POST(self) -> None:
+            self.answer(body if posted is None else posted)
+
+        def answer(self, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
-
-        def do_POST(self) -> None:
-            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             pass

@@ -321,6 +321,13 @@ async def test_answer_without_what_is_known_to_be_there_is_critical(
         result = await run_on_stack("auth.status", CHITLAQ_PORTS_AUTH=port, **PATIENT)
     # This one does not even sign the synthetic members in.
     assert result.verdict is Verdict.UNKNOWN, result
+    signed_in = json.dumps({"conversation_id": stranger, "tokens": ["a token"]}).encode()
+    forgets = json.dumps({"authenticated": False, "detail": "No access token was sent."}).encode()
+    for body, said in ((knows, "Signed in."), (forgets, "No access token was sent.")):
+        with answering(body, posted=signed_in) as port:
+            result = await run_on_stack("auth.status", CHITLAQ_PORTS_AUTH=port, **PATIENT)
+        wanted = f"it says of a token without a session: {said}"
+        assert (result.verdict, wanted in result.summary) == (Verdict.CRITICAL, True), result
 
 
 async def test_expected_answers_name_what_was_found(run_on_stack: RunOnStack) -> None:
