@@ -161,6 +161,35 @@ async def test_cursor_goes_on_without_gaps_and_repeats(
     assert paged == read
 
 
+@pytest.mark.parametrize("sort", ["relevance", "time"])
+async def test_cursor_goes_on_when_what_it_follows_is_gone(
+    database: Database, join: Join, sort: finding.Sort
+) -> None:
+    """The author deletes what was shown last; at the end of the list, what would follow."""
+    author = await join()
+    written = [(await author.write(f"Ponies {author.username} {n}"))["id"] for n in range(7)]
+    text = f"ponies {author.username}"
+    search = finding.search(POSTS, database, Lexicon(database), UUID(author.id), text, sort)
+    read: list[str] = []
+    place: Place | None = None
+    for _ in range(3):
+        page = await search.page(Paging.of(1, 2), place)
+        read += [str(item.id) for item in page.items]
+        assert page.next_cursor is not None
+        place = Place.of(page.next_cursor)
+        assert (await author.delete(f"/api/posts/{read[-1]}")).is_success
+    page = await search.page(Paging.of(1, 2), place)
+    read += [str(item.id) for item in page.items]
+    assert (len(read), set(read), page.next_cursor) == (len(written), set(written), None)
+    fewer = [one for one in written if one not in (read[1], read[3], read[5])]
+    page = await search.page(Paging.of(1, len(fewer) - 1), None)
+    assert page.next_cursor is not None
+    (following,) = set(fewer) - {str(item.id) for item in page.items}
+    assert (await author.delete(f"/api/posts/{following}")).is_success
+    page = await search.page(Paging.of(1, 2), Place.of(page.next_cursor))
+    assert (page.items, page.next_cursor) == ([], None)
+
+
 async def test_whatever_is_written_is_found_by_its_own_text(
     stack: Stack, database: Database, join: Join
 ) -> None:

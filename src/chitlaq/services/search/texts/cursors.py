@@ -11,7 +11,7 @@ from uuid import UUID
 
 from chitlaq.core.http import problems
 
-_FORM = struct.Struct(">BBi16s")
+_FORM = struct.Struct(">BBHi16s")
 _OLDER, _EXACT = 1, 2
 
 
@@ -22,19 +22,21 @@ class Place:
     Args:
         after: the last one that was shown, or with ``is_older`` the oldest one before it.
         is_older: whether the ranked ones are all shown.
+        shown: how many of the ranked ones were shown.
         way: how the query is understood.
         total: what the first page said.
     """
 
     after: UUID
     is_older: bool
+    shown: int
     way: int
     total: int
     is_total_exact: bool
 
     def encoded(self) -> str:
         flags = _OLDER * self.is_older | _EXACT * self.is_total_exact
-        packed = _FORM.pack(flags, self.way, self.total, self.after.bytes)
+        packed = _FORM.pack(flags, self.way, self.shown, self.total, self.after.bytes)
         return urlsafe_b64encode(packed).decode().rstrip("=")
 
     @classmethod
@@ -46,9 +48,10 @@ class Place:
         """
         try:
             packed = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            flags, way, total, after = _FORM.unpack(packed)
+            flags, way, shown, total, after = _FORM.unpack(packed)
         except (ValueError, binascii.Error, struct.error):
             raise problems.invalid(
                 {"cursor": "not a cursor; use the `next_cursor` of a page unchanged"}
             ) from None
-        return cls(UUID(bytes=after), bool(flags & _OLDER), way, total, bool(flags & _EXACT))
+        is_older, is_exact = bool(flags & _OLDER), bool(flags & _EXACT)
+        return cls(UUID(bytes=after), is_older, shown, way, total, is_exact)

@@ -149,11 +149,16 @@ class Search(Generic[T]):
         by_time = self.sort == "time" or not way.reading.asked().parts
         is_older = place.is_older if place else by_time
         after = place.after if place else None
+        shown = place.shown if place else offset
         rows: list[Record] = []
         if is_older:
             rows += await self.found(way, offset, limit + 1, by_time=True, before=after)
         elif offset < CONSIDERED:
             rows += await self.found(way, offset, limit + 1, by_time=False, after=after)
+            if place and not rows:
+                # What was shown last may be gone: what follows it stands in its place.
+                shown = max(0, shown - 1)
+                rows += await self._after_what_is_gone(way, place.after, shown, limit + 1)
         counted = next(iter(rows), None)
         if counted is None and (place or offset):
             # What is said of all of them is said in each row.
@@ -176,11 +181,23 @@ class Search(Generic[T]):
             # After the ranked ones comes what is older than all of them.
             is_same = last["is_by_time"] == goes_on_older
             end = last["id"] if is_same else counted["oldest_found"]
-            cursor = Place(end, goes_on_older, way.number, total, is_exact).encoded()
+            shown = min(CONSIDERED, shown + limit)
+            cursor = Place(end, goes_on_older, shown, way.number, total, is_exact).encoded()
         items = await self._made(rows[:limit], way.reading)
         return FoundTextPage(
             items, paging.page, limit, cursor, total, is_exact, self._ignored(way.reading)
         )
+
+    async def _after_what_is_gone(
+        self, way: Way, after: UUID, offset: int, wanted: int
+    ) -> Sequence[Record]:
+        """Return the ranked texts from a place on, or nothing if the one that they should follow is the last.
+
+        It was deleted, say, or later ones are ranked instead of it.
+        """
+        ranked = await self.found(way, 0, CONSIDERED, by_time=False)
+        is_there = any(row["id"] == after for row in ranked)
+        return () if is_there else ranked[offset : offset + wanted]
 
     async def _made(self, rows: Sequence[Record], reading: Reading) -> list[T]:
         lexemes = reading.lexemes()
