@@ -126,6 +126,23 @@ async def test_list_goes_on_to_the_last_whom_the_viewer_may_find(
 STORE_WORDS = "INSERT INTO search.words SELECT w, $2, search.keys_of(w) FROM unnest($1::text[]) w"
 
 
+async def test_list_goes_on_when_the_last_who_was_shown_is_gone(join: Join) -> None:
+    """Each is blocked as soon as they are the last of a page."""
+    viewer, *own = [await join() for _ in range(7)]
+    called = f"Walpurga {own[0].username}"
+    for one in own:
+        assert (await one.patch("/api/users/me", {"display_name": called})).is_success
+    shown: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        params = {"q": called, "limit": "2", **({"cursor": cursor} if cursor else {})}
+        page = (await viewer.get("/api/search/users", params=params)).json()
+        shown += [one["username"] for one in page["items"]]
+        cursor = page["next_cursor"]
+        await viewer.put(f"/api/users/{shown[-1]}/block")
+    assert (len(shown), set(shown)) == (len(own), {one.username for one in own})
+
+
 async def test_word_that_is_meant_is_compared_however_many_words_are_like_it(stack: Stack) -> None:
     """Attacks what is cut: among the words of 100,000 members, hundreds share a key with a typo."""
     letters, meant = "bcdfghjkmnpqrstvwz", "zaloxyella"

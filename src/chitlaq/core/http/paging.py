@@ -45,12 +45,14 @@ class Paging:
 
     Args:
         goes_on: whether the reader gets a cursor, where there is more.
+        shown: how many were shown up to ``before``, of a list whose cursors say so.
     """
 
     page: int
     limit: int
     before: UUID | None
     goes_on: bool = True
+    shown: int = 0
 
     @classmethod
     def of(cls, page: PageNumber = 1, limit: PageLimit = 20, cursor: Cursor = None) -> Paging:
@@ -59,7 +61,8 @@ class Paging:
         Raises:
             Problem: 422 for an invalid cursor, or a page beyond `MAX_OFFSET`.
         """
-        wanted = cls(page, limit, _decoded(cursor) if cursor else None)
+        before, shown = _decoded(cursor) if cursor else (None, 0)
+        wanted = cls(page, limit, before, shown=shown)
         if wanted.offset > MAX_OFFSET:
             raise problems.invalid(
                 {"page": f"pages reach {MAX_OFFSET} items deep; continue with `cursor` instead"}
@@ -127,13 +130,18 @@ def expanded(handler: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]
     return paged
 
 
-def cursor_after(last: UUID) -> str:
-    return urlsafe_b64encode(last.bytes).decode().rstrip("=")
+def cursor_after(last: UUID, shown: int = 0) -> str:
+    """Return the cursor of what follows an item, which says how many were shown up to it, if some."""
+    number = shown.to_bytes(2) if shown else b""
+    return urlsafe_b64encode(last.bytes + number).decode().rstrip("=")
 
 
-def _decoded(cursor: str) -> UUID:
+def _decoded(cursor: str) -> tuple[UUID, int]:
     try:
-        return UUID(bytes=urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        packed = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        if len(packed) not in (16, 18):
+            raise ValueError
+        return UUID(bytes=packed[:16]), int.from_bytes(packed[16:])
     except (ValueError, binascii.Error):
         raise problems.invalid(
             {"cursor": "not a cursor; use the `next_cursor` of a page unchanged"}

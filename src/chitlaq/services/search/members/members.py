@@ -121,19 +121,27 @@ async def find(
     """
     paging = paging.of_members(viewer)
     if paging.before is None:
+        at = paging.offset
         way, found = await _search(database, common, viewer, text, paging.offset, paging.limit)
         items = list(found.members)
-        is_last = paging.offset + len(items) >= found.count and not found.is_cut
+        is_last = at + len(items) >= found.count and not found.is_cut
     else:
         way, found = await _search(database, common, viewer, text, 0, ALL_CONSIDERED)
         ids = [one.id for one in found.members]
-        at = ids.index(paging.before) + 1 if paging.before in ids else len(ids)
+        if paging.before in ids:
+            at = ids.index(paging.before) + 1
+        else:
+            # It was beyond those that are ranked; or is gone, and what followed it stands in its place.
+            at = paging.shown - 1 if paging.shown else len(ids)
         items = list(found.members[at : at + paging.limit])
         is_last = at + len(items) >= len(ids) and not found.is_cut
-    if way is not None and found.is_cut and len(items) < paging.limit and paging.goes_on:
-        items += await _beyond(database, viewer, way, text, paging, paging.limit - len(items))
+    ranked = len(items)
+    if way is not None and found.is_cut and ranked < paging.limit and paging.goes_on:
+        items += await _beyond(database, viewer, way, text, paging, paging.limit - ranked)
         is_last = len(items) < paging.limit
-    after = cursor_after(items[-1].id) if items and not is_last and paging.goes_on else None
+    after = None
+    if items and not is_last and paging.goes_on:
+        after = cursor_after(items[-1].id, at + ranked if len(items) == ranked else 0)
     return FoundPage(items, paging.page, paging.limit, after, found.count, not found.is_cut)
 
 
@@ -177,7 +185,7 @@ async def _beyond(
     """Return more members than are ranked, after those of the page."""
     rows = await database.rows("members_matching", *way.asked(viewer, text, 0, ALL_CONSIDERED))
     ranked = [row["id"] for row in rows]
-    after = paging.before if paging.before not in ranked else None
+    after = None if paging.shown or paging.before in ranked else paging.before
     skipped = max(0, paging.offset - len(ranked))
     more = await database.rows(
         "members_beyond", viewer, *way.groups, ranked, after, skipped, wanted
