@@ -49,6 +49,37 @@ def said_in(expression: ast.expr) -> Iterator[str]:
             yield from said_in(value)
 
 
+# What looks at a field that members send; `schemas.py` of each package besides. Operators read English.
+CHECKS = (
+    "http/schemas.py",
+    "text/written.py",
+    "core/addresses.py",
+    "usernames.py",
+    "quiet_hours.py",
+)
+FOR_OPERATORS = ("sso/schemas.py",)
+_FIELD = re.compile(r"^(\w+|\{\}): ")
+
+
+def checked_in(file: Path) -> set[str]:
+    """What a check of a field says, without the field."""
+    if not str(file).endswith((*CHECKS, "/schemas.py")) or str(file).endswith(FOR_OPERATORS):
+        return set()
+    raised = (
+        node.exc
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+    )
+    texts = {
+        _FIELD.sub("", text)
+        for call in raised
+        if getattr(call.func, "id", "") == "ValueError"
+        for argument in call.args
+        for text in said_in(argument)
+    }
+    return {one for one in texts if one.replace("{}", "").strip(" .:;")}
+
+
 def refused_in(file: Path) -> set[str]:
     texts = set()
     for call in ast.walk(ast.parse(file.read_text())):
@@ -76,6 +107,8 @@ def files_of(package: str) -> list[Path]:
 def test_every_refusal_is_translated_and_nothing_else(language: str) -> None:
     known = {text: other for one in packages() for text, other in refusals(one, language).items()}
     said = set().union(*(refused_in(file) for one in packages() for file in files_of(one)))
+    checks = {*files_of("chitlaq.core"), *(file for one in packages() for file in files_of(one))}
+    said |= set().union(*map(checked_in, checks))
     assert not said - known.keys(), f"say these in a refusals.{language}.json"
     # Some are made of constants, or by `bodies`.
     texts = {
@@ -84,7 +117,8 @@ def test_every_refusal_is_translated_and_nothing_else(language: str) -> None:
         + [one for name in packages() for one in files_of(name)]
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Constant | ast.JoinedStr)
-        for text in said_in(node)
+        for whole in said_in(node)
+        for text in (whole, _FIELD.sub("", whole))
     } | {re.sub(r"\\\d", "{}", words) for _, words in bodies._PLAIN}
     assert not known.keys() - texts, "nobody says these"
     for text, other in known.items():
@@ -105,6 +139,8 @@ def test_refusal_is_said_in_the_language_that_the_reader_prefers() -> None:
     unknown = Problem(refused.status, "What nobody has translated.")
     assert in_language(unknown, "tr").detail == "What nobody has translated."
     assert translated("must be at least 3 characters long", "tr") == "en az 3 karakter olmalı"
+    domain = translated("the part after the @ must be a domain such as example.edu", "tr")
+    assert domain == "@ işaretinden sonraki bölüm: example.edu gibi bir alan adı olmalı"
 
 
 @pytest.mark.parametrize(
