@@ -126,6 +126,35 @@ async def test_list_goes_on_to_the_last_whom_the_viewer_may_find(
 STORE_WORDS = "INSERT INTO search.words SELECT w, $2, search.keys_of(w) FROM unnest($1::text[]) w"
 
 
+async def test_namesakes_whom_the_viewer_may_not_find_hide_nobody(
+    stack: Stack, client: httpx.AsyncClient, join: Join, name: Callable[[], str]
+) -> None:
+    """More than are ranked are found at their own university alone, and are better known."""
+    viewer, fellow, called, domain = await join(), await join(), name(), f"{name()}.edu"
+    await stack.add_university(domain, domain)
+    stranger = await become_member(stack, client, name(), domain)
+    about = {"display_name": f"Adelgund {called}", "department": "Palaeography"}
+    assert (await fellow.patch("/api/users/me", about)).is_success
+    rows = await stack.sql(STORE, f"own_{called}_", f"Adelgund {called}", 101)
+    ids = [row["id"] for row in rows]
+    try:
+        await stack.sql(
+            "UPDATE feed.members SET (university_id, followers_count, may_find) ="
+            " (SELECT university_id, 16, 'university' FROM feed.members WHERE id = $2)"
+            " WHERE id = ANY ($1)",
+            ids,
+            stranger.id,
+        )
+        for text in (f"adelgund {called}", called):
+            page = (await viewer.get("/api/search/users", params={"q": text})).json()
+            assert [one["username"] for one in page["items"]] == [fellow.username], text
+            assert page["total"] == 1
+            suggested = (await viewer.get("/api/search/suggest", params={"q": text})).json()
+            assert [one["username"] for one in suggested["members"]] == [fellow.username], text
+    finally:
+        await stack.sql("DELETE FROM auth.accounts WHERE id = ANY ($1)", ids)
+
+
 async def test_list_goes_on_when_the_last_who_was_shown_is_gone(join: Join) -> None:
     """Each is blocked as soon as they are the last of a page."""
     viewer, *own = [await join() for _ in range(7)]

@@ -83,6 +83,7 @@ async def explain(
         arguments = way.asked(viewer, text, 0, SHOWN)
         rows = await database.rows("members_matching", *arguments)
         found = members.Found.of(rows)
+        rows = [row for row in rows if row["id"]]
         plan = await connection.fetch(
             f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS) {queries['members_matching'].sql}",
             *arguments,

@@ -41,7 +41,7 @@ class Found:
         """Return what the rows of `members_matching` say."""
         if not rows:
             return NOBODY
-        members = [FoundMember(*row[:7]) for row in rows]
+        members = [FoundMember(*row[:7]) for row in rows if row["id"]]
         return cls(members, rows[0]["found"], rows[0]["is_cut"])
 
 
@@ -142,7 +142,8 @@ async def find(
     after = None
     if items and not is_last and paging.goes_on:
         after = cursor_after(items[-1].id, at + ranked if len(items) == ranked else 0)
-    return FoundPage(items, paging.page, paging.limit, after, found.count, not found.is_cut)
+    total = max(found.count, at + len(items)) if items else found.count
+    return FoundPage(items, paging.page, paging.limit, after, total, not found.is_cut)
 
 
 async def suggest(
@@ -150,6 +151,9 @@ async def suggest(
 ) -> Sequence[FoundMember]:
     """Find members by what is typed; if there are not enough, by what it may have been meant to be."""
     _, found = await _search(database, common, viewer, text, 0, limit, SUGGESTED_FROM)
+    if found.is_cut and len(found.members) < limit:
+        # Most of the best known are members whom the viewer may not find.
+        return (await find(database, common, viewer, text, Paging.of(1, limit))).items
     return found.members
 
 
@@ -184,7 +188,7 @@ async def _beyond(
 ) -> list[FoundMember]:
     """Return more members than are ranked, after those of the page."""
     rows = await database.rows("members_matching", *way.asked(viewer, text, 0, ALL_CONSIDERED))
-    ranked = [row["id"] for row in rows]
+    ranked = [row["id"] for row in rows if row["id"]]
     after = None if paging.shown or paging.before in ranked else paging.before
     skipped = max(0, paging.offset - len(ranked))
     more = await database.rows(

@@ -30,7 +30,8 @@ FROM pg_class c WHERE c.oid = 'search.members'::regclass;
 -- ($11 to $13: patterns of the name), begins with it ($8 to $10), or is an edit apart ($14 to $16); the whole name or
 -- username ($17, $18); then closeness, fame and activity. Groups that repeat one have nulls there. If $21 is not null,
 -- the first group is a mistyped word: who has one of these tokens is ranked in any case. Whose name begins as typed
--- comes before one an edit apart, and that before the rest. Of equal ones, who posted later comes first.
+-- comes before one an edit apart, and that before the rest. Of equal ones, who posted later comes first. If the viewer
+-- may find none of so many, rows without a member say that there may be more.
 SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university, r.score, r.found, r.is_cut
 FROM (
     SELECT c.member_id, c.score, c.active_on, c.is_findable,
@@ -64,8 +65,8 @@ FROM (
     ORDER BY c.is_findable DESC, c.score DESC, c.active_on DESC NULLS LAST, c.member_id
     OFFSET $19 LIMIT $20
 ) r
-JOIN feed.listed_members m ON m.id = r.member_id
-WHERE r.is_findable
+LEFT JOIN feed.listed_members m ON m.id = r.member_id AND r.is_findable
+WHERE r.is_findable OR (r.found = 0 AND r.is_cut)
 ORDER BY r.score DESC, r.active_on DESC NULLS LAST, r.member_id;
 
 -- name: members_beyond
