@@ -18,10 +18,16 @@ async def test_pause_grows_only_while_a_task_keeps_failing(monkeypatch: pytest.M
         now += next(lasts, 0)
         raise ValueError
 
+    slept, own = asyncio.sleep, asyncio.current_task()
+
     async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 5:
-            raise asyncio.CancelledError
+        if asyncio.current_task() is own:
+            pauses.append(seconds)
+            if len(pauses) == 5:
+                raise asyncio.CancelledError
+        else:
+            # A task that another test has left must not run for ever.
+            await slept(seconds)
 
     monkeypatch.setattr(tasks, "monotonic", lambda: now)
     monkeypatch.setattr(asyncio, "sleep", sleep)

@@ -60,4 +60,4 @@ async def test_missed_messages_are_found(database: Database, join: Join) -> None
     found = await conversation(ada, ben)
     await say(ada, found["id"], "missed")
     missing.repair()
-    await eventually(lambda: device.numbers)
+    await eventually(lambda: device.numbers and missing._repairing is None)

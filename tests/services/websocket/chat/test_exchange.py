@@ -59,6 +59,10 @@ async def process(
     try:
         yield exchange, streams
     finally:
+        # It would look again and again for a database that is closed.
+        if streams._repairing is not None:
+            streams._repairing.cancel()
+            await asyncio.wait({streams._repairing})
         await client.close()
         await database.close()
 
