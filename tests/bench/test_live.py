@@ -125,7 +125,7 @@ async def test_benchmark_of_the_running_system_is_recorded(stack: Stack) -> None
     assert any(one["id"] == run["id"] and one["started_by"] == "ada" for one in kept)
     log = stack.home / "logs" / "nginx-access.log"
     # The log shows that these are the benchmark's requests.
-    await eventually(lambda: f'"user_agent":"{live.AGENT}"' in log.read_text())
+    await eventually(lambda: f'"user_agent":"{live.AGENT}"' in log.read_text(errors="replace"))
 
 
 @pytest.mark.parametrize(

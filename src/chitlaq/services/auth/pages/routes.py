@@ -12,6 +12,7 @@ from litestar.response import Redirect
 
 from chitlaq.core.http import app, bodies, problems
 from chitlaq.core.http.client_address import limited_address
+from chitlaq.core.http.identity import LEAVING, Identity
 from chitlaq.core.http.limits import ATTEMPT_UNITS
 from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth import origin
@@ -115,6 +116,7 @@ async def keep_page(request: Request[Any, Any, State], state: AuthState) -> Resp
 @post("/keep", is_page=True, is_site=True, include_in_schema=False, status_code=200)
 async def keep(request: Request[Any, Any, State], state: AuthState) -> Response[Any]:
     """Keep an account that was to be deleted; the next page gets tokens that are good everywhere."""
+    member = None
     try:
         cookies.require_own_page(request, state)
         member = await app.viewer(request)
@@ -122,7 +124,7 @@ async def keep(request: Request[Any, Any, State], state: AuthState) -> Response[
             await departures.keep(state, member, origin.of(request, member.session_id))
     except Problem as problem:
         return await _keep_page(request, state, problem)
-    return Redirect(HOME, status_code=303)
+    return _to_home(request, state, member)
 
 
 @get(mailbox.PATH, is_page=True, is_site=True, include_in_schema=False)
@@ -146,12 +148,21 @@ async def _keep_page(
         erase_at = await state.database.value("departure_of_account", member.account_id)
         user = await sessions.user(state.database, member)
     if user is None or erase_at is None:
-        return Redirect(HOME, status_code=303)
+        return _to_home(request, state, member)
     page = SITE.localized(
         request, "keep.html", refused=refused, username=user.username, erase_at=erase_at
     )
     page.headers["Cache-Control"] = "no-store"
     return page
+
+
+def _to_home(
+    request: Request[Any, Any, State], state: AuthState, member: Identity | None
+) -> Redirect:
+    """Lead to the home feed, with other tokens than those that only lead here."""
+    is_leaving = member is not None and LEAVING in member.roles
+    renewal = cookies.to_be_renewed(request, state) if is_leaving else []
+    return Redirect(HOME, status_code=303, cookies=renewal)
 
 
 async def _login_page(

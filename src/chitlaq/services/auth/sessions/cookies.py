@@ -103,6 +103,18 @@ def forgotten() -> list[Cookie]:
     return _both("", "", 0)
 
 
+def to_be_renewed(request: Request[Any, Any, State], state: AuthState) -> list[Cookie]:
+    """Return what makes a browser ask for new tokens at its next page.
+
+    Each service takes an access token until it has heard, within a second, that it was revoked. This one
+    has no signature: none takes it, and it still says whose the session is.
+    """
+    token = cookies.value(request.headers, cookies.ACCESS) or ""
+    unsigned = ".".join(token.split(".")[:2]) + "."
+    lifetime = state.settings.tokens.session_days * SECONDS_PER_DAY
+    return [_access(unsigned, lifetime)]
+
+
 def forgetting(problem: Problem) -> Problem:
     """Let a refusal make a browser forget both cookies, which are good for nothing any more."""
     problem.cookies = forgotten()
@@ -111,16 +123,7 @@ def forgetting(problem: Problem) -> Problem:
 
 def _both(access_token: str, refresh_token: str, lifetime_seconds: int) -> list[Cookie]:
     return [
-        # Links from elsewhere open signed in; what changes something is checked by `require_own_page`.
-        Cookie(
-            cookies.ACCESS,
-            path="/",
-            value=access_token,
-            max_age=lifetime_seconds,
-            secure=True,
-            httponly=True,
-            samesite="lax",
-        ),
+        _access(access_token, lifetime_seconds),
         Cookie(
             cookies.REFRESH,
             path=cookies.REFRESH_PATH,
@@ -131,3 +134,16 @@ def _both(access_token: str, refresh_token: str, lifetime_seconds: int) -> list[
             samesite="strict",
         ),
     ]
+
+
+def _access(token: str, lifetime_seconds: int) -> Cookie:
+    # Links from elsewhere open signed in; what changes something is checked by `require_own_page`.
+    return Cookie(
+        cookies.ACCESS,
+        path="/",
+        value=token,
+        max_age=lifetime_seconds,
+        secure=True,
+        httponly=True,
+        samesite="lax",
+    )
