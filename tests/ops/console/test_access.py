@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +21,8 @@ from chitlaq.ops.console.access import links
 from chitlaq.ops.console.access.attempts import Attempts
 from chitlaq.ops.console.access.links import Links
 from chitlaq.ops.console.access.sessions import IDLE, LASTS, Sessions
+from chitlaq.ops.database import database as ops_database
+from chitlaq.ops.database import overflow
 from chitlaq.ops.database.database import OpsDatabase, moment
 from tests.conftest import Stack
 from tests.ops.console.conftest import PASSWORD, Authenticator, Visitor
@@ -72,6 +76,28 @@ async def test_code_that_several_send_at_once_lets_one_in(
         assert await sessions.last_step("ada", since) is None
         assert [sessions.claim_step("ada", 7, since) for _ in range(2)] == [True, False]
         assert await sessions.last_step("ada", since) == 7
+
+
+async def test_session_that_waited_for_room_ends_when_somebody_else_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path)
+    try:
+        with OpsDatabase(home) as database, OpsDatabase(home) as command:
+            sessions = Sessions(database)
+            await sessions.end_all("nobody")  # which makes the file
+            with (
+                monkeypatch.context() as shorter,
+                closing(sqlite3.connect(home.ops_database)) as other,
+            ):
+                shorter.setattr(ops_database, "BUSY_SECONDS", 0.1)
+                other.execute("BEGIN EXCLUSIVE")
+                begun = await sessions.begin("ada", is_by_link=False, address="::1")
+            assert await sessions.find(begun.token), "it works meanwhile"
+            await Sessions(command).end_all("ada")
+            assert await sessions.find(begun.token) is None
+    finally:
+        shutil.rmtree(overflow.folder(home), ignore_errors=True)
 
 
 async def test_session_ends_when_it_is_idle_too_old_or_signed_out(
