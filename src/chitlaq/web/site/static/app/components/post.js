@@ -1,15 +1,16 @@
 /** A post; templates/app/post.html makes the same nodes: a test compares them. */
 
 import { useState } from "../../vendor/hooks.js";
-import { ask } from "../api.js";
+import { ask, read } from "../api.js";
 import { count, html, number, t } from "../base.js";
-import { known, now, say, toggle } from "../store.js";
+import { known, learn, now, say, toggle } from "../store.js";
 import { Time, avatar, counted, icon, pictures, written } from "./parts.js";
 
 const FOLDED_LINES = 12;
 const FOLDED_LENGTH = 800;
 const HOUR = 3600;
 const DAY = 86_400;
+const CONFLICT = 409;
 
 /**
  * @param {{post: any, position?: number, size?: number, isMain?: boolean}} properties
@@ -104,10 +105,11 @@ function Poll({ post }) {
   const { poll } = post;
   const { options } = poll;
   const isOpen = !poll.ended && options[0].votes === null;
-  const [chosen, setChosen] = useState(/** @type {number[]} */ ([]));
   const [isBusy, setBusy] = useState(false);
-  const vote = async (/** @type {Event} */ event) => {
+  const vote = async (/** @type {any} */ event) => {
     event.preventDefault();
+    // What was chosen before the page was ours counts.
+    const chosen = new FormData(event.target).getAll("choice").map(Number);
     if (isBusy || chosen.length === 0) return;
     setBusy(true);
     try {
@@ -115,16 +117,16 @@ function Poll({ post }) {
       known(post).value = { ...known(post).value, poll: voted.poll };
     } catch (problem) {
       say(problem);
+      // It has ended meanwhile, or was voted in elsewhere: that is shown.
+      if (/** @type {any} */ (problem).status === CONFLICT) learn(await read(`/api/posts/${post.id}`).catch(() => null));
     }
     setBusy(false);
   };
-  const choose = (/** @type {number} */ place, /** @type {boolean} */ isChosen) =>
-    setChosen((/** @type {number[]} */ all) => [...(poll.multiple ? all.filter((one) => one !== place) : []), ...(isChosen ? [place] : [])]);
   const state = html`<p class="poll-state"><span>${count("poll.voters", poll.voters)}</span>${poll.ended ? html`<span>${t("poll.ended")}</span>` : html`<time datetime=${poll.expires_at}>${left(poll.expires_at, now.value)}</time>`}</p>`;
   if (isOpen) {
     return html`
-      <form class="poll" onSubmit=${vote}>
-        ${options.map((/** @type {any} */ one, /** @type {number} */ place) => html`<label><input type=${poll.multiple ? "checkbox" : "radio"} name="choice" value=${place} onChange=${(/** @type {any} */ event) => choose(place, event.target.checked)} /><span dir="auto">${one.text}</span></label>`)}
+      <form class="poll" method="dialog" onSubmit=${vote}>
+        ${options.map((/** @type {any} */ one, /** @type {number} */ place) => html`<label><input type=${poll.multiple ? "checkbox" : "radio"} name="choice" value=${place} /><span dir="auto">${one.text}</span></label>`)}
         <button class="quiet" type="submit">${t("poll.vote")}</button>
       </form>
       ${state}
