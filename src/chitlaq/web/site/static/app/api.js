@@ -6,6 +6,7 @@
  */
 
 import { signal } from "../vendor/signals.js";
+import { remember } from "./base.js";
 
 /** A refusal, or no answer at all (`status` 0). */
 export class Problem extends Error {
@@ -108,9 +109,11 @@ export async function send(path, { method, body, headers = {}, signal }) {
  */
 export function renewed(since) {
   return navigator.locks.request("refresh", async () => {
-    if (Number(localStorage.getItem(REFRESHED)) > since) return true;
+    const at = Number(localStorage.getItem(REFRESHED));
+    // What was renewed later than now was renewed before the clock was set right.
+    if (at > since && at <= Date.now()) return true;
     const answer = await send("/api/auth/refresh", { method: "POST", body: {} });
-    if (answer.ok) localStorage.setItem(REFRESHED, String(Date.now()));
+    if (answer.ok) remember(REFRESHED, String(Date.now()));
     else if (answer.status !== UNAUTHORIZED) throw await refusal(answer);
     return answer.ok;
   });

@@ -19,6 +19,19 @@ export const files = document.documentElement.dataset.static ?? "/static/";
 /** Markup as templates of nodes: htm over Preact. Texts in it are texts, whatever they say. */
 export const html = htm.bind(h);
 
+/**
+ * Keep something small in this browser, or nothing more of it. What a full one does not take stays on the screen.
+ * @param {string} key @param {string | null} text
+ */
+export function remember(key, text) {
+  try {
+    if (text === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, text);
+  } catch {
+    // Then it is as if it were not written yet.
+  }
+}
+
 const SAVE_MS = 300;
 const language = document.documentElement.lang || "en";
 const format = new Intl.NumberFormat(language);
@@ -61,16 +74,17 @@ export function useLeft(at) {
  * the page itself goes.
  * @template T
  * @param {T} value @param {(value: T) => void} save
- * @returns {(value: T) => void} Saves this one at once, which is the value from now on.
+ * @returns {(value: T, isSaved?: boolean) => void} Saves this one at once, which is the value from now on; or takes it
+ *   for saved.
  */
 export function useSaved(value, save) {
   const { current: one } = useRef({ value, saved: value, waiting: 0, save });
   one.value = value;
   one.save = save;
-  const put = (/** @type {T} */ next) => {
+  const put = (/** @type {T} */ next, isSaved = false) => {
     clearTimeout(one.waiting);
     one.waiting = 0;
-    if (next !== one.saved) one.save(next);
+    if (next !== one.saved && !isSaved) one.save(next);
     one.value = one.saved = next;
   };
   useEffect(() => {
@@ -85,4 +99,20 @@ export function useSaved(value, save) {
     };
   }, []);
   return put;
+}
+
+/**
+ * Go on with what another tab makes of something that is kept in `localStorage` and shown in both, unless this one has
+ * made something else of it.
+ * @param {string} place @param {(text: string | null) => boolean} isShown Whether this is what is shown here.
+ * @param {() => void} adopt
+ */
+export function useOtherTabs(place, isShown, adopt) {
+  const { current: one } = useRef({ isShown, adopt });
+  Object.assign(one, { isShown, adopt });
+  useEffect(() => {
+    const hear = (/** @type {StorageEvent} */ { key, oldValue }) => key === place && one.isShown(oldValue) && one.adopt();
+    addEventListener("storage", hear);
+    return () => removeEventListener("storage", hear);
+  }, [place]);
 }

@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef } from "../vendor/hooks.js";
 import { hydrate, render } from "../vendor/preact.js";
 import { effect, signal } from "../vendor/signals.js";
 import { onSessionEnd, read, renewed } from "./api.js";
-import { count, first, html, number, t, useLeft } from "./base.js";
+import { count, first, html, number, remember, t, useLeft } from "./base.js";
 import { blank } from "./components/parts.js";
 import { begin, isBusy, retry, shown } from "./router.js";
 import { MEMBER, OUTBOX, badge, called, chats, me, now, reason, said, say, unread } from "./store.js";
@@ -154,8 +154,10 @@ effect(() => {
   const news = unread.value + chats.value;
   document.title = news ? `(${badge(news)}) ${called.value}` : called.value;
 });
-requestIdleCallback(() => import("./later.js"), { timeout: 2000 });
+// Some browsers, as Safari, do not say when they are idle.
+if ("requestIdleCallback" in window) requestIdleCallback(() => import("./later.js"), { timeout: 2000 });
+else setTimeout(() => import("./later.js"), 200);
 if (document.querySelector(".banners")) import("./components/banners.js");
-if (me.value) localStorage.setItem(MEMBER, me.value.username);
+if (me.value) remember(MEMBER, me.value.username);
 if (localStorage.getItem(OUTBOX)) import("./outbox.js");
 setInterval(() => (now.value = Date.now()), MINUTE_MS);

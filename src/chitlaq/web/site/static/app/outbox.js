@@ -8,7 +8,9 @@
 
 import { effect, signal } from "../vendor/signals.js";
 import { Problem, ask } from "./api.js";
+import { remember } from "./base.js";
 import { corrected } from "./edited.js";
+import * as kept from "./kept.js";
 import { isLive } from "./socket.js";
 import { MEMBER, OUTBOX, me, reason, say } from "./store.js";
 
@@ -24,9 +26,6 @@ import { MEMBER, OUTBOX, me, reason, say } from "./store.js";
  *   `why` it was refused: it waits for `retry` or `discard`, while others pass it. Otherwise it is sent by itself.
  */
 
-const DATABASE = "chitlaq";
-const ITEMS = "outbox";
-const FILES = "files";
 const LOCK = "outbox";
 const SHORTEST_MS = 1000;
 const LONGEST_MS = 60_000;
@@ -45,9 +44,7 @@ export const waiting = signal([]);
 const listeners = new Set();
 /** @type {Set<(item: Item) => void>} */
 const refusals = new Set();
-const tabs = new BroadcastChannel(DATABASE);
-/** @type {Promise<IDBDatabase> | null} */
-let database = null;
+const tabs = new BroadcastChannel(kept.DATABASE);
 let looks = 0;
 let isSending = false;
 let isAskedAgain = false;
@@ -61,12 +58,7 @@ let isSignedOut = false;
  * @param {Outgoing} outgoing What has the id of one that waits is that one.
  */
 export async function put(outgoing) {
-  await change(ITEMS, (store) => {
-    store.index("id").getKey(outgoing.id).onsuccess = ({ target }) => {
-      const item = { ...outgoing, member: name(), tab: TAB, at: new Date().toISOString(), failures: 0, why: "" };
-      if (/** @type {IDBRequest} */ (target).result === undefined) store.add(item);
-    };
-  });
+  await kept.add({ ...outgoing, member: name(), tab: TAB, at: new Date().toISOString(), failures: 0, why: "" });
   await tell({ type: "changed" });
   wake();
 }
@@ -85,7 +77,7 @@ export function onRefused(listener) {
 
 /** Try again at once. @param {Item} item */
 export async function retry(item) {
-  await change(ITEMS, (store) => store.put({ ...item, failures: 0, why: "", due: 0 }));
+  await kept.save({ ...item, failures: 0, why: "", due: 0 });
   await tell({ type: "changed" });
   wake();
 }
@@ -118,15 +110,6 @@ export function versions({ body, pictures = [], before = [] }) {
 
 /** @param {Record<string, any>} body @param {Picture[]} pictures */
 const withPictures = (body, pictures) => (pictures.length > 0 ? { ...body, media_ids: pictures.map(({ id }) => id) } : body);
-
-/** Keep a file until it is uploaded or left. @param {string} key @param {Blob} file */
-export const keepFile = (key, file) => change(FILES, (store) => store.put(file, key));
-
-/** @param {string} key @returns {Promise<Blob | undefined>} */
-export const keptFile = (key) => found(FILES, (store) => store.get(key));
-
-/** @param {string} key */
-export const leaveFile = (key) => change(FILES, (store) => store.delete(key));
 
 /** Begin again with what waits, without a pause. */
 function wake() {
@@ -184,7 +167,7 @@ async function sendAll() {
       const due = problem instanceof Problem && problem.retryAfter ? Date.now() + problem.retryAfter * 1000 : 0;
       if (item.method && !waits) await giveUp(item, problem);
       else {
-        await change(ITEMS, (store) => store.put({ ...item, failures, why: waits ? "" : reason(problem), due }));
+        await kept.save({ ...item, failures, why: waits ? "" : reason(problem), due });
         await tell({ type: "changed" });
       }
       if (status === -1) console.error(problem);
@@ -209,7 +192,7 @@ async function deliver(item) {
   const { pictures = [], replaces } = item;
   for (const picture of pictures) {
     await uploaded(picture);
-    await change(ITEMS, (store) => store.put(item));
+    await kept.save(item);
   }
   const body = withPictures(item.body, pictures);
   const answer = item.before?.length ? await corrected(item, body) : await ask("POST", item.path, body, { "Idempotency-Key": item.id });
@@ -224,14 +207,14 @@ async function deliver(item) {
 async function anew(item) {
   const id = crypto.randomUUID();
   const body = "client_id" in item.body ? { ...item.body, client_id: id } : item.body;
-  await change(ITEMS, (store) => store.put({ ...item, id, body, before: [] }));
+  await kept.save({ ...item, id, body, before: [] });
 }
 
 /** Upload a kept picture, once, and describe it; it has its id then. @param {Picture} picture */
 export async function uploaded(picture) {
   if (!picture.id) {
     const form = new FormData();
-    form.append("file", /** @type {Blob} */ (await keptFile(picture.key)));
+    form.append("file", /** @type {Blob} */ (await kept.file(picture.key)));
     picture.id = /** @type {string} */ ((await ask("POST", "/api/media", form, { "Idempotency-Key": picture.key })).id);
   }
   if (picture.alt) await ask("PATCH", `/api/media/${picture.id}`, { alt: picture.alt });
@@ -244,13 +227,13 @@ function unlessGone(problem) {
 
 /** @param {Item} item @param {boolean} [keepsFiles] */
 async function remove(item, keepsFiles = false) {
-  await change(ITEMS, (store) => store.delete(item.n));
+  await kept.remove(item.n);
   if (keepsFiles) return;
-  for (const { key } of item.pictures ?? []) await leaveFile(key);
+  for (const { key } of item.pictures ?? []) await kept.leaveFile(key);
 }
 
 /** What waits, of whoever is signed in. @returns {Promise<Item[]>} */
-const own = () => found(ITEMS, (store) => store.index("member").getAll(name()));
+const own = () => kept.all(name());
 
 const name = () => me.value?.username ?? "";
 
@@ -267,54 +250,10 @@ async function hear(event) {
   if (look === looks) {
     waiting.value = items;
     // main.js looks for it: who has nothing to send does not load this module.
-    if (items.length > 0) localStorage.setItem(OUTBOX, "1");
-    else localStorage.removeItem(OUTBOX);
+    remember(OUTBOX, items.length > 0 ? "1" : null);
   }
   if (event.type === "refused") for (const listener of [...refusals]) listener(event.item);
   if (event.type === "sent") for (const listener of [...listeners]) listener(event.item, event.answer);
-}
-
-function open() {
-  database ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open(DATABASE, 1);
-    request.onupgradeneeded = () => {
-      const items = request.result.createObjectStore(ITEMS, { keyPath: "n", autoIncrement: true });
-      items.createIndex("id", "id", { unique: true });
-      items.createIndex("member", "member");
-      request.result.createObjectStore(FILES);
-    };
-    request.onsuccess = () => {
-      // Whoever signs out deletes it.
-      request.result.onversionchange = () => {
-        request.result.close();
-        database = null;
-      };
-      resolve(request.result);
-    };
-    request.onerror = () => reject(request.error);
-  });
-  return database;
-}
-
-/** @param {string} name @param {(store: IDBObjectStore) => void} act @returns {Promise<void>} */
-async function change(name, act) {
-  const all = await open();
-  return new Promise((resolve, reject) => {
-    const transaction = all.transaction(name, "readwrite", { durability: "strict" });
-    transaction.oncomplete = () => resolve();
-    transaction.onabort = () => reject(transaction.error);
-    act(transaction.objectStore(name));
-  });
-}
-
-/** @param {string} name @param {(store: IDBObjectStore) => IDBRequest} ask @returns {Promise<any>} */
-async function found(name, ask) {
-  const all = await open();
-  return new Promise((resolve, reject) => {
-    const request = ask(all.transaction(name).objectStore(name));
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
 }
 
 tabs.addEventListener("message", ({ data }) => hear(data));

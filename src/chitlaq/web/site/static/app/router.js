@@ -43,6 +43,10 @@ const BUSY_MS = 200;
 const SHELL = "offline";
 /** Nobody answered: what was read last may stand in. */
 const AWAY = new Set([0, 502, 503, 504]);
+/** How long one waits for an answer before what was read last stands in for it, too. */
+const PATIENCE_MS = 3000;
+/** What is read again with a connection is shown to whoever has not read on. */
+const NEAR_TOP_PX = 200;
 
 /** Happens before another screen is shown, while what is on this one is still where it is. */
 export const LEAVING = "leaving";
@@ -89,7 +93,8 @@ export async function begin() {
   const known = match(here());
   // The shell, which stands in for a page without a connection, has no screen.
   if (first.view === SHELL) {
-    if (known) await show(here(), false);
+    // The worker has waited already.
+    if (known) await show(here(), false, 0);
     else present({ name: SHELL, parameters: {}, data: {}, view: /** @type {any} */ ({}), path: here(), problem: new Problem(0, {}) });
     return false;
   }
@@ -112,13 +117,15 @@ export async function go(path) {
   await show(url.pathname + url.search, true);
 }
 
-/** @param {string} path @param {boolean} isNew */
-async function show(path, isNew) {
+/** @param {string} path @param {boolean} isNew @param {number} [patience_ms] */
+async function show(path, isNew, patience_ms = PATIENCE_MS) {
   const known = match(path);
   if (known === null) return location.replace(path);
   const turn = ++latest;
   const waiting = setTimeout(() => (isBusy.value = true), BUSY_MS);
-  const screen = await load(known, path);
+  const screen = await load(known, path, patience_ms, (late) => {
+    if (turn === latest && !late.problem && scrollY < NEAR_TOP_PX) present(late);
+  });
   clearTimeout(waiting);
   if (turn !== latest) return;
   isBusy.value = false;
@@ -144,20 +151,54 @@ function headingFocuser() {
   };
 }
 
-/** @param {{name: string, parameters: Record<string, string>}} known @param {string} path @returns {Promise<Omit<Shown, "change">>} */
-async function load(known, path) {
-  /** @type {ViewModule} */
+/** @typedef {Omit<Shown, "change">} Loaded */
+
+/**
+ * @param {{name: string, parameters: Record<string, string>}} known @param {string} path
+ * @param {number} [patience_ms] After which what was read last stands in; without it, only when nobody answers.
+ * @param {(late: Loaded) => void} [onLate] Gets the answer that comes after that.
+ * @returns {Promise<Loaded>}
+ */
+async function load(known, path, patience_ms = Infinity, onLate = () => {}) {
   const view = await import(`./views/${known.name}.js`);
-  const wanted = Object.entries(view.reads(known.parameters));
+  const screen = { ...known, data: {}, view, path };
+  const answered = answer(screen);
+  if (await isLate(answered, patience_ms)) {
+    const kept = await stored(screen);
+    if (kept) {
+      answered.then(onLate);
+      return kept;
+    }
+  }
+  const found = await answered;
+  const isAway = found.problem instanceof Problem && AWAY.has(found.problem.status);
+  return (isAway && (await stored(screen))) || found;
+}
+
+/** @param {Promise<unknown>} answered @param {number} patience_ms @returns {Promise<boolean>} */
+function isLate(answered, patience_ms) {
+  if (patience_ms === Infinity) return Promise.resolve(false);
+  const late = new Promise((resolve) => setTimeout(resolve, patience_ms, true));
+  return Promise.race([answered.then(() => false), late]);
+}
+
+/** A screen with what the server says. @param {Loaded} screen @returns {Promise<Loaded>} */
+async function answer(screen) {
+  const wanted = Object.entries(screen.view.reads(screen.parameters));
   try {
     const parts = await Promise.all(wanted.map(async ([name, from]) => [name, learn(await read(from))]));
-    return { ...known, data: Object.fromEntries(parts), view, path };
+    return { ...screen, data: Object.fromEntries(parts) };
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    const kept = AWAY.has(problem.status) && (await import("./offline.js").then((offline) => offline.kept(path)));
-    if (kept) return { ...known, data: kept.data, view, path, keptAt: kept.at };
-    return { ...known, data: {}, view, path, problem };
+    return { ...screen, problem };
   }
+}
+
+/** A screen with what was read last, if that was kept. @param {Loaded} screen @returns {Promise<Loaded | undefined>} */
+async function stored(screen) {
+  const { kept } = await import("./offline.js");
+  const found = await kept(screen.path);
+  return found && { ...screen, data: found.data, keptAt: found.at };
 }
 
 /** Try again what was refused. */

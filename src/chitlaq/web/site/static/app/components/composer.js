@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "../../vendor/hooks.js";
 import { graphemes } from "../../text.js";
-import { html, number, t, useSaved } from "../base.js";
+import { html, number, remember, t, useOtherTabs, useSaved } from "../base.js";
 import { OUTBOX, me, reason, say } from "../store.js";
 import { icon } from "./parts.js";
 
@@ -71,6 +71,13 @@ export function Composer({ name, label, context = name, replyTo, quoteOf, saved,
     setDraft(next);
     setOpened([]);
   };
+  // What is sent from another tab is no draft in this one.
+  useOtherTabs(place(context), (text) => text === textOf(latest.current), () => {
+    const next = kept(context);
+    save(next, true);
+    setDraft(next);
+    if (hasExtras(next)) needed();
+  });
   const left = MAX_GRAPHEMES - (draft.text ? graphemes(draft.text) : 0);
   const isEmpty = !draft.text.trim() && !draft.pictures?.length;
   const send = async (/** @type {Event} */ event, isSure = false) => {
@@ -105,7 +112,7 @@ export function Composer({ name, label, context = name, replyTo, quoteOf, saved,
   const isOpen = (/** @type {string} */ extra) =>
     ({ poll: Boolean(draft.poll), warning: typeof draft.content_warning === "string", pictures: Boolean(draft.pictures?.length) })[extra] ?? opened.includes(extra);
   return html`
-    <form class="composer" id=${`composer-${name}`} onSubmit=${send} onFocusIn=${() => parts ?? needed().catch(() => {})}>
+    <form class="composer" id=${`composer-${name}`} method="dialog" onSubmit=${send} onFocusIn=${() => parts ?? needed().catch(() => {})}>
       <label class="hidden" for=${`text-${name}`}>${label}</label>
       <textarea
         id=${`text-${name}`} name="text" dir="auto" rows="3" placeholder=${label} value=${draft.text}
@@ -160,11 +167,11 @@ function kept(context) {
   return empty();
 }
 
+/** A draft as it is kept: not at all as long as nothing is written. @param {Draft} draft */
+const textOf = (draft) => (draft.text === "" && !hasExtras(draft) ? null : JSON.stringify(draft));
+
 /** @param {string} context @param {Draft} draft */
-export function keep(context, draft) {
-  if (draft.text === "" && !hasExtras(draft)) localStorage.removeItem(place(context));
-  else localStorage.setItem(place(context), JSON.stringify(draft));
-}
+export const keep = (context, draft) => remember(place(context), textOf(draft));
 
 /** @param {string} context */
 function place(context) {

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "../../vendor/hooks.js";
 import { signal } from "../../vendor/signals.js";
 import { count, html, t } from "../base.js";
-import { keepFile, keptFile, leaveFile } from "../outbox.js";
+import { file as keptFile, keepFile, leaveFile } from "../kept.js";
 import { icon } from "./parts.js";
 
 export const MOST = 4;

@@ -8,7 +8,7 @@
 
 import { useLayoutEffect, useRef, useState } from "../../vendor/hooks.js";
 import { Problem, read } from "../api.js";
-import { html, number, t, useLeft } from "../base.js";
+import { html, number, remember, t, useLeft } from "../base.js";
 import { LEAVING } from "../router.js";
 import { learn, placeKey, say } from "../store.js";
 
@@ -155,7 +155,7 @@ function kept(now) {
       id: idOf(real[place]), post: real[place].id, offset: Math.round(row.getBoundingClientRect().top), top: idOf(real[0]),
       cursor: real.slice(0, place + 1).findLast((/** @type {any} */ one) => one.from)?.from ?? null, at: Date.now(),
     };
-    localStorage.setItem(placeKey(), JSON.stringify(kept));
+    remember(placeKey(), JSON.stringify(kept));
   };
   const moved = () => (waiting ||= setTimeout(save, SAVE_MS));
   // Who has not moved is where they were.

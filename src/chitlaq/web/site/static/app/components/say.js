@@ -1,7 +1,7 @@
 /** Where one writes a message, answers one or changes one; templates/app/conversation.html makes the same nodes. */
 
 import { useEffect, useLayoutEffect, useRef, useState } from "../../vendor/hooks.js";
-import { html, t, useSaved } from "../base.js";
+import { html, remember, t, useOtherTabs, useSaved } from "../base.js";
 import { me, say } from "../store.js";
 import { Completions } from "./completions.js";
 import { nameOf, said } from "./message.js";
@@ -45,6 +45,13 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
     setDraft((/** @type {Draft} */ now) => ({ ...kept, text: now.text || kept.text }));
     if (kept.pictures.length > 0) choose();
   }, []);
+  // What is sent from another tab is no draft in this one.
+  useOtherTabs(place(id), (kept) => kept === textOf(draft), () => {
+    const next = keptDraft(id);
+    save(next, true);
+    setDraft(next);
+    if (next.pictures.length > 0) choose();
+  });
   useEffect(() => {
     if (!given) return;
     setDraft(given);
@@ -106,7 +113,7 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
     ${about && html`<div class="about"><p><b>${mode.edit ? t("chat.editing") : t("chat.replying", { name: nameOf(about) })}</b><span dir="auto">${said(about)}</span></p><button class="icon-link" type="button" aria-label=${t("dialog.cancel")} onClick=${() => onMode({})}>${icon("x")}</button></div>`}
     ${choosing && !mode.edit && html`<div class="attached"><${choosing.Pictures} name="say" pictures=${pictures} isOpen=${true} change=${(/** @type {(some: Picture[]) => Picture[]} */ update) => setDraft((/** @type {Draft} */ now) => ({ ...now, pictures: update(now.pictures) }))} />
       ${doubt.why && html`<p class="refused" role="alert">${doubt.why}</p>`}${doubt.why && doubt.isAsked && html`<p class="option-doors"><button class="quiet" type="button" onClick=${describe}>${t("pictures.describe")}</button><button class="quiet" type="button" onClick=${(/** @type {Event} */ event) => send(event, true)}>${t("chat.send-anyway")}</button></p>`}</div>`}
-    <form class="say" onSubmit=${send}><${Completions} of="say" members=${members} /><label class="hidden" for="say">${t("chat.write")}</label><button class="icon-link" type="button" aria-label=${t("chat.attach")} disabled=${Boolean(mode.edit)} onClick=${choose}>${icon("image-plus")}</button><textarea
+    <form class="say" method="dialog" onSubmit=${send}><${Completions} of="say" members=${members} /><label class="hidden" for="say">${t("chat.write")}</label><button class="icon-link" type="button" aria-label=${t("chat.attach")} disabled=${Boolean(mode.edit)} onClick=${choose}>${icon("image-plus")}</button><textarea
       id="say" dir="auto" rows="1" placeholder=${t("chat.write")} value=${text} ref=${field} onInput=${write} onKeyDown=${press}
     ></textarea><button type="submit">${t(mode.edit ? "chat.save" : "chat.send")}</button></form>
   `;
@@ -124,11 +131,11 @@ function joined(all) {
   return { text: written.map(({ text }) => text).join("\n\n"), pictures: written.flatMap(({ pictures }) => pictures) };
 }
 
+/** A draft as it is kept. @param {Draft} draft */
+const textOf = (draft) => (draft.text || draft.pictures.length > 0 ? JSON.stringify(draft) : null);
+
 /** What somebody has begun to write, kept in this browser by whom and to whom. @param {string} id @param {Draft} draft */
-function keep(id, draft) {
-  if (draft.text || draft.pictures.length > 0) localStorage.setItem(place(id), JSON.stringify(draft));
-  else localStorage.removeItem(place(id));
-}
+const keep = (id, draft) => remember(place(id), textOf(draft));
 
 /** @param {string} id @returns {Draft} */
 function keptDraft(id) {
