@@ -83,3 +83,19 @@ async def test_postgresql_hears_romanizes_and_cuts_words_as_python_does(stack: S
         for edits in (1, 2):
             assert set(typed.keys(word, edits)) <= set(keys or ()), word
     assert len({folding.sound(one) for one in ("muller", "mueller", "muler")}) == 1
+
+
+async def test_whole_name_is_read_as_it_is_stored(stack: Stack) -> None:
+    names = [
+        "Li", "李", "李明", "李明 Li", "Anna-Lena Li", "Bo\N{NON-BREAKING HYPHEN}Li 김민", "Li Li", "ada99",
+        "Al-99 สมชาย", "\N{RIGHT-TO-LEFT MARK}Noa, a b c d e f g h i", "x" * 60, "-", "!",
+    ]  # fmt: skip
+    rows = await stack.sql(
+        "SELECT n, search.split(search.folded(n)) AS words,"
+        " search.hashed('w' || array_to_string(array_sort(search.split(search.folded(n))), ' ')) AS whole"
+        " FROM unnest($1::text[]) n",
+        names,
+    )
+    for name, words, whole in rows:
+        assert sorted(folding.stored(folding.folded(name))) == sorted(words), name
+        assert typed.whole(name)[0] == whole, name

@@ -5,13 +5,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
+from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
 
-from chitlaq.core.data import named_queries
-from chitlaq.services.search.members import typed
+from chitlaq.core.data import named_queries, postgres
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.http.paging import Paging
+from chitlaq.services.search.members import members, typed
+from chitlaq.services.search.members.common import Common
 from tests.conftest import Member, Stack, become_member
 
 Join = Callable[[], Awaitable[Member]]
@@ -78,11 +82,11 @@ NAMESAKES = 230
 STORE = """
 WITH who AS (
     INSERT INTO auth.accounts (university_id, email, username, display_name, verified_at)
-    SELECT d.university_id, $1 || n || '@example.edu', $1 || n, $2, now()
-    FROM auth.university_domains d, generate_series(1, $3::integer) n
+    SELECT d.university_id, $1 || n || '@example.edu', $1 || n, name, now()
+    FROM auth.university_domains d, unnest($2::text[]) WITH ORDINALITY w (name, n)
     WHERE d.domain = 'example.edu' RETURNING id, university_id, username, display_name
 )
-SELECT feed.create_member(id, university_id, username, display_name), id, username FROM who
+SELECT feed.create_member(id, university_id, username, display_name), id, username, display_name FROM who
 """
 
 
@@ -90,7 +94,7 @@ async def test_list_goes_on_to_the_last_whom_the_viewer_may_find(
     stack: Stack, client: httpx.AsyncClient, join: Join
 ) -> None:
     viewer, token = await join(), "".join(secrets.choice("bcdfghjklm") for _ in range(9))
-    rows = await stack.sql(STORE, f"own_{token}_", f"Walburga {token}", NAMESAKES)
+    rows = await stack.sql(STORE, f"own_{token}_", [f"Walburga {token}"] * NAMESAKES)
     own = {row["username"]: row["id"] for row in rows}
     try:
         hidden, blocking, *_ = own.values()
@@ -135,7 +139,7 @@ async def test_namesakes_whom_the_viewer_may_not_find_hide_nobody(
     stranger = await become_member(stack, client, name(), domain)
     about = {"display_name": f"Adelgund {called}", "department": "Palaeography"}
     assert (await fellow.patch("/api/users/me", about)).is_success
-    rows = await stack.sql(STORE, f"own_{called}_", f"Adelgund {called}", 101)
+    rows = await stack.sql(STORE, f"own_{called}_", [f"Adelgund {called}"] * 101)
     ids = [row["id"] for row in rows]
     try:
         await stack.sql(
@@ -204,7 +208,7 @@ async def test_nearest_to_what_was_mistyped_comes_first(
     stack: Stack, join: Join, meant: str, mistyped: str, others: str
 ) -> None:
     viewer, own = await join(), await join()
-    rows = await stack.sql(STORE, f"{others.lower()}_", f"Ottokar {others}", 110)
+    rows = await stack.sql(STORE, f"{others.lower()}_", [f"Ottokar {others}"] * 110)
     ids = [row["id"] for row in rows]
     known = "UPDATE feed.members SET followers_count = 128 WHERE id = ANY ($1)"
     try:
@@ -222,7 +226,7 @@ async def test_whom_the_viewer_follows_is_ranked_among_more_namesakes_than_are(
 ) -> None:
     """Attacks words that few have, but more than are ranked."""
     viewer, followed = await join(), await join()
-    rows = await stack.sql(STORE, f"{viewer.username}_", "Wunibald Krethenow", 110)
+    rows = await stack.sql(STORE, f"{viewer.username}_", ["Wunibald Krethenow"] * 110)
     ids = [row["id"] for row in rows]
     try:
         await stack.sql("UPDATE feed.members SET followers_count = 128 WHERE id = ANY ($1)", ids)
@@ -231,6 +235,46 @@ async def test_whom_the_viewer_follows_is_ranked_among_more_namesakes_than_are(
         for text in ("Wunibald Krethenow", "wunibald kreth", "krethenow"):
             assert (await usernames(viewer, text))[0] == followed.username, text
     finally:
+        await stack.sql("DELETE FROM auth.accounts WHERE id = ANY ($1)", ids)
+
+
+WHOLE = (
+    "Li", "Bo", "Q", "Ли", "李", "李明", "Bo Li", "Q Li", "Bo-Li", "Lin", "Li Weng", "Ли Ангел",
+)  # fmt: skip
+BETTER_KNOWN = "Linus Boris Quentin Лидия 李明华 Wengler Ангелина"
+"""Some word of theirs begins with each of these names, and each of two words with one of theirs."""
+
+
+@pytest.mark.parametrize("are_many", [False, True], ids=["read at once", "read by fame"])
+async def test_who_is_called_just_so_is_found_among_better_known_namesakes(
+    stack: Stack, join: Join, monkeypatch: pytest.MonkeyPatch, *, are_many: bool
+) -> None:
+    """Attacks short names: more members than are ranked have a name that begins so."""
+    viewer = await join()
+    known = await stack.sql(STORE, f"{viewer.username}_1x", [BETTER_KNOWN] * 101)
+    own = await stack.sql(STORE, f"{viewer.username}_", list(WHOLE))
+    ids = [row["id"] for row in (*known, *own)]
+    queries = postgres.load_queries("chitlaq.services.search.members", "search-service")
+    database = Database(stack.dsn("chitlaq_search"), "test", queries)
+    names = Common(database)
+    monkeypatch.setattr(Common, "are_many", lambda *_: are_many)
+    try:
+        # Of the viewer's own department, some are ranked in any case.
+        await stack.sql(
+            "UPDATE feed.members SET department = 'Law', followers_count = CASE WHEN id = ANY ($2)"
+            " THEN 16 ELSE 0 END WHERE id = ANY ($1)",
+            ids,
+            [row["id"] for row in known],
+        )
+        for row in own:
+            called = row["display_name"]
+            for text in (called, f"@{row['username']}", *(["weng"] if called == "Li Weng" else ())):
+                page = await members.find(database, names, UUID(viewer.id), text, Paging.of(1, 5))
+                assert row["username"] in [one.username for one in page.items], text
+                suggested = await members.suggest(database, names, UUID(viewer.id), text, 5)
+                assert row["username"] in [one.username for one in suggested], text
+    finally:
+        await database.close()
         await stack.sql("DELETE FROM auth.accounts WHERE id = ANY ($1)", ids)
 
 

@@ -89,7 +89,7 @@ async def test_each_finds_what_they_may_read_and_nothing_else(
             assert await places(reader, word, sort="time") == wanted, number
         assert await places(former, "nougat") == set()
         assert len(await places(owner, word)) == 7
-        assert await places(member, f"lighthouse in:schachklub in:{group['id']}") == {
+        assert await places(member, f"lighthouse in:schachklub in:{group['id'].upper()}") == {
             (group["id"], first[0]), (group["id"], second[0]),
         }  # fmt: skip
         assert await places(member, f"{word} from:me") == await places(

@@ -47,3 +47,11 @@ async def test_suggestions_have_no_other_pages(join: Join, more: dict[str, str])
     viewer = await join()
     answer = await viewer.get(PATH, params={"q": "ada", **more})
     assert answer.status_code == 422, answer.text
+
+
+async def test_group_that_is_called_just_so_comes_before_more_recent_ones(join: Join) -> None:
+    viewer, other = await join(), await join()
+    for name in ("Bo", "The Bo Society", "Bouldering", "Bookworms", "Botany", "Boatsmen"):
+        await conversation(viewer, other, kind="group", name=name)
+    found = [one["name"] for one in (await suggested(viewer, q="bo"))["conversations"]]
+    assert found == ["Bo", "The Bo Society", "Boatsmen"]

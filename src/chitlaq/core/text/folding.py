@@ -32,6 +32,7 @@ _WORD = regex.compile(
 )
 _NUMBERED = regex.compile(r"([^0-9]{2,})([0-9]+)")
 _IS_SPACELESS = regex.compile(rf"[{_SPACELESS}]")
+_HYPHEN = regex.compile("[-\u2010-\u2015]")
 _GREEK_OR_CYRILLIC = regex.compile(r"[\u0370-\u03FF\u0400-\u052F]")
 
 _ROMAN_PARTS = (
@@ -86,6 +87,16 @@ def as_pattern(text: str) -> str:
 
 
 def romanized(word: str) -> str:
+def stored(folded_text: str) -> list[str]:
+    """Return the words as which a folded text is stored: also without hyphens, and the ends of runs."""
+    words = split(folded_text)
+    if _HYPHEN.search(folded_text):
+        joined = _WORD.finditer(_HYPHEN.sub("", folded_text))
+        words += [found[0][:MAX_WORD] for found in joined]
+    ends = [word[at:] for word in words if is_spaceless(word) for at in range(1, len(word))]
+    return words + ends
+
+
     """Return a folded Greek or Cyrillic word in Latin letters, as passports write it; others as they are."""
     if _GREEK_OR_CYRILLIC.search(word) is None:
         return word

@@ -54,20 +54,18 @@ class Way:
 
     Args:
         why: it is tried, for people.
-        words: all that was typed.
         meanings: of the words that are searched for.
         enough: with so many members, no other way is tried.
         common: of how many members each word is.
-        keeps_typed: who has a word that begins as typed, or else one of the nearest, is ranked in any case,
+        is_mistyped: of one word, who has a word that begins as typed, or else one of the nearest, is ranked
             before others.
     """
 
     why: str
-    words: Sequence[str]
     meanings: Sequence[Meaning]
     enough: int
     common: Common
-    keeps_typed: bool = False
+    is_mistyped: bool = False
 
     def is_enough(self, found: Found) -> bool:
         return found.is_cut or found.count >= self.enough
@@ -104,11 +102,19 @@ class Way:
             *patterns(lambda one: one.forms, "%% %s%%"),
             *patterns(lambda one: one.forms, "%% %s %%"),
             *patterns(lambda one: one.close, "%% %s %%"),
-            *typed.whole(self.words, text),
+            *typed.whole(text),
             offset,
             limit,
-            deciding[0].first if self.keeps_typed else None,
+            self._kept(),
+            self.is_mistyped,
         ]
+
+    def _kept(self) -> list[int] | None:
+        """Return tokens of who is ranked in any case, if there is one word."""
+        if len(self.meanings) > 1:
+            return None
+        (one,) = self.meanings
+        return one.nearest if self.is_mistyped else one.itself
 
 
 async def find(
@@ -205,26 +211,26 @@ async def ways(database: Database, common: Common, words: Sequence[str]) -> Asyn
     enough = ENOUGH if len(words) == 1 else 1
     last = len(words) - 1
     meanings = [typed.meaning(word, is_ended=n < last) for n, word in enumerate(words)]
-    yield Way("as typed", words, _counted(meanings, common), enough, common)
+    yield Way("as typed", _counted(meanings, common), enough, common)
     if last:
         begun = [typed.meaning(word) for word in words]
-        yield Way("words begun", words, _counted(begun, common), 1, common)
+        yield Way("words begun", _counted(begun, common), 1, common)
     guessed = await _guessed(database, words, 1)
     # By one word, a few may have been found as typed.
-    yield Way("mistyped", words, guessed, 1, common, keeps_typed=not last)
+    yield Way("mistyped", guessed, 1, common, is_mistyped=not last)
     if any(len(word) >= typed.MIN_GUESSED_TWICE for word in words):
         guessed = await _guessed(database, words, 2)
-        yield Way("mistyped twice", words, guessed, 1, common, keeps_typed=not last)
+        yield Way("mistyped twice", guessed, 1, common, is_mistyped=not last)
     await _add_parts(database, guessed)
-    yield Way("parts of words", words, guessed, 1, common, keeps_typed=not last)
+    yield Way("parts of words", guessed, 1, common, is_mistyped=not last)
     readings = _readings(words)
     parts = list(dict.fromkeys(word for reading in readings for word in reading))
     known = {one.typed: one for one in await _guessed(database, parts, 2) if one.uses}
     for reading in readings:
         if known.keys() >= set(reading):
-            yield Way("words joined or parted", words, [known[word] for word in reading], 1, common)
+            yield Way("words joined or parted", [known[word] for word in reading], 1, common)
     for fewer in _fewer(guessed):
-        yield Way("without a word", words, fewer, 1, common)
+        yield Way("without a word", fewer, 1, common)
 
 
 def _counted(meanings: list[Meaning], common: Common) -> list[Meaning]:

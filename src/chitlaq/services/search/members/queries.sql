@@ -28,10 +28,11 @@ FROM pg_class c WHERE c.oid = 'search.members'::regclass;
 -- Members that have a token of each of three groups ($3 to $5; one may be alone), at most $2, as `search.candidates`
 -- finds them; of these, whom the viewer $1 may find, the best match first: for each group, whether it is the word itself
 -- ($11 to $13: patterns of the name), begins with it ($8 to $10), or is an edit apart ($14 to $16); the whole name or
--- username ($17, $18); then closeness, fame and activity. Groups that repeat one have nulls there. If $21 is not null,
--- the first group is a mistyped word: who has one of these tokens is ranked in any case. Whose name begins as typed
--- comes before one an edit apart, and that before the rest. Of equal ones, who posted later comes first. If the viewer
--- may find none of so many, rows without a member say that there may be more.
+-- username ($17, $18); then closeness, fame and activity. Groups that repeat one have nulls there. Of one word, who has one
+-- of the tokens $21 is ranked in any case, if they are not too many. They are the word itself; or, of a mistyped word
+-- ($22), those of whose name begins as typed, who comes before one an edit apart, and that before the rest. Of equal
+-- ones, who posted later comes first. If the viewer may find none of so many, rows without a member say that there may be
+-- more.
 SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university, r.score, r.found, r.is_cut
 FROM (
     SELECT c.member_id, c.score, c.active_on, c.is_findable,
@@ -49,7 +50,7 @@ FROM (
                + CASE WHEN c.place = (SELECT o.place FROM search.members o WHERE o.member_id = $1) THEN 2 ELSE 0 END
                + CASE WHEN c.university = (SELECT o.university FROM search.members o WHERE o.member_id = $1)
                       THEN 1 ELSE 0 END
-               + CASE WHEN $21::integer[] IS NULL THEN 0 WHEN c.called LIKE ANY ($8) THEN 24
+               + CASE WHEN NOT $22::boolean THEN 0 WHEN c.called LIKE ANY ($8) THEN 24
                       WHEN c.called LIKE ANY ($14) THEN 12 ELSE 0 END
                + c.fame + search.activity(c.active_on) AS score,
                -- As `feed.findable_members` has it, without asking that of each.
@@ -58,7 +59,12 @@ FROM (
                         SELECT b.blocked_id FROM feed.block_pairs b WHERE b.blocker_id = $1
                         UNION ALL SELECT b.blocker_id FROM feed.block_pairs b WHERE b.blocked_id = $1))
                     ELSE search.may_find($1, c.member_id) END AS is_findable
-        FROM search.candidates($1, $21, $3, $4, $5, $6, $2, $7, $8, $9, $10) c
+        FROM search.candidates(
+            $1, $17, $18, $21,
+            CASE WHEN $22 THEN $8::text[] || $14::text[] ELSE $11::text[] END,
+            CASE WHEN $22 THEN $2 ELSE $2 / 2 END,
+            $3, $4, $5, $6, $2, $7, $8, $9, $10
+        ) c
         LEFT JOIN feed.follow_pairs f ON f.follower_id = $1 AND f.followed_id = c.member_id
         OFFSET 0
     ) c

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
@@ -68,7 +68,12 @@ class Meaning:
         return [hashed(token) for token in self.tokens]
 
     @property
-    def first(self) -> list[int]:
+    def itself(self) -> list[int]:
+        """Tokens of who has just this word in their name."""
+        return [hashed("n" + form) for form in self.forms]
+
+    @property
+    def nearest(self) -> list[int]:
         """Tokens of who has a word that begins as typed, or one of the nearest."""
         return [hashed("b" + form) for form in self.forms] + [hashed("n" + w) for w in self.close]
 
@@ -112,10 +117,10 @@ def meaning(word: str, *, is_ended: bool = False) -> Meaning:
     return Meaning(word, forms, tokens)
 
 
-def whole(words: Sequence[str], text: str) -> tuple[int, int]:
+def whole(text: str) -> tuple[int, int]:
     """Return what is stored of who has all of it as the name, and as the username."""
     return (
-        hashed("w" + " ".join(sorted(words))),
+        hashed("w" + " ".join(sorted(folding.stored(folding.folded(text))))),
         hashed("a" + text.strip().removeprefix("@").lower()),
     )
 
