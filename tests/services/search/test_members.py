@@ -278,6 +278,35 @@ async def test_who_is_called_just_so_is_found_among_better_known_namesakes(
         await stack.sql("DELETE FROM auth.accounts WHERE id = ANY ($1)", ids)
 
 
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ("Ђурђица Жикшић", "Đurđica Žikšić", "Djurdjica Ziksic"),
+        ("Ѓурѓа Ќелевска", "Ǵurǵa Ḱelevska", "Gjurgja Kjelevska"),
+        ("Григорій Шаґин", "Hryhorii Shagyn", "Grigory Shagin"),
+        ("Щеряна Ъглова", "Shteryana Aglova", "Scherjana Aglova"),
+        ("Iğdırlı Ökçün", "IĞDIRLI ÖKÇÜN", "igdirli okcun"),
+        ("Đặng Ngưỡng Uyển", "đăng ngương uyên", "dang nguong uyen"),
+    ],
+    ids=["Serbian", "Macedonian", "Ukrainian", "Bulgarian", "Turkish", "Vietnamese"],
+)
+async def test_name_is_found_as_its_language_and_as_others_write_it(
+    stack: Stack, join: Join, spellings: tuple[str, ...]
+) -> None:
+    """Somebody has each spelling, so that nothing is taken for mistyped."""
+    viewer = await join()
+    rows = await stack.sql(STORE, f"{viewer.username}_", list(spellings))
+    own = {row["display_name"]: row["username"] for row in rows}
+    try:
+        assert set(own.values()) <= set(await usernames(viewer, spellings[0]))
+        for text in spellings:
+            assert own[spellings[0]] in await usernames(viewer, text), text
+    finally:
+        await stack.sql(
+            "DELETE FROM auth.accounts WHERE id = ANY ($1)", [row["id"] for row in rows]
+        )
+
+
 @pytest.mark.parametrize("audience", ["everyone", "university", "followed", "nobody"])
 async def test_guesses_show_nobody_whom_the_viewer_may_not_find(
     join: Join, client: httpx.AsyncClient, audience: str

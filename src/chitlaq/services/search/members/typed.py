@@ -47,7 +47,7 @@ class Meaning:
 
     Args:
         typed: the folded word.
-        forms: it, and it in Latin letters.
+        forms: it, and its spellings in Latin letters.
         tokens: of members whom it may mean.
         close: of the words that it may mean if it is mistyped, the nearest.
         uses: of how many members that is, about.
@@ -106,13 +106,14 @@ def meaning(word: str, *, is_ended: bool = False) -> Meaning:
         word: that was typed.
         is_ended: it means a word, not what begins with it, unless it is very short.
     """
-    roman = folding.romanized(word)
-    forms = [word] if roman == word else [word, roman]
+    romans = folding.romanizations(word)
+    forms = list(dict.fromkeys([word, *romans]))
     kind = "n" if is_ended and len(word) > SHORT else "b"
     tokens = [kind + form for form in forms]
-    tokens += ["d" + word, "s" + folding.sound(roman)]
-    if 2 <= len(roman) <= 4:
-        tokens.append("i" + roman)
+    tokens.append("d" + word)
+    tokens += dict.fromkeys("s" + sound for roman in romans for sound in folding.sounds(roman))
+    if 2 <= len(romans[0]) <= 4:
+        tokens.append("i" + romans[0])
     tokens += [f"n{name}" for form in forms for name in NICKNAMES.get(form, ())]
     return Meaning(word, forms, tokens)
 
