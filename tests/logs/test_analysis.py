@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from chitlaq.bench.live import AGENT
 from chitlaq.core.errors import UnknownResult
 from chitlaq.core.installation.home import Home
 from chitlaq.logs import analysis, rotation
-from tests.conftest import Stack
+from tests.conftest import Stack, eventually
 from tests.logs import failed_starts
 
 NOW = datetime.now(UTC)
@@ -236,6 +238,29 @@ def test_every_line_of_a_running_component_is_read(stack: Stack, service: str) -
     files = rotation.history(there.logs / f"{service}.log")
     written = sum(1 for file in files for _ in rotation.lines(file))
     assert analysis.component(there, service, SINCE, 0.5).lines >= written > 0
+
+
+async def test_no_name_that_a_stranger_types_writes_or_hides_a_line_of_postgresql(
+    stack: Stack,
+) -> None:
+    """Whoever reaches its port chooses the name of a user, line ends included."""
+    mark, began = secrets.token_hex(3), datetime.now(UTC)
+    forged = f"{began:%Y-%m-%d %H:%M:%S}.000 UTC [1] PANIC:  {mark}"
+    for name in (f"x\n{forged}", f"{mark} FATAL:  the database system is starting up"):
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(
+                host="127.0.0.1", port=stack.ports["postgres"], user=name, password=mark,
+                database="chitlaq",
+            )  # fmt: skip
+    log = Home(stack.home).logs / "postgres.log"
+
+    def lines() -> list[str]:
+        return [one for one in log.read_text().split("\n") if mark in one]
+
+    await eventually(lambda: len(lines()) >= 2)
+    assert [one for one in lines() if one.startswith(forged)] == []
+    found = analysis.component(Home(stack.home), "postgres", began, 0.5)
+    assert any(mark in one.sample for one in found.errors.values())
 
 
 def test_log_without_timestamps_is_unseen(home: Home) -> None:

@@ -40,7 +40,6 @@ _VALKEY_HEAD = re.compile(r"^\d+:[A-Z] \S+(?: \w+ \d+ [\d:.]+)? # ")
 _WARNING = re.compile(r'"level": ?"warn', re.IGNORECASE)
 _CONNECTION = re.compile(r"connection|disconnect|timed? ?out", re.IGNORECASE)
 _TLS = re.compile(r"\bssl|\btls|certificate|handshake", re.IGNORECASE)
-_WAIT_FOR_LOCK = re.compile(r"still waiting for|deadlock|canceling statement due to", re.IGNORECASE)
 
 _EXPECTED = {
     # A client connected before PostgreSQL had started; yoyo probes for tables that need not exist.
@@ -53,7 +52,7 @@ _EXPECTED = {
 }
 """Lines that are logged as errors and are harmless, by component: what others say may hold the same words."""
 _OF_CLIENTS = re.compile(r'".*"|, client: .*')
-"""The parts of a line of nginx's error log that a client may have chosen."""
+"""The parts of a line of nginx's error log, or of PostgreSQL's, that a client may have chosen."""
 
 _TIMELESS = re.compile(r"^wrote /")
 """Lines that need no time: our own note before each start that a configuration was written."""
@@ -188,15 +187,17 @@ def component(home: Home, service: str, since: datetime, slow_seconds: float) ->
         found.lines += 1
         if (expected := _EXPECTED.get(service)) and expected.match(text):
             continue
-        if parsing.is_error(text):
+        is_error = parsing.is_error(text)
+        if is_error:
             _add(found.errors, service, pattern_of(text), at, text)
-        if (parsing.seconds_of(text) or 0) >= slow_seconds or _WAIT_FOR_LOCK.search(text):
+        if (parsing.seconds_of(text) or 0) >= slow_seconds or parsing.is_about_locks(text):
             _add(found.slow, service, pattern_of(text), at, text)
-        is_worth = parsing.is_error(text) or _WARNING.search(text) or "LOG:" in text
-        words = _OF_CLIENTS.sub("", text) if service == "nginx" else text
-        if is_worth and _CONNECTION.search(words):
+        if not (is_error or _WARNING.search(text) or parsing.is_postgres_log(text)):
+            continue
+        words = pattern_of(text if text.startswith("{") else _OF_CLIENTS.sub("", text))
+        if _CONNECTION.search(words):
             _add(found.connections, service, pattern_of(text), at, text)
-        if is_worth and _TLS.search(words):
+        if _TLS.search(words):
             _add(found.tls, service, pattern_of(text), at, text)
     if not is_known:
         raise UnknownResult(f"no line of {path} has a timestamp")

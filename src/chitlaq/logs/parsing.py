@@ -31,11 +31,13 @@ _VALKEY_TIME = re.compile(
     r"|signal-handler \((\d+)\) )"
 )
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-# Errors of components that do not write JSON: PostgreSQL (the first level of a line is its own, another
-# may be in a statement), nginx, Barman, Valkey (# is its warning level, also used for its last line); then
-# output of programs before their logging is set up, and the last line of a traceback.
+# Up to PostgreSQL's own level, which is the first of a line: another may be in a statement.
+_POSTGRES = r"^\S+ \S+ (?:UTC|GMT) \[\d+\](?:(?! [A-Z]+\d?:  ).)* "
+# Errors of components that do not write JSON: PostgreSQL, nginx, Barman, Valkey (# is its warning level, also
+# used for its last line); then output of programs before their logging is set up, and the last line of a
+# traceback.
 _ERRORS = re.compile(
-    r"^\S+ \S+ (?:UTC|GMT) \[\d+\](?:(?! [A-Z]+\d?:  ).)* (?:ERROR|FATAL|PANIC):  "
+    rf"{_POSTGRES}(?:ERROR|FATAL|PANIC):  "
     r"|^\d{4}/\d\d/\d\d \S+ \[(?:error|crit|alert|emerg)\] "
     r"|^nginx: \[(?:error|crit|alert|emerg)\] "
     r"|^\d{4}-\d\d-\d\d \S+ \[\d+\] [\w.]+ (?:ERROR|CRITICAL): "
@@ -47,12 +49,20 @@ _ERRORS = re.compile(
     r"|^(?:chitlaq|postgres): (?!pg_|\s)"
 )
 _WARNINGS = re.compile(
-    r"^\S+ \S+ (?:UTC|GMT) \[\d+\](?:(?! [A-Z]+\d?:  ).)* WARNING:  "
+    rf"{_POSTGRES}WARNING:  "
     r"|^\d{4}/\d\d/\d\d \S+ \[warn\] "
     r"|^nginx: \[warn\] "
     r"|^\d{4}-\d\d-\d\d \S+ \[\d+\] [\w.]+ WARNING: "
 )
-_POSTGRES_DURATION = re.compile(r"LOG:  duration: ([\d.]+) ms")
+_POSTGRES_LOG = re.compile(rf"{_POSTGRES}LOG:  ")
+_POSTGRES_DURATION = re.compile(rf"{_POSTGRES}LOG:  duration: ([\d.]+) ms")
+# By the beginning of what PostgreSQL says, and of what a service says of it: the rest may be others' words.
+_POSTGRES_WAIT = re.compile(
+    rf"{_POSTGRES}[A-Z]+:  (?:process \d+ (?:still waiting for|detected deadlock|avoided deadlock)"
+    r"|deadlock detected|canceling statement due to)"
+)
+_WAIT = re.compile(r"(?:deadlock detected|canceling statement due to)")
+_RAISED_WAIT = re.compile(rf"^asyncpg\.exceptions\.\w+: {_WAIT.pattern}", re.MULTILINE)
 
 
 def timed(texts: Iterable[str], written_at: float) -> Iterator[tuple[datetime, str]]:
@@ -141,8 +151,22 @@ def seconds_of(text: str) -> float | None:
         fields = _fields(text)
         seconds = fields.get("duration_seconds", fields.get("request_time"))
         return None if seconds is None else _number(seconds)
-    found = _POSTGRES_DURATION.search(text)
+    found = _POSTGRES_DURATION.match(text)
     return float(found[1]) / 1000 if found else None
+
+
+def is_about_locks(text: str) -> bool:
+    """Whether a line says that a statement waited for a lock for long, or was ended for its waiting."""
+    if not text.startswith("{"):
+        return _POSTGRES_WAIT.match(text) is not None
+    fields = _fields(text)
+    error, exception = (str(fields.get(name, "")) for name in ("error", "exception"))
+    return (_WAIT.match(error) or _RAISED_WAIT.search(exception)) is not None
+
+
+def is_postgres_log(text: str) -> bool:
+    """Whether a line has PostgreSQL's level LOG, at which it tells of connections."""
+    return _POSTGRES_LOG.match(text) is not None
 
 
 def readable(text: str, *, is_coloured: bool) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from chitlaq.core.installation.home import Home
 
 
-def line(minutes_ago: float = 1, **fields: object) -> str:
+def line(minutes_ago: float = 1, /, **fields: object) -> str:
     stamp = (datetime.now(UTC) - timedelta(minutes=minutes_ago)).isoformat()
     return json.dumps({"timestamp": stamp, "level": "info", "event": "request", **fields})
 

@@ -148,6 +148,9 @@ async def test_line_that_is_not_text_counts(
 CHOSEN = (
     "SSL_do_handshake() failed", 'x" while TLS "y', ", client: certificate",
     "FATAL:  the database system is starting up", "# WARNING Memory overcommit must be enabled",
+    "deadlock detected", 'x" still waiting for "y', "LOG:  duration: 9000.1 ms",
+    "asyncpg.exceptions.QueryCanceledError: canceling statement due to statement timeout",
+    'x" connection timed out "y', '","level":"error',
 )  # fmt: skip
 
 
@@ -164,13 +167,44 @@ async def test_what_others_chose_is_not_read_as_the_words_of_a_program(
     )  # fmt: skip
     plant(
         home, "postgres.log",
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}.000 UTC [1] a@b c ERROR:  invalid input syntax for type"
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}.000 UTC [1] a ERROR:  invalid input syntax for type"
         f' uuid: "{chosen}"',
     )  # fmt: skip
-    for check, value, number in (
-        ("nginx.errors", "errors", 1), ("nginx.tls", "lines", 0), ("database.log", "errors", 1),
+    plant(
+        home, "auth-service.log",
+        line(2, event="login attempt", result="failure", account=chosen),
+        line(1, level="warning", event="mail refused", address=chosen),
+    )  # fmt: skip
+    for check, wanted in (
+        ("nginx.errors", {"errors": 1}), ("nginx.tls", {"lines": 0}),
+        ("database.log", {"errors": 1, "slow": 0}), ("auth.log", {"errors": 0, "slow": 0}),
     ):  # fmt: skip
-        assert (await run_check(home, check)).values[value].value == number, check
+        found = await run_check(home, check)
+        assert {name: found.values[name].value for name in wanted} == wanted, check
+        assert not [one for one in found.evidence if one.title == "connections"], check
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ("database.log", "feed LOG:  duration: 612.5 ms  execute x: SELECT 1"),
+        ("database.log", "feed LOG:  process 7 still waiting for ShareLock on transaction 9"),
+        ("database.log", "feed ERROR:  deadlock detected"),
+        ("database.log", "feed ERROR:  canceling statement due to lock timeout"),
+        ("feed.log", {"error": "canceling statement due to statement timeout"}),
+        ("feed.log", {"exception": "Traceback\n x\nasyncpg.exceptions.DeadlockDetectedError:"
+                                   " deadlock detected\nDETAIL:  Process 7 waits."}),
+    ],
+)  # fmt: skip
+async def test_waiting_is_told_by_what_the_program_says(
+    home: Home, check: str, words: str | dict[str, str]
+) -> None:
+    if isinstance(words, str):
+        words = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}.000 UTC [1] {words}"
+        plant(home, "postgres.log", words)
+    else:
+        plant(home, "feed-service.log", line(level="error", event="it failed", **words))
+    assert (await run_check(home, check)).values["slow"].value == 1
 
 
 @pytest.mark.parametrize(

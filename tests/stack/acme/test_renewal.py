@@ -59,6 +59,13 @@ def set_up(tmp_path: Path, http_port: int, **acme: object) -> tuple[Home, Settin
     )
 
 
+UNANSWERED = [
+    f"/.well-known/acme-challenge/{name}"
+    for name in ("none", "", "of/another", "x%0A2026/11/27%2001:02:03%20[emerg]%201%231:%20forged")
+]
+"""What strangers ask for is no error of ours, and no line of nginx's error log."""
+
+
 def configured(home: Home, settings: Settings) -> configuration.Tls:
     certificates.ensure(home, settings)
     return configuration.Tls(settings.ports.edge_tls, *settings.edge_certificate(home))  # type: ignore[attr-defined]
@@ -91,8 +98,9 @@ async def test_certificate_is_rehearsed_then_issued_and_no_open_connection_is_lo
             await writer.drain()
             by_name = {"Host": NAME}
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http}") as client:
-                for asked, status in (("/acme", 301), ("/.well-known/acme-challenge/none", 404)):
+                for asked, status in (("/acme", 301), *((one, 404) for one in UNANSWERED)):
                     assert (await client.get(asked, headers=by_name)).status_code == status, asked
+            assert "acme-challenge" not in (home.logs / "nginx.log").read_text()
             await asyncio.to_thread(renewal.renew, home, settings, now())
             new = configured(home, settings)
             assert new.certificate == home.acme_certificate

@@ -50,7 +50,9 @@ shared_preload_libraries = 'pg_stat_statements'
 track_io_timing = on
 log_destination = 'stderr'
 logging_collector = off
-log_line_prefix = '%m [%p] %u@%d %a '
+# Without the names of user and database: a stranger chooses them, line ends included, and could write
+# whole lines.
+log_line_prefix = '%m [%p] %a '
 log_timezone = 'UTC'
 timezone = 'UTC'
 log_min_duration_statement = '500ms'
