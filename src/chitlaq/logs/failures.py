@@ -27,6 +27,8 @@ class Failures:
     """Minute and account of members' requests that failed."""
     minutes: set[int] = field(default_factory=set)
     """In which anything was logged."""
+    unread: int = 0
+    """Lines of the files that could not be read, so that no figure includes them."""
 
 
 def failures(home: Home, since: datetime, until: datetime, keep_files: int) -> Failures:
@@ -52,6 +54,7 @@ def _count(
             return False
         line = read(text)
         if line is None:
+            found.unread += 1
             continue
         if first is None:
             first = found.first = line.time

@@ -47,10 +47,26 @@ async def test_line_that_is_not_text_counts_and_one_that_is_no_line_is_named(
     assert "2 lines cannot be read" in found.summary
     if "requests" in found.values:
         assert found.values["requests"].value == len(lines)
-    log.write_bytes(b"\n".join([*lines, *[b"10.0.0.1 - - [26/Nov/2026] GET /"] * 100, b""]))
+
+
+@pytest.mark.parametrize("name", ["nginx.addresses", "nginx.limits", "nginx.statuses"])
+@pytest.mark.parametrize(
+    ("requests", "unread", "verdict"),
+    [
+        (5, 10, Verdict.OK),
+        (5, 11, Verdict.UNKNOWN),
+        (2000, 20, Verdict.OK),
+        (2000, 21, Verdict.UNKNOWN),
+    ],
+)
+async def test_log_of_which_too_much_cannot_be_read_is_unknown(
+    home: Home, name: str, requests: int, unread: int, verdict: Verdict
+) -> None:
+    foreign = "10.0.0.1 - - [26/Nov/2026] GET /"
+    plant(home, "nginx-access.log", *[access("10.0.0.1")] * requests, *[foreign] * unread)
     found = await run_check(home, name)
-    assert found.verdict == Verdict.UNKNOWN
-    assert "100 lines" in found.summary
+    assert found.verdict == verdict
+    assert f"{unread} lines" in found.summary
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,15 @@ async def test_rotated_files_are_counted_too(
     assert "earlier lines" in found.reach
 
 
+async def test_lines_that_cannot_be_read_are_no_silence_of_members(
+    home: Home, database: OpsDatabase, minutes_ago: Ago
+) -> None:
+    plant(home, "nginx-access.log", line(minutes_ago(3), 500), *["10.0.0.1 - - GET /"] * 7)
+    found = await impact.of(database, home, Settings(), await opened(database))
+    assert found.failed == 1
+    assert "7 lines of the access log cannot be read" in found.reach
+
+
 async def test_outage_of_a_service_names_its_routes_members_and_restart(
     stack: Stack, join: Join
 ) -> None:

@@ -111,6 +111,9 @@ def measured(found: Failures, since: datetime, until: datetime, *, is_over: bool
     reach = ""
     if found.is_cut and (found.first is None or found.first > since):
         reach = "earlier lines of the access log are deleted or were too many to count"
+    if found.unread:
+        unread = f"{count(found.unread, 'line')} of the access log cannot be read"
+        reach = "; ".join(filter(None, (reach, unread)))
     # Before its first line there was no log to be silent.
     known_since = max(since, found.first or since)
     silence = _silence(found.minutes, minute_of(known_since), minute_of(until))
