@@ -21,7 +21,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import SecretUrl
 from chitlaq.core.installation.settings import Settings
-from chitlaq.ops.checks.model import Verdict
+from chitlaq.ops.checks.model import Table, Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.sources.system import SystemView
@@ -571,7 +571,7 @@ async def test_flapping_alert_is_a_warning(stack: Stack, run_on_stack: RunOnStac
 
 
 async def test_day_is_told_by_what_members_felt(stack: Stack, run_on_stack: RunOnStack) -> None:
-    """A severe alert comes before one that only makes noise, and is OK again five minutes after its end."""
+    """Severe alerts come before what only makes noise, and are OK again five minutes after their end."""
 
     def ended(name: str, severity: str, minutes_ago: float, times: int = 1) -> None:
         with OpsDatabase(Home(stack.home)) as history:
@@ -586,8 +586,14 @@ async def test_day_is_told_by_what_members_felt(stack: Stack, run_on_stack: RunO
         calm = await run_on_stack("alerts.resolved")
         assert calm.verdict is Verdict.OK
         assert re.search(r"24 hours: P0 DownHere, 9 min, ended at \d\d:\d\d$", calm.summary)
-        await asyncio.to_thread(ended, "DownAgain", "P1", 3)
-        assert (await run_on_stack("alerts.resolved")).verdict is Verdict.WARNING
+        await asyncio.to_thread(ended, "DownAgain", "P1", 3, 2)
+        fresh = await run_on_stack("alerts.resolved")
+        assert fresh.verdict is Verdict.WARNING
+        assert re.search(
+            r"hours: P0 DownHere, .+, P1 DownAgain, 2 times up to 9 min", fresh.summary
+        )
+        (table,) = [one for one in fresh.evidence if isinstance(one, Table)]
+        assert [row[2] for row in table.rows] == ["DownHere", "DownAgain", "NoisyHere"]
     finally:
         with sqlite3.connect(Home(stack.home).ops_database) as opened:
             opened.execute(
