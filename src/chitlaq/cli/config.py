@@ -159,6 +159,10 @@ def nginx(
     write: Annotated[
         bool, typer.Option("--write", help="Put it where the embedded nginx reads it.")
     ] = False,
+    access_log: Annotated[
+        Path | None,
+        typer.Option(help="Where it logs requests. Default: logs/nginx-access.log in the home."),
+    ] = None,
 ) -> None:
     """Print nginx's configuration, generated from the routes of the services.
 
@@ -177,7 +181,7 @@ def nginx(
     # The embedded one gets its modules with its command.
     modules = [] if write else server.modules(server.program(home, settings).path)
     tls = _tls(home, settings)
-    text = generator.render(home, settings, declared, user, modules, tls)
+    text = generator.render(home, settings, declared, user, modules, tls, access_log)
     if write:
         typer.echo(f"wrote {generator.write(home, text, declared, Secrets(home.secrets).edge_key)}")
     else:

@@ -176,14 +176,11 @@ def test_nodes_that_run_some_services_reach_the_others_where_they_are(tmp_path: 
     for settings in (one, two):
         assert settings.embeds("api-gateway")
         assert settings.embeds("ops-service")
-        specs = {spec.service for spec in process_specs.declare(Home(tmp_path), settings)}
+        home = Home(tmp_path)
+        specs = process_specs.declare(home, settings, home.access_log)
         own = {name for name in nodes_of_site.TARGETS if settings.embeds(name)}
-        assert specs & {*nodes_of_site.TARGETS} == own
-        (nginx,) = [
-            spec
-            for spec in process_specs.declare(Home(tmp_path), settings)
-            if spec.service == "nginx"
-        ]
+        assert {spec.service for spec in specs} & {*nodes_of_site.TARGETS} == own
+        (nginx,) = [spec for spec in specs if spec.service == "nginx"]
         assert set(nginx.waits_for) & {*nodes_of_site.TARGETS} == own
     assert not {*one.site.elsewhere} & {*two.site.elsewhere}
     # Each is scraped where it is; its own a node scrapes anyway.

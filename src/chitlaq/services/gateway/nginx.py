@@ -125,6 +125,7 @@ def render(
     user: str | None,
     modules: Sequence[Path],
     tls: Tls | None = None,
+    access_log: Path | None = None,
 ) -> str:
     """Return a complete ``nginx.conf``.
 
@@ -136,6 +137,7 @@ def render(
         user: the system user of nginx's workers, if root starts it.
         modules: the dynamic modules that nginx must load.
         tls: the edge's port with TLS, if it has one.
+        access_log: where the workers write what was asked; by default the home's log itself.
     """
     services = [
         _upstream(name, declared, home, settings)
@@ -148,9 +150,7 @@ def render(
         "nginx.conf.j2",
         home=home,
         settings=settings,
-        access_log=home.new_access_lines
-        if home.new_access_lines.parent.is_symlink()
-        else home.access_log,
+        access_log=access_log or home.access_log,
         services=services,
         console=CONSOLE if settings.operations.public else "",
         gateway=_upstream(GATEWAY, routes[GATEWAY], home, settings),

@@ -80,8 +80,12 @@ class ProcessSpec:
         return not callable(self.command) and self.command[: len(_PROGRAM)] == _PROGRAM
 
 
-def declare(home: Home, settings: Settings) -> list[ProcessSpec]:
-    """Return the processes that these settings require, in display order."""
+def declare(home: Home, settings: Settings, access_log: Path) -> list[ProcessSpec]:
+    """Return the processes that these settings require, in display order.
+
+    Args:
+        access_log: where nginx's workers write what was asked.
+    """
     return [
         *([_postgres(home, settings)] if settings.embeds("postgres") else []),
         *([_redis(home, settings)] if settings.embeds("redis") else []),
@@ -92,7 +96,7 @@ def declare(home: Home, settings: Settings) -> list[ProcessSpec]:
             if row.kind == "service" and settings.embeds(name)
             for worker in range(settings.workers_of(name))
         ),
-        _nginx(home, settings),
+        _nginx(home, settings, access_log),
         *([_archive(home, settings)] if barman.is_wanted(settings) else []),
         *([_monitoring_proxy(home, settings)] if settings.embeds("monitoring-proxy") else []),
         *_monitoring(home, settings),
@@ -168,7 +172,7 @@ def _tls_port(settings: Settings, pid: int) -> int | None:
     return port if port is not None and nginx.listens(pid, port) else None
 
 
-def _nginx(home: Home, settings: Settings) -> ProcessSpec:
+def _nginx(home: Home, settings: Settings, access_log: Path) -> ProcessSpec:
     probe = probes.edge(home.nginx_probe)
     return ProcessSpec(
         "nginx",
@@ -177,7 +181,7 @@ def _nginx(home: Home, settings: Settings) -> ProcessSpec:
         ready=probe,
         alive=probe,
         prepare=partial(nginx.prepare, home, settings),
-        prepare_command=chitlaq("config", "nginx", "--write"),
+        prepare_command=chitlaq("config", "nginx", "--write", "--access-log", str(access_log)),
         fetch=partial(nginx.fetch, home, settings),
         stop_signal=signal.SIGQUIT,
         reload_signal=signal.SIGHUP,

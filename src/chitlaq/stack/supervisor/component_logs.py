@@ -26,36 +26,31 @@ class ComponentLogs:
     Args:
         home: where they are.
         limits: when they are rotated.
-        components: whose output is logged.
         reopen_access_log: called when nginx's log was moved, where nginx writes it itself.
     """
 
-    def __init__(
-        self,
-        home: Home,
-        limits: Logs,
-        components: Iterable[str],
-        reopen_access_log: Callable[[], None],
-    ) -> None:
-        self._waiting: SimpleQueue[LogFile] = SimpleQueue()
-
-        def opened(name: str) -> LogFile:
-            path, lines = home.logs / f"{name}.log", self._waiting
-            log = LogFile(
-                path, limits.max_bytes, limits.keep_files, has_lines=lambda: lines.put(log)
-            )
-            return log
-
-        self.of = {name: opened(name) for name in components}
-        self.own = opened("supervisor")
+    def __init__(self, home: Home, limits: Logs, reopen_access_log: Callable[[], None]) -> None:
+        self._home = home
         self._limits = limits
-        self._access_log = home.access_log
-        self._new_access_lines = home.new_access_lines
-        self._moved = opened(home.access_log.stem)
+        self._waiting: SimpleQueue[LogFile] = SimpleQueue()
+        self.of: dict[str, LogFile] = {}
+        self.own = self._opened("supervisor")
+        self._moved = self._opened(home.access_log.stem)
         self._access_lines = access_lines.begin(home, self._moved)
+        self.access_log = home.new_access_lines if self._access_lines else home.access_log
+        """Where nginx's workers write."""
         self._reopen_access_log = reopen_access_log
-        self._day = rotation.last_day(self._access_log) or rotation.local_day()
+        self._day = rotation.last_day(home.access_log) or rotation.local_day()
         threading.Thread(target=self._write_forever, daemon=True).start()
+
+    def open(self, components: Iterable[str]) -> None:
+        """Open a log for the output of each component."""
+        self.of.update((name, self._opened(name)) for name in components)
+
+    def _opened(self, name: str) -> LogFile:
+        path, limits, lines = self._home.logs / f"{name}.log", self._limits, self._waiting
+        log = LogFile(path, limits.max_bytes, limits.keep_files, has_lines=lambda: lines.put(log))
+        return log
 
     def _write_forever(self) -> None:
         """Write what comes: a disk that stands still keeps this thread waiting, and not the supervisor."""
@@ -85,7 +80,7 @@ class ComponentLogs:
             OSError: one cannot be moved, or there is no space for its compressed predecessor.
         """
         await asyncio.to_thread(self._rotate_own, moved=moved)
-        path = self._access_log
+        path = self._home.access_log
         if self._access_lines is None and not moved and path.exists() and path.stat().st_size:
             await asyncio.to_thread(rotation.rotate, path, self._limits.keep_files)
         self._reopen_access_log()
@@ -106,21 +101,21 @@ class ComponentLogs:
                 self.note(f"{lost} bytes of {log.path.name} were lost: its disk was full")
         if self._access_lines is not None:
             return
-        today = rotation.local_day()
+        path, today = self._home.access_log, rotation.local_day()
         try:
             if await asyncio.to_thread(self._is_due, today):
-                await asyncio.to_thread(rotation.rotate, self._access_log, self._limits.keep_files)
+                await asyncio.to_thread(rotation.rotate, path, self._limits.keep_files)
                 self._reopen_access_log()
             self._day = today
         except OSError as error:
-            self.note(f"{self._access_log.name} cannot be rotated: {error}")
+            self.note(f"{path.name} cannot be rotated: {error}")
 
     async def close(self) -> None:
         """Close the components' logs; the supervisor's own stays open for what it still notes."""
         if self._access_lines is not None:
             await asyncio.to_thread(self._access_lines.close)
             await asyncio.to_thread(self._moved.close)
-            memory.remove(self._new_access_lines.parent)
+            memory.remove(self._home.new_access_lines.parent)
         for log in self.of.values():
             await asyncio.to_thread(log.close)
 
@@ -132,7 +127,7 @@ class ComponentLogs:
 
     def _is_due(self, today: date) -> bool:
         try:
-            size = self._access_log.stat().st_size
+            size = self._home.access_log.stat().st_size
         except FileNotFoundError:
             return False
         return size >= self._limits.max_bytes or (today != self._day and size > 0)

@@ -52,10 +52,9 @@ class Supervisor:
         self._settings = settings
         self._manager = ServiceManager()
         self._environment = dict(os.environ, CHITLAQ_HOME=str(home.root), PYTHONUNBUFFERED="1")
-        declared = process_specs.declare(home, settings)
-        self._logs = ComponentLogs(
-            home, settings.logs, {c.service for c in declared}, self._reopen_access_log
-        )
+        self._logs = ComponentLogs(home, settings.logs, self._reopen_access_log)
+        declared = process_specs.declare(home, settings, self._logs.access_log)
+        self._logs.open({c.service for c in declared})
         self._note = self._logs.note
         version = release.own()
         instances = {c.name: Instance(c, self._logs.of[c.service], version) for c in declared}
@@ -282,7 +281,7 @@ class Supervisor:
             self._note(f"{error} The settings in effect stay.")
         logs.hide(settings_loading.secrets_of(self._home, self._settings))
         self._logs.limit(self._settings.logs)
-        return process_specs.declare(self._home, self._settings)
+        return process_specs.declare(self._home, self._settings, self._logs.access_log)
 
     # --- the end
 
