@@ -178,7 +178,7 @@ class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embedded: bool = True
     """Run Prometheus, Alertmanager and node-exporter in the stack, where they are available."""
     scrape_seconds: Annotated[int, msgspec.Meta(ge=1, le=15)] = 15
-    """More seldom, and `SamplesNotStored` would take what is late for what is lost."""
+    """Any less often, and `SamplesNotStored` would take what is late for what is lost."""
     retention_days: Positive = 90
     certificates: tuple[str, ...] = ()
     """Certificate files (PEM) and endpoints (``host:port``) whose expiry is watched."""

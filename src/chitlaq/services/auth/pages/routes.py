@@ -161,7 +161,7 @@ def _to_home(
 ) -> Redirect:
     """Lead to the home feed, with other tokens than those that only lead here."""
     is_leaving = member is not None and LEAVING in member.roles
-    renewal = cookies.to_be_renewed(request, state) if is_leaving else []
+    renewal = [cookies.to_be_renewed(request, state)] if is_leaving else []
     return Redirect(HOME, status_code=303, cookies=renewal)
 
 

@@ -103,7 +103,7 @@ def forgotten() -> list[Cookie]:
     return _both("", "", 0)
 
 
-def to_be_renewed(request: Request[Any, Any, State], state: AuthState) -> list[Cookie]:
+def to_be_renewed(request: Request[Any, Any, State], state: AuthState) -> Cookie:
     """Return what makes a browser ask for new tokens at its next page.
 
     Each service takes an access token until it has heard, within a second, that it was revoked. This one
@@ -112,7 +112,7 @@ def to_be_renewed(request: Request[Any, Any, State], state: AuthState) -> list[C
     token = cookies.value(request.headers, cookies.ACCESS) or ""
     unsigned = ".".join(token.split(".")[:2]) + "."
     lifetime = state.settings.tokens.session_days * SECONDS_PER_DAY
-    return [_access(unsigned, lifetime)]
+    return _access(unsigned, lifetime)
 
 
 def forgetting(problem: Problem) -> Problem:
