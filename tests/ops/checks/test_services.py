@@ -574,11 +574,12 @@ async def test_day_is_told_by_what_members_felt(stack: Stack, run_on_stack: RunO
     """Severe alerts come before what only makes noise, and are OK again five minutes after their end."""
 
     def ended(name: str, severity: str, minutes_ago: float, times: int = 1) -> None:
+        over = datetime.now(UTC) - timedelta(minutes=minutes_ago)
         with OpsDatabase(Home(stack.home)) as history:
-            over = datetime.now(UTC) - timedelta(minutes=minutes_ago)
-            begun = over - timedelta(minutes=9)
-            write = statement("keep_alert", name, name, severity, "{}", "", "", begun, over)
-            asyncio.run(history.write(*[write] * times))
+            for number in range(times):
+                begun = over - timedelta(minutes=9 - number)
+                write = statement("keep_alert", name, name, severity, "{}", "", "", begun, over)
+                asyncio.run(history.write(write))
 
     try:
         await asyncio.to_thread(ended, "NoisyHere", "P3", 5, 3)
