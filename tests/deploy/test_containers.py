@@ -215,13 +215,12 @@ async def test_certificate_comes_by_acme_and_nginx_reads_it(tmp_path: Path) -> N
 def test_restore_leaves_a_database_alone_that_a_container_serves(tmp_path: Path) -> None:
     """Its process is in another container, so only its socket shows that it runs."""
     home, settings = Home(tmp_path), Settings()
-    containers.marker(home).parent.mkdir()
-    containers.marker(home).touch()
+    containers.mark(home)
     home.postgres_socket.mkdir()
     with socket.socket(socket.AF_UNIX) as serving:
         serving.bind(str(home.postgres_socket / f".s.PGSQL.{settings.port_of('postgres')}"))
         serving.listen()
-        with pytest.raises(OperatorError, match="docker compose down"):
+        with pytest.raises(OperatorError, match="the engine must stop it"):
             restore.stop_stack(BackupContext(home, settings))
     assert not restore.stop_stack(BackupContext(home, settings)), "a killed one leaves its socket"
 

@@ -314,13 +314,15 @@ def containers() -> None:
     Example: chitlaq config containers
     """
     from chitlaq import inventory
-    from chitlaq.core.host import files
     from chitlaq.core.http import routes
     from chitlaq.core.installation import secrets
+    from chitlaq.core.installation.home import Home
     from chitlaq.monitoring import containers as observed
     from chitlaq.services.gateway import nginx as generator
     from chitlaq.stack import containers as servers
 
+    # First: what follows may refuse, and then says what is typed here.
+    servers.mark(Home.from_environment())
     home, settings = installation.configured()
     kept = secrets.ensure(home)
     servers.prepare(home, settings)
@@ -329,5 +331,4 @@ def containers() -> None:
     generator.write(home, text, declared, kept.edge_key)
     if settings.embeds("prometheus"):
         observed.write(home, settings)
-    files.ensure(servers.marker(home), "")
     typer.echo(f"wrote what containers read, below {home.root}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from chitlaq.cli import installation, output
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
+    from chitlaq.core.installation.home import Home
+    from chitlaq.core.installation.settings import Settings
     from chitlaq.stack.install.preflight import Finding
     from chitlaq.stack.supervisor.control import Status
 
@@ -25,10 +28,25 @@ def doctor(as_json: output.AsJson = False) -> None:
     Example: chitlaq doctor
     """
     from chitlaq.stack.install import preflight
-    from chitlaq.stack.supervisor import control
 
     said: list[str] = []
     home, settings = installation.current(said.append)
+    findings = _in_containers(home, settings) if home.containers.exists() else _here(home, settings)
+    findings += [preflight.Finding("settings", "problem", text) for text in said]
+    if as_json:
+        output.print_json(findings)
+    else:
+        words = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM", "unknown": "UNKNOWN"}
+        rows = [[f.name, words[f.state], f.detail] for f in findings]
+        output.print_table(["checked", "state", "detail"], rows)
+    if any(finding.state == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _here(home: Home, settings: Settings) -> list[Finding]:
+    from chitlaq.stack.install import preflight
+    from chitlaq.stack.supervisor import control
+
     try:
         statuses = control.ask(home, control.Ps())
     except control.NotRunningError:
@@ -42,16 +60,19 @@ def doctor(as_json: output.AsJson = False) -> None:
     findings += preflight.limits(settings, statuses)
     findings += preflight.observers(home, settings)
     findings += preflight.optional_ports(settings, statuses)
-    findings.append(_stack(statuses))
-    findings += [preflight.Finding("settings", "problem", text) for text in said]
-    if as_json:
-        output.print_json(findings)
-    else:
-        words = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM", "unknown": "UNKNOWN"}
-        rows = [[f.name, words[f.state], f.detail] for f in findings]
-        output.print_table(["checked", "state", "detail"], rows)
-    if any(finding.state == "problem" for finding in findings):
-        raise typer.Exit(1)
+    return [*findings, _stack(statuses)]
+
+
+def _in_containers(home: Home, settings: Settings) -> list[Finding]:
+    """The servers' programs, ports and limits are their own containers', which nobody sees from another."""
+    from chitlaq.stack import containers
+    from chitlaq.stack.install import preflight
+
+    statuses = asyncio.run(containers.statuses(home, settings))
+    if not any(status.is_well for status in statuses):
+        statuses = []
+    findings = preflight.examine(home, settings, is_running=True)
+    return [*findings, _stack(statuses)]
 
 
 def _stack(statuses: list[Status]) -> Finding:

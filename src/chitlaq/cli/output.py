@@ -61,7 +61,7 @@ def local_time(moment: datetime) -> str:
 
 def print_json(value: object) -> None:
     encoded = msgspec.json.format(msgspec.json.encode(value, enc_hook=str)).decode()
-    sys.stdout.write(visible(encoded) + "\n")
+    terminal.write_styled(encoded + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -91,7 +91,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
         cells = ("" if cell is None else cell for cell in row)
         # Escaped before it is laid out, so that columns stay aligned.
         made.add_row(
-            *(cell if isinstance(cell, Text) else Text(visible(str(cell))) for cell in cells)
+            *(
+                cell if isinstance(cell, Text) else Text(visible(terminal.typed_here(str(cell))))
+                for cell in cells
+            )
         )
     return made
 

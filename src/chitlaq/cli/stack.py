@@ -49,10 +49,13 @@ def up(
     Example: chitlaq up --detach
     """
     from chitlaq.core.installation import secrets
+    from chitlaq.stack import commands
     from chitlaq.stack.install import preflight
     from chitlaq.stack.supervisor import control
 
     home, settings = installation.configured()
+    if home.containers.exists():
+        raise OperatorError(commands.ENGINE_HAS_IT)
     try:
         statuses = control.ask(home, control.Ps())
         typer.echo("ChitLaq is running here already.")
@@ -77,9 +80,12 @@ def down() -> None:
     Example: chitlaq down
     """
     from chitlaq.core.installation.home import Home
+    from chitlaq.stack import commands
     from chitlaq.stack.supervisor import control
 
     home = Home.from_environment()
+    if home.containers.exists():
+        raise OperatorError(commands.ENGINE_HAS_IT)
     is_stopped = control.stop(home, _say_waiting)
     typer.echo("Stopped." if is_stopped else "ChitLaq is not running here.")
 
@@ -205,6 +211,9 @@ def logs(
     from chitlaq.logs.view import View, pattern
 
     home, settings = installation.current()
+    if home.containers.exists() and services != ["nginx"]:
+        named = " ".join(["chitlaq logs", *(services or ())])
+        raise OperatorError(f"The container engine has the logs: `{named}`.")
     view = View(
         home,
         services or [],

@@ -1,8 +1,9 @@
 """What commands print reaches a terminal through here: nothing that somebody else wrote acts on it.
 
 Members' texts, log lines, reasons of failed jobs and names of files are printed by many commands. So
-the streams themselves escape what is not visible, whoever writes to them: Typer, tracebacks, prompts,
-JSON. Only styles of our own pass, in `console` and `write_styled`.
+the streams themselves escape what is not visible, whoever writes to them: Typer, tracebacks, prompts.
+Only styles of our own pass, in `console` and `write_styled`. They also let what we say name commands as
+they are typed here; JSON and log lines, in `write_styled`, stay as they are.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.visible import visible
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class VisibleStream(io.TextIOBase):
         # Typer hands bytes to a stream without a buffer.
         if isinstance(text, bytes):
             text = text.decode(errors="backslashreplace")
-        self.styled.write(visible(text))
+        self.styled.write(visible(typed_here(text)))
         return len(text)
 
     def flush(self) -> None:
@@ -59,6 +61,19 @@ class VisibleStream(io.TextIOBase):
 def protect() -> None:
     """Let everything that this process prints pass a `VisibleStream`."""
     sys.stdout, sys.stderr = VisibleStream(sys.stdout), VisibleStream(sys.stderr)
+
+
+def typed_here(text: str) -> str:
+    """Return a text with the commands in it as they are typed where this home's components run."""
+    if "chitlaq " not in text:
+        return text
+    from chitlaq.core.installation.home import Home
+    from chitlaq.stack import commands
+
+    try:
+        return commands.in_text(text, Home.from_environment())
+    except OperatorError:  # about the home itself
+        return text
 
 
 def write_styled(text: str) -> None:

@@ -10,7 +10,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import OPERATOR_PASSWORD, Secrets
 from chitlaq.core.installation.settings import Settings
 from chitlaq.monitoring import prometheus_config, provisioning, proxy
-from chitlaq.monitoring.alerts import registry, routing
+from chitlaq.monitoring.alerts import routing
 from chitlaq.monitoring.dashboards import rendering
 
 
@@ -18,7 +18,7 @@ def write(home: Home, settings: Settings) -> None:
     """Write the configuration of Prometheus, Alertmanager, monitoring-proxy and Grafana."""
     secrets = Secrets(home.secrets)
     (home.prometheus / "rules").mkdir(exist_ok=True)
-    files.ensure(home.prometheus / "rules" / "alerts.yml", registry.rule_groups())
+    files.ensure(home.prometheus / "rules" / "alerts.yml", provisioning.rules(home))
     files.ensure(home.prometheus / "prometheus.yml", prometheus_config.prometheus(home, settings))
     token = home.alertmanager / "ops-token"
     files.ensure(token, secrets.ops_token, mode=0o600)

@@ -14,6 +14,7 @@ from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
 from chitlaq.monitoring import prometheus_config
 from chitlaq.monitoring.alerts import registry, routing
+from chitlaq.stack import commands
 from chitlaq.stack.servers import observers
 
 CHECK_SECONDS = 30
@@ -22,6 +23,11 @@ CHECK_SECONDS = 30
 def webhook(settings: Settings) -> str:
     """The URL to which Alertmanager reports."""
     return settings.url_of("ops-service") + "/alerts"
+
+
+def rules(home: Home) -> bytes:
+    """Prometheus's rules file; its annotations name commands as they are typed here."""
+    return commands.in_text(registry.rule_groups().decode(), home).encode()
 
 
 def write_prometheus(home: Home, settings: Settings, promtool: Path) -> Path:
@@ -33,7 +39,7 @@ def write_prometheus(home: Home, settings: Settings, promtool: Path) -> Path:
     observers.give_key(home, "prometheus")
     _place(
         home.prometheus / "rules" / "alerts.yml",
-        registry.rule_groups(),
+        rules(home),
         [promtool, "check", "rules"],
     )
     return _place(

@@ -16,6 +16,7 @@ from chitlaq.core.host import files, templates
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import OPERATOR, OPERATOR_PASSWORD, Secrets
 from chitlaq.core.installation.settings import Settings
+from chitlaq.stack import commands
 from chitlaq.stack.servers import observers
 
 USERS = "users"
@@ -60,7 +61,7 @@ def render(home: Home, settings: Settings) -> str:
         home: where its other files are.
         settings: ports, and the public URL, whose host name is one of ours.
     """
-    return templates.rendered(
+    text = templates.rendered(
         __package__,
         "proxy.conf.j2",
         home=home,
@@ -76,6 +77,7 @@ def render(home: Home, settings: Settings) -> str:
             if settings.embeds(row.name)
         ],
     )
+    return commands.in_text(text, home)
 
 
 def write(home: Home, text: str) -> Path:

@@ -7,8 +7,6 @@ volumes, and meet at the same sockets (docs/containers.md, docs/kubernetes.md).
 from __future__ import annotations
 
 import asyncio
-import os
-import socket as sockets
 import sys
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -19,6 +17,7 @@ from chitlaq.core.host import files, http_client, programs, unix_sockets
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import POSTGRES_ROLES, Secrets
 from chitlaq.core.installation.settings import Settings
+from chitlaq.stack import commands
 from chitlaq.stack.servers import barman, certificates, nginx, observers, postgres
 from chitlaq.stack.supervisor import probes
 from chitlaq.stack.supervisor.control import Status
@@ -27,39 +26,21 @@ from chitlaq.stack.supervisor.probes import Answer, Probe
 CONFIGURE_SECONDS = 60
 
 
-def marker(home: Home) -> Path:
-    """The file that says that containers run this home's components."""
-    return home.run / "containers"
+def mark(home: Home) -> None:
+    """Say that containers run this home's components, for all that is said and done from here on."""
+    home.run.mkdir(parents=True, exist_ok=True)
+    files.ensure(home.containers, "")
 
 
 def are_used(home: Home) -> bool:
     """Whether containers run this home's components."""
-    return marker(home).exists()
-
-
-def logs_of(service: str) -> str:
-    """The command that shows the log of a component: the engine's."""
-    if _is_pod():
-        return f"kubectl logs {sockets.gethostname()} --container {service}"
-    return f"docker compose logs {service}"
-
-
-def start(home: Home) -> str:
-    """The command that starts the stack: the engine's, where containers run its components."""
-    return "docker compose up --detach" if are_used(home) and not _is_pod() else "chitlaq up"
+    return home.containers.exists()
 
 
 def runs_postgres(home: Home, settings: Settings) -> bool:
     """Whether PostgreSQL runs in another container: its process is not to be seen, but its socket is."""
     socket = home.postgres_socket / f".s.PGSQL.{settings.port_of('postgres')}"
     return are_used(home) and unix_sockets.is_served(socket)
-
-
-def usage() -> str:
-    """The command that shows what each component takes: the engine's."""
-    if _is_pod():
-        return f"kubectl top pod {sockets.gethostname()} --containers"
-    return "docker stats --no-stream"
 
 
 def prepare(home: Home, settings: Settings) -> None:
@@ -70,7 +51,6 @@ def prepare(home: Home, settings: Settings) -> None:
     Raises:
         OperatorError: the data folder is gone although there are backups of it; or it cannot be made.
     """
-    home.run.mkdir(parents=True, exist_ok=True)
     nginx.prepare(home, settings)
     if settings.embeds("postgres"):
         postgres.prepare(home, settings)
@@ -124,16 +104,13 @@ async def statuses(home: Home, settings: Settings) -> list[Status]:
             restarts=0,
             uptime=0,
             port=_port(settings, name),
-            reason="" if answer else f"does not answer: `{logs_of(name)}`",
+            reason=""
+            if answer
+            else commands.in_text(f"does not answer: `chitlaq logs {name}`", home),
             is_needed=inventory.COMPONENTS[name].is_needed,
         )
         for name, answer in zip(asked, answers, strict=True)
     ]
-
-
-def _is_pod() -> bool:
-    """Whether the engine is Kubernetes, which says so to each container."""
-    return "KUBERNETES_SERVICE_HOST" in os.environ
 
 
 def _port(settings: Settings, name: str) -> int | None:

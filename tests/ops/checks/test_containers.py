@@ -19,7 +19,6 @@ from chitlaq import inventory
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, Verdict
 from chitlaq.ops.checks.runner import Result
-from chitlaq.stack import containers as stack_containers
 from tests.conftest import Stack, free_ports
 from tests.ops.checks.conftest import Programs, answering
 from tests.ops.checks.prometheus_history import serving, up
@@ -96,7 +95,7 @@ async def test_all_containers_are_listed_as_json(home: Home, programs: Programs)
 
 async def test_what_only_the_engine_sees_says_so_and_where_it_is(home: Home) -> None:
     """In containers: what is UNKNOWN says what to do; a service's errors are those that it has counted."""
-    used = stack_containers.marker(home)
+    used = home.containers
     used.parent.mkdir(parents=True)
     used.touch()
     for check, command in {
@@ -134,7 +133,7 @@ async def test_services_say_how_much_memory_they_have_in_their_containers(
     stack: Stack, home: Home
 ) -> None:
     """No container sees the others' processes, so each service tells its own."""
-    used = stack_containers.marker(home)
+    used = home.containers
     used.parent.mkdir(parents=True)
     used.touch()
 

@@ -395,8 +395,8 @@ def stop_stack(context: BackupContext) -> bool:
     """
     if containers.runs_postgres(context.home, context.settings):
         raise OperatorError(
-            "PostgreSQL runs in a container, so the engine must stop it first: `docker compose down`, then"
-            " `docker compose run --rm --no-deps ops-service backup restore`."
+            "PostgreSQL runs in a container, so the engine must stop it first: `chitlaq down`, then"
+            " `chitlaq backup restore`."
         )
     return control.stop(context.home)
 
@@ -408,6 +408,5 @@ def next_step(context: BackupContext) -> str:
     if pending.exists(context):
         return "ChitLaq is down: `chitlaq backup restore --resume` finishes the restore."
     if context.home.postgres_data.exists():
-        command = containers.start(context.home)
-        return f"ChitLaq is down: `{command}` starts it with the previous data."
+        return "ChitLaq is down: `chitlaq up` starts it with the previous data."
     return ""

@@ -47,7 +47,6 @@ def restore(
     from chitlaq.backups.restore import pending, wording
     from chitlaq.backups.restore import restore as restoring
     from chitlaq.core import point_in_time
-    from chitlaq.stack import containers
 
     moment = point_in_time.parse(to_time, "--to-time") if to_time else None
     plan = (
@@ -72,8 +71,7 @@ def restore(
         record([])
     for line in wording.result(result, plan):
         typer.echo(line)
-    command = containers.start(context.home)
-    typer.echo(f"Next: `{command}`, check the data, then `chitlaq backup run full`.")
+    typer.echo("Next: `chitlaq up`, check the data, then `chitlaq backup run full`.")
 
 
 def _print_plan(context: BackupContext, plan: RestorePlan) -> None:

@@ -78,6 +78,11 @@ class Home:
         return self.run / "postgres"
 
     @property
+    def containers(self) -> Path:
+        """The file that says that containers run this home's components."""
+        return self.run / "containers"
+
+    @property
     def redis_data(self) -> Path:
         return self.root / "redis"
 

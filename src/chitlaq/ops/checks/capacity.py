@@ -270,7 +270,7 @@ def _mount_of(path: Path) -> str:
     section=Section.HOST,
     looks_at="component_memory_bytes over 14 days",
     commands=(promql("component_memory_bytes"), "chitlaq stats"),
-    remedy="Restart it (`chitlaq restart SERVICE` loses no request), and report the leak with the output of"
+    remedy="Restart it (`chitlaq restart SERVICE`), and report the leak with the output of"
     " --details.",
     timeout_seconds=10.0,
 )

@@ -31,7 +31,7 @@ from chitlaq.stack.supervisor import control, resource_usage
     looks_at="the processes of each component, for half a second; in containers, what each service says of"
     " its own memory",
     commands=("chitlaq stats",),
-    remedy="Restart what has grown (`chitlaq restart SERVICE` loses no request), and see `memory.growth`.",
+    remedy="Restart what has grown (`chitlaq restart SERVICE`), and see `memory.growth`.",
     is_heavy=True,
 )
 async def resources(system: SystemView) -> CheckOutcome:
@@ -115,7 +115,7 @@ class _Memory(NamedTuple):
 
 async def _in_containers(system: SystemView) -> CheckOutcome:
     """Judge what each service says of itself: no container sees the processes of another."""
-    elsewhere = f"the container engine has the rest: `{containers.usage()}`"
+    elsewhere = "the container engine has the rest: `chitlaq stats`"
     try:
         found = await asyncio.gather(*(_memory(system, row.name) for row in inventory.SERVICES))
     except UnknownResult as error:

@@ -55,7 +55,7 @@ async def _component(system: SystemView, service: str) -> ComponentLog:
     slow = system.settings.logs.slow_seconds
     if containers.are_used(system.home):
         raise UnknownResult(
-            f"the container engine has the log, which no container can read: `{_of_engine(service)}`"
+            f"the container engine has the log, which no container can read: {_of_engine(service)}"
         )
     if nodes := system.settings.elsewhere(service):
         raise NotApplicable(f"{service} runs on other machines of the site: {', '.join(nodes)}")
@@ -71,7 +71,7 @@ async def _component(system: SystemView, service: str) -> ComponentLog:
 
 
 def _of_engine(service: str) -> str:
-    return f"{containers.logs_of(service)} --since {HOURS}h"
+    return f"`chitlaq logs {service} --since {HOURS}h`"
 
 
 async def _counted(system: SystemView, service: str) -> CheckOutcome:
@@ -84,7 +84,7 @@ async def _counted(system: SystemView, service: str) -> CheckOutcome:
     ]
     return outcome(
         f"{count(total, 'error')} within {HOURS} h, {lately:,} of them within the last, as {service} counts"
-        f" them; the container engine has the lines: `{_of_engine(service)}`",
+        f" them; the container engine has the lines: {_of_engine(service)}",
         {
             "errors": Value(total, "", *(system.thresholds.log_errors_a_day if lately else ())),
             "lately": Value(lately),

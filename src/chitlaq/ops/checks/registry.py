@@ -45,6 +45,7 @@ from chitlaq.ops.checks import (
     transactions,
 )
 from chitlaq.ops.checks.model import Check
+from chitlaq.stack import commands as typed
 
 _MODULES = (
     host, disks, network, services, components, answers, chat, feed, search, notifications, mail, alerts,
@@ -93,9 +94,9 @@ def one(word: str) -> Check:
 
 
 def commands(check: Check, settings: Settings, home: Home | None = None) -> list[str]:
-    """Return the equivalent shell commands, with the ports and folders of this installation.
+    """Return the equivalent shell commands, with the ports and folders of this installation, as typed here.
 
-    Without a home, the folders are those of the documentation.
+    Without a home, they are those of the documentation.
     """
     root, backups = "$CHITLAQ_HOME", "/opt/backups/chitlaq"
     if home is not None:
@@ -103,9 +104,10 @@ def commands(check: Check, settings: Settings, home: Home | None = None) -> list
         root, backups = (
             shlex.quote(str(folder)) for folder in (home.root, settings.backup_folder(home))
         )
-    return [
+    found = [
         re.sub(r"\{port:([\w-]+)\}", lambda found: str(settings.port_of(found[1])), command)
         .replace("{backups}", backups)
         .replace("$CHITLAQ_HOME", root)
         for command in check.commands
     ]
+    return found if home is None else [typed.here(one, home) for one in found]

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import msgspec
 
 from chitlaq.core import ids
 from chitlaq.core.errors import NotApplicable, NotYet, UnknownResult
+from chitlaq.core.installation.home import Home
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.checks.causes import Causes, verdicts
 from chitlaq.ops.checks.model import (
@@ -28,6 +30,7 @@ from chitlaq.ops.checks.model import (
     worst,
 )
 from chitlaq.ops.checks.sources.system import SystemView
+from chitlaq.stack import commands
 
 QUIET_SECONDS = 3.0
 """How long what measures time may have the process for itself; healthy servers need a tenth of that."""
@@ -111,7 +114,7 @@ async def run(
     async def one(check: Check) -> None:
         async with heavy if check.is_heavy else nullcontext():
             found[check.id] = seen, seconds = await _look(check, system)
-        on_result(_result(check, seen, seconds), len(found), len(checks))
+        on_result(_result(check, seen, seconds, system.home), len(found), len(checks))
 
     until = time.perf_counter() + QUIET_SECONDS
     running = []
@@ -122,7 +125,7 @@ async def run(
     others = [check for check in checks if not check.is_timed]
     await asyncio.gather(*running, *(one(check) for check in others if not check.is_heavy))
     await asyncio.gather(*(one(check) for check in others if check.is_heavy))
-    results = _explained(checks, found)
+    results = _explained(checks, found, system.home)
     return Run(
         ids.new(),
         name,
@@ -137,7 +140,7 @@ async def run(
 
 async def judge(check: Check, system: SystemView) -> Result:
     """Run one check and always return a result: UNKNOWN, with the reason, if it fails or hangs."""
-    return _result(check, *await _look(check, system))
+    return _result(check, *await _look(check, system), system.home)
 
 
 async def _look(check: Check, system: SystemView) -> tuple[CheckOutcome, float]:
@@ -147,7 +150,7 @@ async def _look(check: Check, system: SystemView) -> tuple[CheckOutcome, float]:
     # Not `wait_for`: that waits until the cancelled task ends, which a server that hangs can delay.
     await asyncio.wait({looking}, timeout=check.timeout_seconds)
     if looking.done():
-        found = printable(_found(looking))
+        found = _shown(_found(looking), partial(_as_here, home=system.home))
     else:
         looking.cancel()
         looking.add_done_callback(_forget)
@@ -155,7 +158,7 @@ async def _look(check: Check, system: SystemView) -> tuple[CheckOutcome, float]:
     return found, round(time.perf_counter() - started, 3)
 
 
-def _result(check: Check, found: CheckOutcome, seconds: float) -> Result:
+def _result(check: Check, found: CheckOutcome, seconds: float, home: Home) -> Result:
     return Result(
         check.id,
         check.title,
@@ -164,13 +167,13 @@ def _result(check: Check, found: CheckOutcome, seconds: float) -> Result:
         found.summary,
         found.values,
         found.evidence,
-        _remedy(check, found.verdict),
+        commands.in_text(_remedy(check, found.verdict), home),
         seconds,
     )
 
 
 def _explained(
-    checks: Sequence[Check], found: Mapping[str, tuple[CheckOutcome, float]]
+    checks: Sequence[Check], found: Mapping[str, tuple[CheckOutcome, float]], home: Home
 ) -> list[Result]:
     """Return the results, worst first, each cause before what it explains."""
     outcomes = {name: seen for name, (seen, _) in found.items()}
@@ -179,7 +182,7 @@ def _explained(
     final = verdicts(outcomes, by)
     results = []
     for one in checks:
-        result = msgspec.structs.replace(_result(one, *found[one.id]), verdict=final[one.id])
+        result = msgspec.structs.replace(_result(one, *found[one.id], home), verdict=final[one.id])
         if one.id in by:
             cause = by[one.id]
             remedy = f"Mend {cause} first, which explains it."
@@ -217,19 +220,23 @@ _UNPRINTABLE = {
 }
 
 
-def printable(found: CheckOutcome) -> CheckOutcome:
-    """Return an outcome with each control character replaced by U+FFFD."""
-    return msgspec.convert(_printable(msgspec.to_builtins(found)), CheckOutcome)
+def _as_here(text: str, home: Home) -> str:
+    """Return a text with each control character as U+FFFD, and commands as they are typed here."""
+    return commands.in_text(commands.here(text.translate(_UNPRINTABLE), home), home)
 
 
-def _printable(value: object) -> object:
+def _shown(found: CheckOutcome, shown: Callable[[str], str]) -> CheckOutcome:
+    return msgspec.convert(_mapped(msgspec.to_builtins(found), shown), CheckOutcome)
+
+
+def _mapped(value: object, shown: Callable[[str], str]) -> object:
     match value:
         case str():
-            return value.translate(_UNPRINTABLE)
+            return shown(value)
         case list():
-            return [_printable(one) for one in value]
+            return [_mapped(one, shown) for one in value]
         case dict():
-            return {_printable(key): _printable(one) for key, one in value.items()}
+            return {_mapped(key, shown): _mapped(one, shown) for key, one in value.items()}
         case _:
             return value
 

@@ -17,6 +17,7 @@ class Console:
     """Sessions, operators, links and attempts to sign in; plans, and actions that go on."""
 
     def __init__(self, home: Home, settings: Settings, database: OpsDatabase) -> None:
+        self.home = home
         self.is_public = settings.operations.public
         self.has_tls = settings.base_url.startswith("https:")
         self.sessions = Sessions(database)

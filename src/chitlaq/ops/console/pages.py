@@ -25,6 +25,7 @@ from chitlaq.core.http.problems import Problem
 from chitlaq.core.local_time import zone_name
 from chitlaq.ops.console.access import guards
 from chitlaq.ops.console.access.sessions import Session
+from chitlaq.stack import commands
 from chitlaq.web.console.pages import CONSOLE
 
 T = TypeVar("T")
@@ -86,9 +87,12 @@ CONSOLE.environment.tests["unknown"] = lambda value: isinstance(value, Unknown)
 def page(
     request: ConsoleRequest, template: str, /, status: int = 200, **values: Any
 ) -> Response[str]:
-    """Return a screen: the template extends ``layout.html`` and fills the blocks title and main."""
+    """Return a screen: the template extends ``layout.html`` and fills the blocks title and main.
+
+    It names commands as they are typed here.
+    """
     session = request.scope.get("user")
-    return CONSOLE.html(
+    answer = CONSOLE.html(
         request,
         template,
         status,
@@ -99,6 +103,8 @@ def page(
         zone=zone_name(datetime.now(UTC)),
         **values,
     )
+    answer.content = commands.in_text(answer.content, request.app.state.console.home)
+    return answer
 
 
 def _here(path: str) -> str:

@@ -19,6 +19,7 @@ from chitlaq.ops.lease.permission import ALONE, Permission, Turn
 from chitlaq.ops.oncall import channels, current, overrides, rotations
 from chitlaq.ops.oncall.roster import Person
 from chitlaq.ops.schedule.scheduler import ATTEMPTS, STALE, last_due, parse, zone
+from chitlaq.stack import commands
 
 POLL_SECONDS = 30.0
 NAME = "support-list"
@@ -77,7 +78,7 @@ async def send_if_due(
         failed = [
             person.id
             for person in people.values()
-            if not await _told(settings, person, *_message(rows, now))
+            if not await _told(settings, person, *_message(rows, now, home))
         ]
         if (failed or not people) and claimed[0]["attempts"] < ATTEMPTS:
             raise OperatorError(
@@ -99,13 +100,16 @@ async def _told(settings: Settings, person: Person, subject: str, text: str) -> 
     return False
 
 
-def _message(rows: Sequence[sqlite3.Row], now: datetime) -> tuple[str, str]:
+def _message(rows: Sequence[sqlite3.Row], now: datetime, home: Home) -> tuple[str, str]:
     lines = [
         f"{row['id']}: {one_line(row['title'])}, for"
         f" {lasted((now - datetime.fromisoformat(row['opened_at'])).total_seconds())}"
         for row in rows[:LISTED]
     ]
     if len(rows) > LISTED:
-        lines.append(f"… and {len(rows) - LISTED} more: chitlaq incidents list")
+        lines.append(
+            f"… and {len(rows) - LISTED} more: {commands.here('chitlaq incidents list', home)}"
+        )
     subject = f"{count(len(rows), 'incident')} of severity {WITHOUT_PAGES} for support"
-    return subject, "\n".join([f"{subject}:", "", *lines, "", "Take one: chitlaq incidents ack N"])
+    lines += ["", f"Take one: {commands.here('chitlaq incidents ack N', home)}"]
+    return subject, "\n".join([f"{subject}:", "", *lines])

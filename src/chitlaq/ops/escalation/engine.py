@@ -235,7 +235,7 @@ class Engine:
             return
         rows = [row for row, _ in claimed]
         subject, text = messages.page(
-            [incident for _, incident in claimed], self._clock.wall(), self._console
+            [incident for _, incident in claimed], self._clock.wall(), self._console, self._home
         )
         person = roster.people.get(place[0])
         channel = person.channel(place[1]) if person is not None else None

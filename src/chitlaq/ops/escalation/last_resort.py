@@ -18,6 +18,7 @@ from chitlaq.core.telemetry import logs
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.oncall import channels, rotations
 from chitlaq.ops.oncall.roster import ON_CALL, Roster
+from chitlaq.stack import commands
 
 PATIENCE_SECONDS = 30.0
 AGAIN_SECONDS = 3600.0
@@ -71,7 +72,7 @@ class LastResort:
         lines += [
             "",
             "Nobody is told of incidents until it works again. Look at the disk (`df -h`), and at",
-            "`chitlaq alerts --active`. This is repeated each hour.",
+            f"`{commands.here('chitlaq alerts --active', self._home)}`. This is repeated each hour.",
         ]
         for person in rotations.told(roster, [], ON_CALL, datetime.now(UTC)):
             for channel in person.channels:

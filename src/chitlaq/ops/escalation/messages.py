@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 import msgspec
 
 from chitlaq.core.formatting import count, duration, lasted
+from chitlaq.core.installation.home import Home
 from chitlaq.core.local_time import abbreviation, local
 from chitlaq.core.visible import one_line
 from chitlaq.ops.incidents import timeline
+from chitlaq.stack import commands
 
 LATE = timedelta(seconds=10)
 LISTED = 8
@@ -42,35 +44,40 @@ class PagedIncident(msgspec.Struct, frozen=True, kw_only=True):
     then: str = ""
 
 
-def page(incidents: Sequence[PagedIncident], now: datetime, console: str) -> tuple[str, str]:
+def page(
+    incidents: Sequence[PagedIncident], now: datetime, console: str, home: Home
+) -> tuple[str, str]:
     """Return the subject and the text of one message on one or more incidents, most severe first.
 
     Args:
         incidents: at least one.
         now: when it is sent.
         console: the URL of the console.
+        home: of the installation, where commands are typed.
     """
     first = incidents[0]
     subject = f"{first.severity} incident {first.id}: {_title(first)}"
     if len(incidents) == 1:
-        return subject, "\n".join([*_lines(first, now), "", *_how(first.id, console)])
+        return subject, "\n".join([*_lines(first, now, home), "", *_how(first.id, console, home)])
     more = len(incidents) - 1
     lines = [f"{count(len(incidents), 'incident')} at once:", ""]
     for one in incidents[:LISTED]:
         lines += [f"{one.severity} {one.id}: {_title(one)}, since {_clock(one.opened_at)}"]
     if len(incidents) > LISTED:
-        lines.append(f"… and {len(incidents) - LISTED} more: chitlaq incidents list")
+        lines.append(
+            f"… and {len(incidents) - LISTED} more: {commands.here('chitlaq incidents list', home)}"
+        )
     lines += [
         "",
         f"The first of them, {first.id}:",
-        *_lines(first, now),
+        *_lines(first, now, home),
         "",
-        *_how(first.id, console),
+        *_how(first.id, console, home),
     ]
     return f"{subject} (and {more} more)", "\n".join(lines)
 
 
-def _lines(one: PagedIncident, now: datetime) -> list[str]:
+def _lines(one: PagedIncident, now: datetime, home: Home) -> list[str]:
     length = lasted((now - one.opened_at).total_seconds())
     alerts = count(one.alert_count, "alert")
     lines = [
@@ -92,15 +99,16 @@ def _lines(one: PagedIncident, now: datetime) -> list[str]:
         lines.append(f"An alert of it began {count(one.times, 'time')}: it is flapping.")
     if one.procedures:
         named = "; ".join(map(one_line, one.procedures[:3]))
-        lines += ["", f"What to do: {named} (docs/runbook.md; `chitlaq ops runbook`)"]
+        runbook = commands.here("chitlaq ops runbook", home)
+        lines += ["", f"What to do: {named} (docs/runbook.md; `{runbook}`)"]
     if one.then:
         lines += ["", f"Until it is acknowledged: {one.then}"]
     return lines
 
 
-def _how(number: int, console: str) -> list[str]:
+def _how(number: int, console: str, home: Home) -> list[str]:
     return [
-        f"Acknowledge: chitlaq incidents ack {number}",
+        f"Acknowledge: {commands.here(f'chitlaq incidents ack {number}', home)}",
         f"          or {console}/incidents/{number}",
     ]
 

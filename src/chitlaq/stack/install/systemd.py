@@ -15,10 +15,10 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import programs, quoting, templates
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.stack import commands
 from chitlaq.stack.install import privileges, users
 
-UNIT = "chitlaq.service"
-FOLDER = Path("/etc/systemd/system")
+FOLDER, UNIT = commands.UNIT.parent, commands.UNIT.name
 VERIFY_SECONDS = 30.0
 
 WATCHDOG_SECONDS = 30.0

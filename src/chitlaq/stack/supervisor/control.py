@@ -13,6 +13,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import from_text
 from chitlaq.core.installation.settings import Settings
+from chitlaq.stack import commands
 from chitlaq.stack.supervisor import leftovers
 from chitlaq.stack.supervisor.release import Release
 from chitlaq.stack.supervisor.reloading import Change
@@ -188,7 +189,9 @@ class Connection:
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             self._socket.close()
             raise NotRunningError(
-                "ChitLaq is not running here: start it with `chitlaq up`."
+                commands.ENGINE_HAS_IT
+                if home.containers.exists()
+                else "ChitLaq is not running here: start it with `chitlaq up`."
             ) from None
         except PermissionError:
             self._socket.close()
