@@ -1,13 +1,18 @@
 """A container engine for tests: podman and podman-compose, called `docker` as the runbook does.
 
-It has storage and a network of its own, so nothing is left behind and no port is taken. No public image can
-be fetched where the tests run: the image of ChitLaq is built from `deploy/Containerfile` over a tree of
-debootstrap, and the others' places are taken by the same programs from wheels and Debian. Grafana's is taken
-by a page.
+It has storage and a network of its own, so no container and no volume is left behind and no port is taken.
+No public image can be fetched where the tests run: the image of ChitLaq is built from `deploy/Containerfile`
+over a tree of debootstrap, and the others' places are taken by the same programs from wheels and Debian.
+Grafana's is taken by a page.
+
+Images stay in `KEPT` from one run to the next: the base, the packages and whatever layers are still true.
+What is not there is made, so the folder may be deleted at any time.
 """
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import re
 import secrets
@@ -37,6 +42,9 @@ OBSERVERS = {
 }
 BUILD_SECONDS = 1200
 LIMIT = 4096
+KEPT = Path(tempfile.gettempdir()) / f"chitlaq-images-{os.getuid()}"
+# Of Valkey there is no client beside the server.
+DEBIAN = ("python3", "python3-venv", "ca-certificates", "curl", "redis-tools")
 
 
 def _stand_in(name: str) -> str:
@@ -73,7 +81,7 @@ class Engine:
     """The engine, its images and one network; commands are as an operator types them.
 
     Args:
-        folder: for all that it stores.
+        folder: for what one run needs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,7 +97,7 @@ class Engine:
         }
 
     def prepare(self) -> None:
-        for name in ("bin", "tmp", "storage", "run"):
+        for name in ("bin", "tmp"):
             (self.folder / name).mkdir()
         # podman's own defaults are more than it may give where it may not raise limits.
         limits = [f"{name}={LIMIT}:{LIMIT}" for name in ("nofile", "nproc")]
@@ -110,7 +118,7 @@ class Engine:
                 }
             )
         )
-        podman = f"exec {shutil.which('podman')} --root {self.folder}/storage --runroot {self.folder}/run"
+        podman = f"exec {shutil.which('podman')} --root {KEPT}/storage --runroot {KEPT}/run"
         # podman 4.3 starts nothing whose finished dependency has one that runs. podman-compose waits for
         # dependencies by itself.
         self._script(
@@ -123,9 +131,10 @@ class Engine:
             "docker",
             f'if [ "$1" = compose ]; then shift; {compose} "$@"; else {podman} "$@"; fi',
         )
-        self._build()
         self._ip("netns", "add", self._space)
         self._ip("-n", self._space, "link", "set", "lo", "up")
+        self._clear()  # of a run that was killed
+        self._build()
 
     def run(
         self, line: str, *, seconds: float = 120, **environment: str
@@ -150,35 +159,36 @@ class Engine:
         return found.stdout
 
     def close(self) -> None:
-        self.run("docker compose down --volumes --timeout 10", seconds=300)
-        self.run("podman system reset --force", seconds=300)
+        self._clear()
         subprocess.run(["ip", "netns", "del", self._space], check=False, capture_output=True)
 
+    def _clear(self) -> None:
+        """Remove containers, volumes, and images that no name leads to."""
+        self.run("podman rm --all --force --time 0", seconds=300)
+        self.run("podman volume rm --all --force", seconds=300)
+        self.run("podman image prune --force", seconds=300)
+
     def _build(self) -> None:
-        tree, wheels = self.folder / "tree", self.folder / "wheels"
-        _command(
-            "debootstrap", "--variant=minbase",
-            # Of Valkey there is no client beside the server.
-            "--include=python3,python3-venv,ca-certificates,curl,redis-tools", "bookworm", str(tree),
-        )  # fmt: skip
-        self._here(f"tar -C {tree} -c . | podman import - {PYTHON}")
-        shutil.rmtree(tree)
-        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(wheels))
-        # Whatever Python this is: Debian's may need another package.
-        locked = re.sub(
-            r" ; python_full_version[^\\\n]*", " ", (ROOT / "requirements.lock").read_text()
-        )
-        (self.folder / "requirements.txt").write_text(locked)
-        _command(*pip, "--no-deps", "--requirement", str(self.folder / "requirements.txt"))
-        _command(*pip, "--requirement", str(ROOT / "build.in"))
+        tree, wheels = self.folder / "tree", self._wheels()
+        base = f"{PYTHON}-{_named(*DEBIAN)}"
+        if self.run(f"podman image exists {base}").returncode:
+            included = ",".join(DEBIAN)
+            _command(
+                "debootstrap", "--variant=minbase", f"--include={included}", "bookworm", str(tree)
+            )
+            self._here(f"tar -C {tree} -c . | podman import - {base}")
+            shutil.rmtree(tree)
+        self._here(f"podman tag {base} {PYTHON}")
         build = "podman build --isolation chroot --network host"
         self._here(
             f"{build} --volume {wheels}:/wheels:ro --build-arg PIP_OPTIONS='--no-index --find-links /wheels'"
             f" --file deploy/Containerfile --tag {SERVICES['feed-service']['image']} {ROOT}"
         )
-        shutil.rmtree(wheels)
-        packages = self.folder / "packages"
-        apt_unpack.unpack(packages, list(OBSERVERS.values()))
+        packages = KEPT / "packages"
+        if not packages.is_dir():
+            fresh = self.folder / "packages"
+            apt_unpack.unpack(fresh, list(OBSERVERS.values()))
+            shutil.move(fresh, packages)
         own = SERVICES["feed-service"]["image"]
         images = {one["image"]: name for name, one in reversed(SERVICES.items())}
         for image, name in images.items():
@@ -186,6 +196,25 @@ class Engine:
                 file = self.folder / f"{name}.Containerfile"
                 file.write_text(_stand_in(name))
                 self._here(f"{build} --file {file} --tag {image} {packages}")
+
+    def _wheels(self) -> Path:
+        """The packages that the image is built of, downloaded for what the locks say now."""
+        # Whatever Python this is: Debian's may need another package.
+        locked = re.sub(
+            r" ; python_full_version[^\\\n]*", " ", (ROOT / "requirements.lock").read_text()
+        )
+        wheels = KEPT / f"wheels-{_named(locked, (ROOT / 'build.in').read_text())}"
+        if wheels.is_dir():
+            return wheels
+        for old in KEPT.glob("wheels-*"):
+            shutil.rmtree(old)
+        fresh, requirements = self.folder / "wheels", self.folder / "requirements.txt"
+        requirements.write_text(locked)
+        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(fresh))
+        _command(*pip, "--no-deps", "--requirement", str(requirements))
+        _command(*pip, "--requirement", str(ROOT / "build.in"))
+        shutil.move(fresh, wheels)
+        return wheels
 
     def _here(self, line: str) -> None:
         """Run a line where there is a network."""
@@ -216,15 +245,23 @@ def engine() -> Iterator[Engine]:
     if missing or os.geteuid() != 0:
         pytest.skip(f"containers take root, and {', '.join(missing) or 'podman'}")
     pytest.importorskip("podman_compose")
+    KEPT.mkdir(mode=0o755, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="chitlaq-engine-"))
     folder.chmod(0o755)
     made = Engine(folder)
-    try:
-        made.prepare()
-        yield made
-    finally:
-        made.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with (KEPT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            made.prepare()
+            yield made
+        finally:
+            made.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _named(*texts: str) -> str:
+    """A short name for what these say."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
 def _command(*words: str) -> None:

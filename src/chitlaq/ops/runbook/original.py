@@ -343,12 +343,21 @@ def in_containers(name: str) -> list[str]:
 
     As they are written there, but for a column that PostgreSQL has renamed.
     """
+    return [_today(line) for line in _of_engine() if name in replacement(line).by]
+
+
+def for_containers() -> list[str]:
+    """Return all of the document's lines for `docker compose`, as `in_containers` has them."""
+    return list(map(_today, _of_engine()))
+
+
+def _of_engine() -> Iterator[str]:
     lines = dict.fromkeys(command for section in sections() for command in section.commands)
-    return [
-        re.sub(r"\bmean_time\b", "mean_exec_time", line)
-        for line in lines
-        if line.startswith(("docker compose ", "docker stats ")) and name in replacement(line).by
-    ]
+    return (line for line in lines if line.startswith(("docker compose ", "docker stats ")))
+
+
+def _today(line: str) -> str:
+    return re.sub(r"\bmean_time\b", "mean_exec_time", line)
 
 
 def _parsed(text: str) -> Iterator[OriginalSection]:
