@@ -99,8 +99,7 @@ async def _explained(viewer: UUID | None, text: str) -> Explanation:
     queries = postgres.load_queries(PACKAGE, "search-explain")
     database = postgres.Database(url, "search-explain", queries)
     try:
-        async with postgres.connection(url) as connection:
-            return await explaining.explain(database, connection, queries, viewer, text)
+        return await explaining.explain(database, viewer, text)
     finally:
         await database.close()
 
@@ -137,6 +136,7 @@ def _print(found: Explanation) -> None:
     for number, way in enumerate(found.ways, start=1):
         typer.echo(
             f"\n{number}. {way.why}: {count(way.found, 'member')}{' or more' if way.is_cut else ''}"
+            f" in {way.milliseconds} ms"
         )
         output.print_table(
             ("word", "romanized", "sound", "keys", "uses", "means"),
@@ -159,8 +159,8 @@ def _print(found: Explanation) -> None:
                 for p in way.members
             ],
         )
-        for line in way.plan:
-            typer.echo(f"  {line}")
+        read = (f"{name} ({count(times, 'time')})" for name, times in way.indexes.items())
+        typer.echo(f"  indexes: {', '.join(read)}")
 
 
 def _print_posts(found: TextExplanation) -> None:

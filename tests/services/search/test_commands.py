@@ -36,7 +36,8 @@ async def test_explain_says_what_was_meant_and_reindex_repairs_what_was_lost(
     assert way["why"] == "mistyped"
     assert way["members"][0]["username"] == own.username
     assert "nwendelgard" in way["words"][0]["means"]
-    assert any("candidates" in line for line in way["plan"])
+    assert {"search.members_by_tokens", "search.words_by_keys"} <= way["indexes"].keys()
+    assert "search.words_by_keys" not in found["ways"][0]["indexes"]
     assert (await explained("wxndxlgard"))["ways"][-1]["why"] == "mistyped twice"
     # A word may outlive the last member who had it (its hash is another's), so others' words go first.
     await reindexed()
@@ -49,6 +50,7 @@ async def test_explain_says_what_was_meant_and_reindex_repairs_what_was_lost(
     assert way["members"][0]["username"] == own.username
     shown = await asyncio.to_thread(stack.command, "search", "explain", "Wendelgard")
     assert own.username in shown.stdout
+    assert "search.members_by_tokens (1 time)" in shown.stdout
 
 
 async def test_explain_and_reindex_know_posts_and_messages(stack: Stack, join: Join) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
+from time import perf_counter
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from chitlaq.core.data.postgres import Database, Query
+from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.text import folding
 from chitlaq.services.search.members import members, typed
 from chitlaq.services.search.members.common import Common
@@ -49,7 +50,9 @@ class ExplainedWay(msgspec.Struct, frozen=True):
     found: int
     is_cut: bool
     members: list[ExplainedMember]
-    plan: list[str]
+    milliseconds: float
+    indexes: dict[str, int]
+    """How often each was looked into."""
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -59,19 +62,11 @@ class Explanation(msgspec.Struct, frozen=True):
     ways: list[ExplainedWay]
 
 
-async def explain(
-    database: Database,
-    connection: asyncpg.Connection[asyncpg.Record],
-    queries: Mapping[str, Query],
-    viewer: UUID | None,
-    text: str,
-) -> Explanation:
+async def explain(database: Database, viewer: UUID | None, text: str) -> Explanation:
     """Search as `members.search` does, and say what was done.
 
     Args:
         database: with the role of search-service.
-        connection: of the same role, for the plans.
-        queries: of the service.
         viewer: who searches; None is somebody who is not signed in.
         text: what is typed.
     """
@@ -79,32 +74,39 @@ async def explain(
     common = Common(database)
     await common.read()
     ways: list[ExplainedWay] = []
-    async for way in members.ways(database, common, words):
-        arguments = way.asked(viewer, text, 0, SHOWN)
-        rows = await database.rows("members_matching", *arguments)
-        found = members.Found.of(rows)
-        rows = [row for row in rows if row["id"]]
-        plan = await connection.fetch(
-            f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS) {queries['members_matching'].sql}",
-            *arguments,
-        )
-        ways.append(
-            ExplainedWay(
-                way.why,
-                [_explained(one) for one in way.meanings],
-                found.count,
-                found.is_cut,
-                await _standing(database, rows),
-                [line for row in plan if _is_telling(line := row[0])],
+    # PostgreSQL counts for a transaction what it has looked into.
+    async with database.transaction() as session:
+        before: dict[str, int] = {}
+        started = perf_counter()
+        async for way in members.ways(session, common, words):
+            rows = await session.rows("members_matching", *way.asked(viewer, text, 0, SHOWN))
+            milliseconds = round((perf_counter() - started) * 1000, 1)
+            read = await _read(session)
+            found = members.Found.of(rows)
+            ways.append(
+                ExplainedWay(
+                    way.why,
+                    [_explained(one) for one in way.meanings],
+                    found.count,
+                    found.is_cut,
+                    await _standing(session, [row for row in rows if row["id"]]),
+                    milliseconds,
+                    {n: more for n, scans in read.items() if (more := scans - before.get(n, 0))},
+                )
             )
-        )
-        if way.is_enough(found):
-            break
+            if way.is_enough(found):
+                break
+            before = await _read(session)
+            started = perf_counter()
     return Explanation(text, folding.folded(text), words, ways)
 
 
-async def _standing(database: Database, found: Sequence[asyncpg.Record]) -> list[ExplainedMember]:
-    rows = await database.rows("standing_of_members", [row["id"] for row in found])
+async def _read(session: Session) -> dict[str, int]:
+    return {row["name"]: row["scans"] for row in await session.rows("indexes_read")}
+
+
+async def _standing(session: Session, found: Sequence[asyncpg.Record]) -> list[ExplainedMember]:
+    rows = await session.rows("standing_of_members", [row["id"] for row in found])
     kept = {row["member_id"]: (row["fame"], row["activity"], row["active_on"]) for row in rows}
     return [
         ExplainedMember(row["username"], row["display_name"], row["score"], *kept[row["id"]])
@@ -113,12 +115,12 @@ async def _standing(database: Database, found: Sequence[asyncpg.Record]) -> list
 
 
 def _explained(one: typed.Meaning) -> ExplainedWord:
-    roman = folding.romanized(one.typed)
+    romans = folding.romanizations(one.typed)
     return ExplainedWord(
         one.typed,
-        roman,
-        folding.sound(roman),
-        len(typed.keys(roman, 2)),
+        " ".join(romans),
+        " ".join(sound for roman in romans for sound in folding.sounds(roman)),
+        len(typed.keys(romans[0], 2)),
         one.uses,
         _few(one.tokens),
     )
@@ -126,8 +128,3 @@ def _explained(one: typed.Meaning) -> ExplainedWord:
 
 def _few(tokens: Sequence[str]) -> list[str]:
     return [*tokens[:SHOWN], *(["…"] if len(tokens) > SHOWN else [])]
-
-
-def _is_telling(line: str) -> bool:
-    """Whether a line of a plan names an index or a table that is read, or the time."""
-    return " on " in line or line.startswith(("Planning Time", "Execution Time"))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http.paging import Paging, cursor_after
 from chitlaq.core.text import folding
 from chitlaq.services.search.members import FoundMember, typed
@@ -203,7 +203,9 @@ async def _beyond(
     return [FoundMember(*row) for row in more]
 
 
-async def ways(database: Database, common: Common, words: Sequence[str]) -> AsyncIterator[Way]:
+async def ways(
+    database: Database | Session, common: Common, words: Sequence[str]
+) -> AsyncIterator[Way]:
     """Give what the words may mean: as they are, begun, mistyped, parted elsewhere, or one is wrong."""
     if not words:
         return
@@ -239,7 +241,7 @@ def _counted(meanings: list[Meaning], common: Common) -> list[Meaning]:
     return meanings
 
 
-async def _guessed(database: Database, words: Sequence[str], edits: int) -> list[Meaning]:
+async def _guessed(database: Database | Session, words: Sequence[str], edits: int) -> list[Meaning]:
     """Return what each word may mean if it is mistyped, by so many edits, by the words that members have."""
     made = [typed.meaning(word) for word in words]
     asked = [(one, form) for one in made for form in one.forms if len(one.typed) > typed.SHORT]
@@ -257,7 +259,7 @@ async def _guessed(database: Database, words: Sequence[str], edits: int) -> list
     return made
 
 
-async def _add_parts(database: Database, meanings: Sequence[Meaning]) -> None:
+async def _add_parts(database: Database | Session, meanings: Sequence[Meaning]) -> None:
     """Let words also mean what contains them."""
     long = [one for one in meanings if len(one.typed) > typed.SHORT]
     patterns = [folding.as_pattern(one.typed) for one in long]

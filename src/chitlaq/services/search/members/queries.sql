@@ -91,6 +91,13 @@ ORDER BY m.id OFFSET $7 LIMIT $8;
 SELECT s.member_id, s.fame, s.active_on, search.activity(s.active_on) AS activity
 FROM search.members s WHERE s.member_id = ANY ($1::uuid[]);
 
+-- name: indexes_read
+-- How often this transaction has looked into each index; not into PostgreSQL's own.
+SELECT i.indexrelid::regclass::text AS name, pg_stat_get_xact_numscans(i.indexrelid) AS scans
+FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
+WHERE pg_stat_get_xact_numscans(i.indexrelid) > 0 AND t.relnamespace::regnamespace::text !~ '^pg_'
+ORDER BY scans DESC, name;
+
 -- name: index_activity
 -- Of the next $2 members after $1, note the day of the latest public post, if none that is as late is known. Returns the
 -- last of them, and null at the end.
