@@ -166,7 +166,8 @@ async function load(known, path, patience_ms = Infinity, onLate = () => {}) {
   if (await isLate(answered, patience_ms)) {
     const kept = await stored(screen);
     if (kept) {
-      answered.then(onLate);
+      // After that is shown.
+      answered.then((late) => setTimeout(onLate, 0, late));
       return kept;
     }
   }
