@@ -60,8 +60,6 @@ Width = Literal[320, 360, 768, 1400]
 """In CSS pixels; 320 is what 400 % leaves of 1280."""
 Theme = Literal["light", "dark", "contrast", "forced"]
 """What a member chose or a device says; at last the system's own colours, where nothing moves either."""
-OF_THEMES = ("color-contrast", "link-in-text-block", "target-size")
-"""Rules of axe that look at what differs between themes: colours and borders."""
 UNMARKED = """() => {
     const painted = one => {
         const {color, outlineStyle, borderStyle, borderColor, textDecorationLine} = getComputedStyle(one);
@@ -183,7 +181,7 @@ class Visit:
     async def faults_in_each_theme(
         self, name: str, width: Width, *, is_whole: bool = True
     ) -> list[str]:
-        """Return what is wrong with the page as it is, in each theme; axe's other rules judge it once.
+        """Return what is wrong with the page as it is, in each theme.
 
         Args:
             name: of the screenshots, with the theme's place in braces.
@@ -193,8 +191,7 @@ class Visit:
         found = []
         for theme in THEMES:
             await self.look(theme, width)
-            faults = await self.faults(*(OF_THEMES if theme != THEMES[0] else ()))
-            found += [f"{theme}: {one}" for one in faults]
+            found += [f"{theme}: {one}" for one in await self.faults()]
             await self.keep(name.format(theme=theme), is_whole=is_whole)
         await self.look(THEMES[0], width)
         return found

@@ -7,11 +7,11 @@ import re
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from tests.browser.conftest import console_of, visiting
+from tests.browser.conftest import Width, console_of, visiting
 from tests.conftest import Stack
 from tests.lone_service import lone_service
 from tests.ops.checks.prometheus_history import serving
@@ -106,6 +106,22 @@ async def test_dashboard_is_drawn_and_says_its_values_in_words(
         await visit.keep("dashboard-drawn-360-dark")
         await visit.page.get_by_role("link", name="Last 6h").click()
         await visit.page.wait_for_url("**span=6h")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("width", get_args(Width))
+async def test_dashboard_is_accessible_in_each_theme_and_width(
+    watched: Stack, browser: Browser, signed_in: Any, width: Width
+) -> None:
+    from playwright.async_api import expect
+
+    async with visiting(
+        browser, console_of(watched), width, "light", storage_state=signed_in
+    ) as visit:
+        await visit.open(POSTGRESQL)
+        await expect(panel(visit.page, "Sessions").locator("tbody tr")).to_have_count(2)
+        faults = await visit.faults_in_each_theme(f"console/{width}-{{theme}}/drawn", width)
+    assert not faults, "\n".join(faults)
 
 
 async def test_dashboard_without_scripts_is_a_table(

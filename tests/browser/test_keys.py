@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.browser.conftest import visiting
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 Join = Callable[[], Awaitable[Member]]
 
 LIST = "[...document.querySelectorAll('.keys div')].map(one => one.innerText)"
+LISTED = """() => [...document.querySelectorAll('.keys dt')]
+    .map(one => [...one.querySelectorAll('kbd')].map(key => key.innerText).join(' '))"""
+KEYS = [
+    "j", "k", "Enter", "n", "r", "l", "b", ".", "/", "g h", "g n", "g c", "Alt ↑ ↓", "↑", "Ctrl Enter", "?",
+]  # fmt: skip
+"""Each is pressed here, but `.` (test_posting) and `↑` (test_chat_pages)."""
 IS_IN_SIGHT = """one => {
     const {x, y, width, height} = one.getBoundingClientRect();
     const there = document.elementFromPoint(x + width / 2, y + height / 2);
@@ -29,11 +36,15 @@ async def test_keys_go_through_posts_and_pages_and_can_be_switched_off(
 ) -> None:
     from playwright.async_api import expect
 
-    ada, bob = await join(), await join()
+    ada = await join()
     for text in ("older", "newer"):
         await ada.write(text)
-    talk = await conversation(bob, ada)
-    await say(bob, talk["id"], "Are you there?")
+    talks = []
+    for _ in range(3):
+        bob = await join()
+        talks.append((await conversation(bob, ada))["id"])
+        await say(bob, talks[-1], "Are you there?")
+    oldest, middle, newest = talks
     async with visiting(browser, stack.issuer, 1400) as visit:
         page, keys = visit.page, visit.page.keyboard
         await sign_in(visit, ada)
@@ -60,9 +71,14 @@ async def test_keys_go_through_posts_and_pages_and_can_be_switched_off(
         for pressed, path in (("gh", "home"), ("gc", "chat"), ("gn", "notifications")):
             await keys.type(pressed)
             await page.wait_for_url(f"**/{path}")
-        # From anywhere to what is unread, and no further.
-        await keys.press("Alt+ArrowDown")
-        await page.wait_for_url(f"**/chat/{talk['id']}")
+        # From anywhere to what is unread, from both ends of the list, and no further.
+        for pressed, talk in (("Up", oldest), ("Up", middle), ("Down", newest)):
+            await keys.press(f"Alt+Arrow{pressed}")
+            await page.wait_for_url(f"**/chat/{talk}")
+            await eventually(partial(is_read, ada, talk))
+            if talk == middle:
+                await keys.type("gn")
+                await page.wait_for_url("**/notifications")
         await keys.press("Alt+ArrowDown")
         await expect(page.get_by_text("There is no other unread conversation")).to_be_visible()
         await keys.press("n")
@@ -80,6 +96,7 @@ async def test_keys_go_through_posts_and_pages_and_can_be_switched_off(
         await keys.press("?")
         await expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
         listed = await page.evaluate(LIST)
+        assert await page.evaluate(LISTED) == KEYS
         await visit.require_accessible()
         await visit.keep("keys-help")
         await page.get_by_role("link", name="Settings").last.click()
@@ -92,6 +109,10 @@ async def test_keys_go_through_posts_and_pages_and_can_be_switched_off(
         await page.wait_for_function(KEYS_ARE_READY)
         await keys.press("j")
         await expect(page.locator("article:focus")).to_have_count(0)
+
+
+async def is_read(member: Member, talk: str) -> bool:
+    return bool((await member.get(f"/api/conversations/{talk}")).json()["unread"] == 0)
 
 
 async def test_session_that_is_ended_elsewhere_ends_the_page_and_numbers_follow_what_happens(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, get_args
 from uuid import UUID
@@ -18,7 +18,7 @@ from chitlaq.ops.history import run_history
 from chitlaq.ops.incidents import incidents
 from chitlaq.ops.statuspage import maintenance, published
 from chitlaq.ops.statuspage.published import UpdateStatus
-from tests.browser import outlines
+from tests.browser import console_states, outlines
 from tests.browser.alerts import report
 from tests.browser.conftest import Visit, Width, console_of, visiting
 from tests.conftest import Stack, eventually
@@ -144,7 +144,7 @@ async def test_screen_is_accessible_in_each_theme_and_width(
     known = await signed_in.page.context.storage_state()
     async with visiting(browser, console_of(alone), width, storage_state=known) as visit:
         await visit.open(PAGES[name])
-        faults = await visit.faults_in_each_theme(f"{name}-{width}-{{theme}}", width)
+        faults = await visit.faults_in_each_theme(f"console/{width}-{{theme}}/{name}", width)
     assert not faults, "\n".join(faults)
 
 
@@ -154,3 +154,40 @@ async def test_sign_in_is_accessible(alone: Stack, browser: Browser) -> None:
         await visit.require_accessible()
         await visit.keep("sign-in-360-dark")
         await outlines.require(visit.page.locator("body"), "sign-in")
+
+
+@pytest.fixture(scope="module")
+def empty() -> Iterator[Stack]:
+    """ops-service alone, of which nothing has been asked yet, and where nobody is called."""
+    with lone_service("ops-service", "ops") as stack:
+        yield stack
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("width", get_args(Width))
+async def test_empty_screens_are_accessible(empty: Stack, browser: Browser, width: Width) -> None:
+    faults: list[str] = []
+    async with visiting(browser, console_of(empty), width) as visit:
+        await visit.sign_in(empty)
+        for screen in SCREENS:
+            await visit.open(screen.path)
+            kept = f"console/{width}-{{theme}}/empty{screen.path.replace('/', '-')}"
+            faults += await visit.faults_in_each_theme(kept, width)
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("width", get_args(Width))
+async def test_states_of_screens_are_accessible(
+    alone: Stack, browser: Browser, width: Width
+) -> None:
+    faults: list[str] = []
+    async with visiting(browser, console_of(alone), width) as visit:
+        await visit.sign_in(alone)
+        for number, (name, arrange) in enumerate(console_states.STATES.items()):
+            await arrange(visit, alone)
+            kept = f"console/{width}-{{theme}}/{number:02}-{name}"
+            found = await visit.faults_in_each_theme(kept, width)
+            faults += [f"{name} {one}" for one in found]
+    assert not faults, "\n".join(faults)

@@ -16,6 +16,7 @@ from litestar import Request, Response
 from chitlaq import __version__
 from chitlaq.core.http import problems
 from chitlaq.core.http.problems import Problem
+from chitlaq.core.languages import LANGUAGES, preferred
 from chitlaq.core.visible import visible
 
 MEDIA_TYPES = {
@@ -26,6 +27,8 @@ MEDIA_TYPES = {
 }
 THEME = "theme"
 """The cookie that keeps the chosen colours."""
+PARAMETER = "lang"
+"""Of a page's address, and the cookie that keeps the language that was chosen with it."""
 THEMES = ("auto", "light", "dark", "contrast")
 _LONGEST_NAME = 200
 _STYLE = re.compile(r'<link rel="stylesheet" href="([^"]+)">')
@@ -142,6 +145,12 @@ def chosen_theme(request: Request[Any, Any, Any]) -> str:
     """Return the colours that were chosen in this browser, which each page has as its `data-theme`."""
     chosen = request.cookies.get(THEME, "")
     return chosen if chosen in THEMES else THEMES[0]
+
+
+def spoken(request: Request[Any, Any, Any]) -> str:
+    """Return the language that a page's address says, that was chosen before, or that the browser prefers."""
+    chosen = request.query_params.get(PARAMETER) or request.cookies.get(PARAMETER)
+    return chosen if chosen in LANGUAGES else preferred(request.headers.get("accept-language", ""))
 
 
 def _shown(value: object) -> object:

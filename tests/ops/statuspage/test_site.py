@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -117,6 +118,20 @@ async def test_times_are_those_of_the_university(told: OpsDatabase) -> None:
     assert b"As of 26 November 2026 05:51 UTC+3." in body["en.html"]
     assert "26 Kasım 2026 05:51".encode() in body["tr.html"]
     assert b'datetime="2026-11-26T05:51:00+03:00"' in body["en.html"]
+
+
+def test_period_says_once_what_both_its_moments_share() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    start = datetime(2026, 10, 24, 22, tzinfo=berlin)
+    english, turkish = words("en"), words("tr")
+    for hours, said in (
+        (1, "24 October 2026 22:00 to 23:00 CEST"),
+        (3, "24 October 2026 22:00 to 25 October 2026 01:00 CEST"),
+    ):
+        assert english.period(start, start + timedelta(hours=hours)) == said
+    assert turkish.period(start, start + timedelta(days=1)) == (
+        "24 Ekim 2026 22:00 CEST – 25 Ekim 2026 22:00 CET"
+    )
 
 
 async def test_json_has_the_form_of_statuspage(told: OpsDatabase) -> None:

@@ -329,6 +329,9 @@ async def test_member_subscribes_confirms_and_ends_through_the_edge(
         ended = await browser.post(target, data={"List-Unsubscribe": "One-Click"})
         assert ended.status_code == 200
         assert (await browser.get("/status/unsubscribe?token=x")).status_code == 400
+        for chosen in ({"Cookie": "lang=tr"}, {"Accept-Language": "tr-TR"}):
+            refused = await browser.get("/status/confirm?token=x", headers=chosen)
+            assert "Bu bağlantı geçersiz" in refused.text
         await told("feed")
         with OpsDatabase(Home(stack.home)) as database:
             assert await database.rows("subscriber_mails", 10) == []

@@ -23,6 +23,7 @@ from chitlaq.ops.statuspage.components import COMPONENTS
 from chitlaq.ops.statuspage.subscriptions import InvalidTokenError, Subscriptions, TooOftenError
 from chitlaq.web.console.status import pages
 from chitlaq.web.console.status.words import words
+from chitlaq.web.pages import spoken
 
 Asked = Request[Any, Any, State]
 Token = Annotated[str, Parameter(description="The token in the link of a mail.")]
@@ -47,7 +48,7 @@ async def subscribe(request: Asked, state: OpsState) -> Response[str]:
     form = await request.form()
     language = form.get("language")
     if language not in LANGUAGES:
-        language = LANGUAGES[0]
+        language = spoken(request)
     names = [one for one in form.getall("component", []) if isinstance(one, str)]
     if not names or not COMPONENTS.keys() >= set(names):
         return _refusal(request, state, language, HTTPStatus.UNPROCESSABLE_ENTITY, "components")
@@ -68,7 +69,7 @@ def show_confirmation(request: Asked, state: OpsState, token: Token = "") -> Res
     try:
         wanted = _subscriptions(state).wish(token)
     except InvalidTokenError:
-        return _refusal(request, state, LANGUAGES[0], HTTPStatus.BAD_REQUEST, "link")
+        return _refusal(request, state, spoken(request), HTTPStatus.BAD_REQUEST, "link")
     names = words(wanted.language).components(wanted.components)
     return _answer(
         request,
@@ -86,9 +87,9 @@ async def confirm(request: Asked, state: OpsState, token: Token = "") -> Respons
     try:
         wanted = await _subscriptions(state).confirm(token)
     except InvalidTokenError:
-        return _refusal(request, state, LANGUAGES[0], HTTPStatus.BAD_REQUEST, "link")
+        return _refusal(request, state, spoken(request), HTTPStatus.BAD_REQUEST, "link")
     except OperatorError as error:
-        return _unavailable(request, state, LANGUAGES[0], error)
+        return _unavailable(request, state, spoken(request), error)
     names = words(wanted.language).components(wanted.components)
     return _answer(
         request, state, wanted.language, "confirmed", address=wanted.address, components=names
@@ -106,7 +107,7 @@ def show_end(request: Asked, state: OpsState, token: Token = "") -> Response[str
     try:
         ending = _subscriptions(state).subscription(token)
     except InvalidTokenError:
-        return _refusal(request, state, LANGUAGES[0], HTTPStatus.BAD_REQUEST, "link")
+        return _refusal(request, state, spoken(request), HTTPStatus.BAD_REQUEST, "link")
     return _answer(
         request, state, ending.language, "end", action=f"/status/unsubscribe?token={token}"
     )
@@ -125,39 +126,39 @@ async def unsubscribe(request: Asked, state: OpsState, token: Token = "") -> Res
     try:
         ended = await _subscriptions(state).end(token)
     except InvalidTokenError:
-        return _refusal(request, state, LANGUAGES[0], HTTPStatus.BAD_REQUEST, "link")
+        return _refusal(request, state, spoken(request), HTTPStatus.BAD_REQUEST, "link")
     except OperatorError as error:
-        return _unavailable(request, state, LANGUAGES[0], error)
+        return _unavailable(request, state, spoken(request), error)
     return _answer(request, state, ended.language, "ended")
 
 
 def _answer(
     request: Asked, state: OpsState, language: str, name: str, *, action: str = "", **values: str
 ) -> Response[str]:
-    spoken = words(language)
+    said = words(language)
     return _page(
         request,
         state,
         language,
         HTTPStatus.OK,
-        title=spoken(f"{name}.title"),
-        text=spoken(f"{name}.text", **values),
+        title=said(f"{name}.title"),
+        text=said(f"{name}.text", **values),
         action=action,
-        button=spoken(f"{name}.button") if action else "",
+        button=said(f"{name}.button") if action else "",
     )
 
 
 def _refusal(
     request: Asked, state: OpsState, language: str, status: HTTPStatus, reason: str
 ) -> Response[str]:
-    spoken = words(language)
+    said = words(language)
     return _page(
         request,
         state,
         language,
         status,
-        title=spoken("invalid.title"),
-        text=spoken(f"invalid.{reason}"),
+        title=said("invalid.title"),
+        text=said(f"invalid.{reason}"),
         action="",
         button="",
     )

@@ -17,13 +17,10 @@ from markupsafe import Markup
 
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.translations import in_language
-from chitlaq.core.languages import LANGUAGES, preferred
-from chitlaq.web.pages import THEMES, Pages, policy
+from chitlaq.core.languages import LANGUAGES
+from chitlaq.web.pages import PARAMETER, THEMES, Pages, policy, spoken
 from chitlaq.web.site import modules, posts
 from chitlaq.web.words import PageWords, texts
-
-PARAMETER = "lang"
-"""Of a page's address, and the cookie that keeps what was chosen with it."""
 
 YEAR_SECONDS = 365 * 24 * 3600
 KEYS = "keys"
@@ -222,12 +219,6 @@ def _embedded(value: object) -> Markup:
     """Return JSON that may stand in a script element: nothing in it can end the element."""
     text = msgspec.json.encode(value).decode()
     return Markup(text.replace("<", "\\u003c"))  # noqa: S704 - JSON, in which no markup is left
-
-
-def spoken(request: Request[Any, Any, Any]) -> str:
-    """Return what a page's address says, what was chosen before, or what the browser prefers."""
-    chosen = request.query_params.get(PARAMETER) or request.cookies.get(PARAMETER)
-    return chosen if chosen in LANGUAGES else preferred(request.headers.get("accept-language", ""))
 
 
 SITE = SitePages()

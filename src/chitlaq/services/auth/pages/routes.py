@@ -26,7 +26,8 @@ from chitlaq.services.auth.sessions.schemas import Login
 from chitlaq.services.auth.sso import providers
 from chitlaq.services.auth.sso.sso import checked_path
 from chitlaq.services.auth.state import AuthState
-from chitlaq.web.site.pages import SITE, spoken
+from chitlaq.web.pages import spoken
+from chitlaq.web.site.pages import SITE
 
 HOME = "/home"
 

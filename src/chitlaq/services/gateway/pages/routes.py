@@ -15,11 +15,10 @@ from chitlaq.core.http import bodies, cookies
 from chitlaq.core.languages import LANGUAGES
 from chitlaq.services.gateway.pages import screens, settings
 from chitlaq.services.gateway.state import GatewayState
-from chitlaq.web.pages import THEME, THEMES
+from chitlaq.web.pages import PARAMETER, THEME, THEMES
 from chitlaq.web.site import robots, worker
 from chitlaq.web.site.pages import (
     KEYS,
-    PARAMETER,
     SCROLLING,
     SITE,
     SWITCH,

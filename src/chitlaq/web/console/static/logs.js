@@ -13,6 +13,7 @@ let waiting = [];
 let missed = 0;
 let isPaused = false;
 
+const said = () => (isPaused ? "Paused." : log.childElementCount ? "Following." : "Following; no such lines yet.");
 const isAtEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 40;
 
 function line(row) {
@@ -72,7 +73,7 @@ async function follow() {
     try {
       await ask();
       following.className = "muted";
-      following.textContent = isPaused ? "Paused." : "Following.";
+      following.textContent = said();
     } catch (error) {
       following.className = "unknown";
       following.textContent = `Not following: ${error.message}`;
@@ -87,7 +88,7 @@ if (log) {
   pause.addEventListener("click", () => {
     isPaused = !isPaused;
     pause.textContent = isPaused ? "Go on" : "Pause";
-    following.textContent = isPaused ? "Paused." : "Following.";
+    following.textContent = said();
     if (!isPaused) show();
   });
   more.addEventListener("click", () => {

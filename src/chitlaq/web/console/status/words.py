@@ -29,6 +29,15 @@ class StatusWords(Words):
         """Return a moment with its time zone; it is in that of the page already."""
         return f"{self.day(at)} {at:%H:%M} {abbreviation(at)}"
 
+    def period(self, start: datetime, end: datetime) -> str:
+        """Return from when to when something is; what both moments share is said once."""
+        first, last = self.moment(start), self.moment(end)
+        zone = f" {abbreviation(end)}"
+        if first.endswith(zone):
+            first = first.removesuffix(zone)
+            last = last.removeprefix(f"{self.day(start)} ")
+        return self("from_to", start=first, end=last)
+
     def duration(self, seconds: float) -> str:
         """Return a time in whole minutes."""
         hours, minutes = divmod(max(1, round(seconds / 60)), 60)
