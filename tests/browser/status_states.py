@@ -16,7 +16,9 @@ from tests.ops.statuspage.full_page import fill
 Arrange = Callable[[OpsDatabase], Awaitable[None]]
 
 TITLE = ("Wartungsarbeitenankündigungsverzeichnis " * 5)[:200]
-TEXT = f"https://example.edu/{'a' * 180}\n\nنعمل على حل المشكلة\nsatır sonu\n\n{'Sözcükler. ' * 120}"
+TEXT = (
+    f"https://example.edu/{'a' * 180}\n\nنعمل على حل المشكلة\nsatır sonu\n\n{'Sözcükler. ' * 120}"
+)
 DAY_SECONDS = 86_400.0
 
 
@@ -29,9 +31,7 @@ async def watch(database: OpsDatabase, state: State, *names: str) -> None:
         for age in range(bars.DAYS):
             seen = state if age == 0 and name in names else State.OPERATIONAL
             day = f"{(now - timedelta(days=age)).date()}"
-            await database.write(
-                statement("keep_component_seconds", name, day, seen, DAY_SECONDS)
-            )
+            await database.write(statement("keep_component_seconds", name, day, seen, DAY_SECONDS))
 
 
 async def say_nothing(_database: OpsDatabase) -> None:

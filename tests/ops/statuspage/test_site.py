@@ -130,7 +130,7 @@ def test_period_says_once_what_both_its_moments_share() -> None:
     ):
         assert english.period(start, start + timedelta(hours=hours)) == said
     assert turkish.period(start, start + timedelta(days=1)) == (
-        "24 Ekim 2026 22:00 CEST – 25 Ekim 2026 22:00 CET"
+        "24 Ekim 2026 22:00 CEST \N{EN DASH} 25 Ekim 2026 22:00 CET"
     )
 
 
