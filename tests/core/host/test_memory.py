@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,7 @@ def test_folder_is_in_memory_and_new_each_time(tmp_path: Path) -> None:
     (path / "service").mkdir()
     memory.link(path)
     assert not first.exists()
-    assert list(path.iterdir()) == []
+    assert list(path.glob("[!.]*")) == []
     second = path.readlink()
     memory.remove(path)
     assert not second.exists()
@@ -33,7 +36,7 @@ def test_whatever_is_there_is_replaced(tmp_path: Path, kind: str) -> None:
     elif kind == "broken link":
         path.symlink_to(memory.PLACE / f"{memory.PREFIX}after-a-reboot")
     memory.link(path)
-    assert list(path.iterdir()) == []
+    assert list(path.glob("[!.]*")) == []
     memory.remove(path)
 
 
@@ -62,3 +65,37 @@ def test_without_memory_that_stays_it_is_an_ordinary_folder(
         memory.link(path)
         assert path.is_dir()
         assert not path.is_symlink()
+
+
+def left_by_a_killed_process(path: Path) -> Path:
+    """A folder whose process was killed, and could not remove it."""
+    source = (
+        "import os, sys; from pathlib import Path; from chitlaq.core.host import memory;"
+        "memory.link(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", source, path], check=False, timeout=60)
+    return path.readlink()
+
+
+def test_what_belongs_to_nobody_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    def linked(name: str) -> Path:
+        path = tmp_path / name / "metrics"
+        memory.link(path)
+        return path.readlink()
+
+    used = linked("of a living process whose home is gone")
+    shutil.rmtree(used.joinpath(memory.LINK).readlink().parent)
+    killed = left_by_a_killed_process(tmp_path / "killed" / "metrics")
+    gone = left_by_a_killed_process(tmp_path / "gone" / "metrics")
+    (gone / "service").mkdir()
+    shutil.rmtree(tmp_path / "gone")
+    unknown = memory.PLACE / f"{memory.PREFIX}test-of-unknown-origin"
+    unknown.mkdir()
+    try:
+        memory.sweep()
+        found = [one.exists() for one in (used, killed, gone, unknown)]
+        assert found == [True, True, False, True]
+    finally:
+        unknown.rmdir()
+        shutil.rmtree(used)
+        memory.remove(tmp_path / "killed" / "metrics")

@@ -7,6 +7,8 @@ stop it at each count.
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import os
 import shutil
 import tempfile
@@ -15,6 +17,8 @@ from pathlib import Path
 
 PLACE = Path("/dev/shm")  # noqa: S108 - what is made there has an unknown name
 PREFIX = "chitlaq-"
+LINK = ".link"
+"""In such a folder, a symbolic link to the path that leads there."""
 SYSTEMD = Path("/run/systemd/system")
 LAST_SYSTEM_USER = 999
 """At the end of other users' sessions logind removes what they have in memory (logind.conf(5), RemoveIPC)."""
@@ -25,6 +29,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def link(path: Path) -> None:
     """Replace a folder by an empty one: a link to one in memory, if there is some that stays.
+
+    As long as this process lives, `sweep` of another one leaves it alone.
 
     Raises:
         OSError: the path cannot be replaced.
@@ -40,7 +46,25 @@ def link(path: Path) -> None:
     except OSError:
         path.mkdir()
     else:
+        # Stays open, and locked with it, until the process ends, however that happens.
+        fcntl.flock(_opened(Path(made)), fcntl.LOCK_SH)
+        Path(made, LINK).symlink_to(path.absolute())
         path.symlink_to(made)
+
+
+def sweep() -> None:
+    """Remove what ended processes of this user have left in memory, and to which no link leads any more."""
+    for made in PLACE.glob(f"{PREFIX}*"):
+        # Another user's, one that is gone meanwhile or in use, and one that nobody has made with `link`.
+        with suppress(OSError):
+            file = _opened(made)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                link = Path(os.readlink(LINK, dir_fd=file))
+                if os.fstat(file).st_uid == os.geteuid() and not _leads_to(link, made):
+                    shutil.rmtree(made)
+            finally:
+                os.close(file)
 
 
 def remove(path: Path) -> None:
@@ -64,3 +88,15 @@ def release(file: int, until: int) -> None:
     mode = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
     if _libc.fallocate(file, mode, ctypes.c_int64(0), ctypes.c_int64(until)) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _opened(folder: Path) -> int:
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _leads_to(link: Path, made: Path) -> bool:
+    try:
+        return link.readlink() == made
+    except OSError as error:
+        # Only what is not there, or is something else by now, leads nowhere: what cannot be looked at may.
+        return error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.EINVAL}

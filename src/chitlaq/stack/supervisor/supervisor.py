@@ -352,6 +352,8 @@ def supervise(home: Home, settings: Settings) -> None:
         os.dup2(mark, 0, inheritable=False)
         os.close(mark)
         set_title("supervisor")
+        # Of homes that were removed while their supervisor was killed, nobody else would.
+        memory.sweep()
         # Counters restart at each start of the stack, as Prometheus expects.
         memory.link(home.all_metrics)
         with asyncio.Runner() as runner:
