@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shlex
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -55,18 +56,23 @@ class Cluster:
         for name in ("app1", *self.site.having("valkey-cluster")):
             rendering.render_node(self.site, self.folder, name, self.places(name))
         for name in self.site.having("valkey-cluster"):
-            data = Path(self.places(name).data) / "valkey"
-            data.mkdir(parents=True)
-            written = Path(self.places(name).configuration) / "valkey.conf"
-            file = data / "valkey.conf"
-            file.write_text(self._program.configuration(written.read_text()))
-            with (data / "log").open("wb") as log:
-                self._processes[name] = subprocess.Popen(
-                    [self._program.path, file],
-                    env=self._program.environment,
-                    stdout=log,
-                    stderr=log,
-                )
+            (Path(self.places(name).data) / "valkey").mkdir(parents=True)
+            self.run(name)
+
+    def run(self, name: str, *more: str) -> None:
+        """Run what the node's unit does, as if ``more`` were rendered into its configuration."""
+        places = self.places(name)
+        unit = Path(places.configuration, "chitlaq-valkey.service").read_text()
+        _, _, command = unit.partition("ExecStart=")
+        file = Path(shlex.split(command.splitlines()[0])[1])
+        file.write_text("\n".join([self._program.configuration(file.read_text()), *more]))
+        with Path(places.data, "valkey", "log").open("wb") as log:
+            self._processes[name] = subprocess.Popen(
+                [self._program.path, file],
+                env=self._program.environment,
+                stdout=log,
+                stderr=log,
+            )
 
     def become_one(self) -> subprocess.CompletedProcess[str]:
         """Run the script that the first of them got."""
@@ -92,17 +98,26 @@ class Cluster:
 
     async def is_copied(self) -> bool:
         """Return whether three replicas have what their primaries have."""
-        known, own = Secrets(Home(self.folder).secrets), self.places("app1")
         links = 0
         for node in self.site.having("valkey-cluster").values():
-            client = Valkey(
-                f"rediss://:{known.redis_password}@{node.address}:{engines.VALKEY}"
-                f"?ssl_ca_certs={own.authority}&ssl_certfile={own.certificate('application')}"
-            )
+            client = self._client_of(node)
             with suppress(*valkey.UNAVAILABLE):
                 links += b"master_link_status:up" in await client.execute("INFO", "replication")
             await client.close()
         return links == 3
+
+    async def memory_of(self, name: str) -> int:
+        client = self._client_of(self.site.nodes[name])
+        _, limit = await client.execute("CONFIG", "GET", "maxmemory")
+        await client.close()
+        return int(limit)
+
+    def _client_of(self, node: Node) -> Valkey:
+        known, own = Secrets(Home(self.folder).secrets), self.places("app1")
+        return Valkey(
+            f"rediss://:{known.redis_password}@{node.address}:{engines.VALKEY}"
+            f"?ssl_ca_certs={own.authority}&ssl_certfile={own.certificate('application')}"
+        )
 
     def kill(self, name: str) -> None:
         self._processes[name].kill()
@@ -146,6 +161,10 @@ async def test_six_nodes_become_a_cluster_that_one_may_leave(cluster: Cluster) -
         # Of a primary that goes, its replica takes the slots.
         cluster.kill("v1")
         await eventually(lambda: takes_all("2"))
+        # When it is back, it is what was rendered last, and still one of them.
+        cluster.run("v1", "maxmemory 7mb")
+        await eventually(cluster.is_copied)
+        assert await cluster.memory_of("v1") == 7 << 20
     finally:
         await client.close()
 

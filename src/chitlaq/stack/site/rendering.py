@@ -134,12 +134,20 @@ def node_files(site: Site, name: str, known: Secrets, places: Places) -> Mapping
     is_clustered = "valkey-cluster" in node.roles
     if is_clustered and name == next(iter(site.having("valkey-cluster"))):
         found[CREATES_CLUSTER] = engines.cluster_of_valkey(site, known, places)
-    if "valkey" in node.roles or is_clustered:
-        written = engines.valkey_in_cluster if is_clustered else engines.valkey
-        found["valkey.conf"] = written(site, name, known, places)
+    if is_clustered:
+        found["valkey.conf"] = engines.valkey_in_cluster(site, name, known, places)
+        found["chitlaq-valkey.service"] = _unit(
+            site, "Valkey", "valkey", "valkey",
+            # What it learns is in nodes.conf, so it reads what was rendered last.
+            f"/usr/bin/valkey-server {places.configuration}/valkey.conf",
+            _CONFINED,
+        )  # fmt: skip
+    elif "valkey" in node.roles:
+        found["valkey.conf"] = engines.valkey(site, name, known, places)
         found["chitlaq-valkey.service"] = _unit(
             site, "Valkey", "valkey", "valkey",
             f"/usr/bin/valkey-server {places.data}/valkey/valkey.conf",
+            # Sentinel writes into the copy who is whose replica.
             _CONFINED + f"ExecStartPre=/bin/cp -n {places.configuration}/valkey.conf {places.data}/valkey/\n",
         )  # fmt: skip
     if "sentinel" in node.roles:
