@@ -9,6 +9,8 @@ from typing import Any
 import chitlaq
 from chitlaq.core.data.migration_review import Review, Work
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secret_values import SecretUrl
+from chitlaq.core.installation.settings import Settings
 from chitlaq.ops import upgrade_check
 from chitlaq.stack.supervisor import control
 from tests.conftest import Stack
@@ -49,8 +51,14 @@ def test_migration_that_would_lock_for_minutes_is_refused() -> None:
 
 def test_full_disk_is_refused(tmp_path: Path) -> None:
     work = Work("feed.posts", "RowExclusiveLock", 10**18)
-    assert upgrade_check._disk(Home(tmp_path), [Review("9999_later", [work], [])]).refusal
-    assert not upgrade_check._disk(Home(tmp_path), []).refusal
+    home, pending = Home(tmp_path), [Review("9999_later", [work], [])]
+    assert upgrade_check._disk(home, Settings(), pending).refusal
+    assert not upgrade_check._disk(home, Settings(), []).refusal
+    # That of an external PostgreSQL is not seen, and another one's is not taken for it.
+    elsewhere = Settings(database_url=SecretUrl("postgresql://db.example.edu/chitlaq"))
+    found = upgrade_check._disk(home, elsewhere, pending)
+    assert not found.refusal
+    assert "see that PostgreSQL's has" in found.said
 
 
 async def test_running_version_is_the_supervisors(stack: Stack) -> None:

@@ -82,15 +82,15 @@ def check(
 
     Example: chitlaq config check /tmp/chitlaq.toml
     """
-    from chitlaq.core.installation import settings_loading, settings_review, toml_files
+    from chitlaq.core.installation import settings_loading, settings_review
     from chitlaq.core.installation.home import Home
 
     home = Home.from_environment()
     path = file or home.settings_file
     try:
-        problems = settings_review.reviewed(toml_files.text_of(path))
-    except (OSError, ValueError) as error:
-        raise OperatorError(f"{path} cannot be read: {error}.") from None
+        problems = settings_review.reviewed(settings_loading.text_of(path))
+    except FileNotFoundError:
+        raise OperatorError(f"There is no file {path}.") from None
     for one in problems:
         place = f"{path}:{one.line}" if one.line else f"{path}"
         subject = f"{one.setting}: " if one.setting else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -33,7 +34,8 @@ def _say(text: str) -> None:
 def current(say: Callable[[str], None] = _say) -> tuple[Home, Settings]:
     """Return home and settings; while these are invalid, those that the running stack has.
 
-    A typo in the file must not keep operators from the stack, nor a service from coming back.
+    A typo in the file must not keep operators from the stack, nor a service from coming back. What the
+    supervisor starts has all that takes a start of everything as the others have it.
 
     Args:
         say: told why other settings than the file's are used; by default on standard error.
@@ -45,7 +47,7 @@ def current(say: Callable[[str], None] = _say) -> tuple[Home, Settings]:
 
     home = Home.from_environment()
     try:
-        return configured()
+        return home, _as_started(*configured())
     except OperatorError as error:
         from chitlaq.stack.supervisor import control
 
@@ -55,3 +57,16 @@ def current(say: Callable[[str], None] = _say) -> tuple[Home, Settings]:
             raise error from None
         say(f"{error} Until that is corrected, the settings of the running stack are used.")
         return home, settings
+
+
+def _as_started(home: Home, settings: Settings) -> Settings:
+    from chitlaq.core.installation.setting_effects import SUPERVISED, as_started
+
+    if os.environ.get(SUPERVISED) != str(home.root):
+        return settings
+    from chitlaq.stack.supervisor import control
+
+    try:
+        return as_started(settings, control.settings_in_effect(home))
+    except OperatorError:  # it starts, or is of a version that does not say it
+        return settings

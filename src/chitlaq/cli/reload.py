@@ -56,7 +56,7 @@ def reload(yes: output.Yes = False) -> None:
     if taken and not output.is_wanted(question, yes=yes, nothing="Nothing was changed."):
         return
     if taken:
-        control.reload(home, control.Reload(is_dry=False), say)
+        control.reload(home, control.Reload(is_dry=False, agreed=changes), say)
         typer.echo(f"Reloaded: {', '.join(taken)}.")
     for name in left:
         typer.echo(f"Left, since it is away for a moment: `chitlaq restart {name}`.")

@@ -1,4 +1,4 @@
-"""Whether a running stack may be brought to this version: versions, migrations, disk, proven backups."""
+"""Whether a running stack may be brought to this version: its settings, migrations, disk, proven backups."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import Status
+from chitlaq.stack.supervisor.reloading import Change
 
 SPARE_BYTES = 500e6
 """What has to stay free beside what migrations write."""
@@ -63,8 +64,9 @@ def look(home: Home, settings: Settings) -> UpgradeCheck:
     findings = [
         _versions(running),
         _health(control.ask(home, control.Ps())),
+        _settings(control.reload(home, control.Reload())),
         _migrations(pending, running),
-        _disk(home, pending),
+        _disk(home, settings, pending),
         _backup(home, settings),
     ]
     return UpgradeCheck(findings, pending)
@@ -83,6 +85,16 @@ def _health(statuses: list[Status]) -> Finding:
     return Finding("components", refusal or "all are well", refusal)
 
 
+def _settings(changed: list[Change]) -> Finding:
+    """Say which settings are others than those that run: who is replaced reads them."""
+    if not changed:
+        return Finding("settings", "as they run")
+    names = ", ".join(one.setting for one in changed)
+    starts = ", ".join(one.setting for one in changed if one.means == "start")
+    refusal = f"{starts} in the file can change only while everything is stopped" if starts else ""
+    return Finding("settings", f"changed, and read with it: {names}", refusal)
+
+
 def _migrations(pending: list[Review], running: str) -> Finding:
     faults = [f"{one.name} {one.refusal}" for one in pending if one.refusal]
     faults += [
@@ -95,12 +107,16 @@ def _migrations(pending: list[Review], running: str) -> Finding:
     return Finding("migrations", said, "; ".join(faults))
 
 
-def _disk(home: Home, pending: list[Review]) -> Finding:
-    """Judge the disk of the home, where an embedded PostgreSQL has its data."""
+def _disk(home: Home, settings: Settings, pending: list[Review]) -> Finding:
+    """Judge the disk of the home, where an embedded PostgreSQL has its data; another one's is not seen."""
     free = shutil.disk_usage(home.root).free
-    needed = SPARE_BYTES + COPIES * sum(work.bytes for one in pending for work in one.works)
+    writes = COPIES * sum(work.bytes for one in pending for work in one.works)
+    needed = SPARE_BYTES + (0 if settings.database_url else writes)
     said = f"{size(free)} free, {size(needed)} needed"
-    return Finding("disk", said, f"the disk of {home.root} has {said}" if free < needed else "")
+    refusal = f"the disk of {home.root} has {said}" if free < needed else ""
+    if settings.database_url and writes:
+        said += f"; see that PostgreSQL's has {size(writes)}"
+    return Finding("disk", said, refusal)
 
 
 def _backup(home: Home, settings: Settings) -> Finding:

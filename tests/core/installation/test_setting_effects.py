@@ -11,7 +11,9 @@ import pytest
 import chitlaq
 from chitlaq import inventory
 from chitlaq.core.installation import setting_effects, settings_loading
+from chitlaq.core.installation.secret_values import SecretUrl
 from chitlaq.core.installation.setting_effects import DECLARED, SERVICES, effect_of
+from chitlaq.core.installation.settings import Monitoring, Ports, Settings, Tokens
 
 SOURCE = Path(chitlaq.__file__).parent
 NAMES = [dotted for dotted, _ in settings_loading.fields()]
@@ -28,6 +30,18 @@ def test_setting_says_what_it_touches(dotted: str) -> None:
 def test_no_setting_is_declared_that_there_is_not() -> None:
     sections = {dotted.rpartition(".")[0] for dotted in NAMES}
     assert DECLARED.keys() <= {*NAMES, *sections}
+
+
+def test_what_takes_a_start_is_as_the_running_stack_has_it() -> None:
+    wanted = Settings(
+        database_url=SecretUrl("postgresql://db.example.edu/chitlaq"),
+        ports=Ports(edge=9090),
+        tokens=Tokens(access_seconds=60),
+        monitoring=Monitoring(embedded=False, scrape_seconds=30),
+    )
+    found = setting_effects.as_started(wanted, Settings())
+    changed = {name for name in NAMES if found.value_of(name) != Settings().value_of(name)}
+    assert changed == {"tokens.access_seconds", "monitoring.scrape_seconds"}
 
 
 def readers() -> Iterator[tuple[str, Path]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from chitlaq.cli.app import app
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.secret_values import HIDDEN, Secret
 from chitlaq.core.installation.settings_review import reviewed
@@ -115,6 +118,41 @@ def test_command_names_all_and_fails(tmp_path: Path) -> None:
     assert "hunter2" not in answer.output
     file.write_text("[limits]\nbody_bytes = 7\n")
     answer = CliRunner().invoke(app, ["config", "check", str(file)], env=environment)
+    assert (answer.exit_code, answer.output) == (0, f"{file} is valid.\n")
+
+
+@pytest.mark.parametrize("command", ["check", "diff"])
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda file: None, "There is no file"),
+        (lambda file: file.mkdir(), "Is a directory"),
+        (lambda file: file.symlink_to(file), "cannot be read by this user: Too many levels"),
+        (os.mkfifo, "it is no regular file"),
+        (lambda file: file.write_text("\n[limits]\n", encoding="utf-16"), "line 1 is not UTF-8"),
+        (lambda file: file.write_bytes(b"#\n# caf\xe9\n"), "line 2 is not UTF-8"),
+        (lambda file: file.write_text("#" * 2_000_000), "larger than 1 MB"),
+    ],
+)
+def test_file_that_cannot_be_read_is_said_with_the_reason(
+    tmp_path: Path, command: str, made: Callable[[Path], object], said: str
+) -> None:
+    file = tmp_path / "new.toml"
+    made(file)
+    answer = CliRunner().invoke(
+        app, ["config", command, str(file)], env={"CHITLAQ_HOME": str(tmp_path)}
+    )
+    assert isinstance(answer.exception, OperatorError)
+    assert said in str(answer.exception)
+    assert "Errno" not in str(answer.exception)
+
+
+def test_file_of_an_editor_that_marks_utf_8_is_valid(tmp_path: Path) -> None:
+    file = tmp_path / "new.toml"
+    file.write_text("host = '127.0.0.1'\n", encoding="utf-8-sig")
+    answer = CliRunner().invoke(
+        app, ["config", "check", str(file)], env={"CHITLAQ_HOME": str(tmp_path)}
+    )
     assert (answer.exit_code, answer.output) == (0, f"{file} is valid.\n")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import msgspec
 import pytest
 
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings, Tokens
 from chitlaq.stack.supervisor import control, reloading
@@ -111,6 +112,39 @@ async def test_change_that_needs_a_start_is_refused_whole(
     takes = {row["setting"]: row["takes"] for row in rows}
     assert takes["prometheus_url"] == "chitlaq down, chitlaq up"
     assert takes["tokens.access_seconds"] == "chitlaq reload: auth-service"
+
+
+async def test_who_is_started_alone_stays_with_what_all_others_have(
+    stack: Stack, configure: Callable[[str], None]
+) -> None:
+    """An upgrade, a crash or a restart while the file already names the database of tomorrow."""
+    configure('database_url = "postgresql://chitlaq@127.0.0.1:9/elsewhere"\n')
+    before = pids(stack)
+    os.kill(before["search-service"], signal.SIGKILL)
+    restarted = await asyncio.to_thread(stack.command, "restart", "auth-service")
+    assert restarted.returncode == 0, restarted.stderr
+
+    def is_back() -> bool:
+        return pids(stack)["search-service"] not in {None, before["search-service"]}
+
+    await eventually(lambda: asyncio.to_thread(lambda: is_back() and stack.is_healthy()))
+    rows = await asyncio.to_thread(stack.json, "config", "diff")
+    assert "chitlaq down, chitlaq up" in [
+        row["takes"] for row in rows if row["setting"] == "database_url"
+    ]
+
+
+async def test_what_nobody_has_seen_is_not_applied(
+    stack: Stack, configure: Callable[[str], None]
+) -> None:
+    """Another operator has saved the file again before the first one has answered."""
+    configure("[tokens]\naccess_seconds = 600\n")
+    home, before = Home(stack.home), pids(stack)
+    seen = await asyncio.to_thread(control.reload, home, control.Reload())
+    configure("[tokens]\naccess_seconds = 60\n")
+    with pytest.raises(OperatorError, match="others than those that were shown"):
+        await asyncio.to_thread(control.reload, home, control.Reload(is_dry=False, agreed=seen))
+    assert pids(stack) == before
 
 
 async def test_invalid_settings_change_nothing(

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from chitlaq import inventory
+from chitlaq.core.installation import settings_loading
+from chitlaq.core.installation.settings import Settings
 
 Means = Literal["reload", "restart", "start", "none"]
 """``reload``: the components are replaced or read it anew, and no request is lost. ``restart``: each of
 them is away for a moment. ``start``: everything stops and starts. ``none``: it is read when it is needed."""
+
+
+SUPERVISED = "SUPERVISED_BY_CHITLAQ"
+"""Names the home in the environment of what its supervisor starts, and of what that starts. Not in the form
+of a setting: a version that does not know it would refuse it."""
 
 
 class Effect(NamedTuple):
@@ -102,3 +111,20 @@ def effect_of(dotted: str) -> Effect:
     """
     found = DECLARED.get(dotted)
     return found if found is not None else DECLARED[dotted.rpartition(".")[0]]
+
+
+def as_started(wanted: Settings, running: Settings) -> Settings:
+    """Return settings in which what all must agree on is as the running stack has it.
+
+    Whoever is restarted alone reads the others anew: it must not go to another database than the rest.
+    """
+    kept: dict[str, dict[str, Any]] = {}
+    for dotted, _ in settings_loading.fields():
+        value = running.value_of(dotted)
+        if effect_of(dotted).means == "start" and wanted.value_of(dotted) != value:
+            section, _, name = dotted.rpartition(".")
+            kept.setdefault(section, {})[name] = value
+    whole = kept.pop("", {})
+    for section, values in kept.items():
+        whole[section] = msgspec.structs.replace(getattr(wanted, section), **values)
+    return msgspec.structs.replace(wanted, **whole)

@@ -41,10 +41,8 @@ def load(
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    if file is not None and not file.is_file():
-        raise OperatorError(f"There is no file {file}.")
-    file = file or home.settings_file
-    for dotted, value in from_file(file):
+    is_optional, file = file is None, file or home.settings_file
+    for dotted, value in from_file(file, is_optional=is_optional):
         _place(values, sources, dotted, value, str(file))
     for variable, dotted, value in _from_environment(environment or os.environ):
         _place(values, sources, dotted, value, f"the environment ({variable})")
@@ -104,20 +102,18 @@ def secrets_in(values: Iterable[tuple[str, Any]]) -> list[str]:
     return found
 
 
-def from_file(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield every setting of a file as (dotted name, value); nothing if there is no file.
+def from_file(path: Path, *, is_optional: bool = True) -> Iterator[tuple[str, Any]]:
+    """Yield every setting of a file as (dotted name, value); nothing if there is none and there need not be.
 
     Raises:
         OperatorError: it cannot be read, or has an unknown setting.
     """
     try:
-        document = toml_files.parsed(toml_files.text_of(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except PermissionError:
-        raise OperatorError(
-            f"{path} cannot be read by this user: check its owner and mode."
-        ) from None
+        document = toml_files.parsed(text_of(path))
+    except FileNotFoundError:
+        if is_optional:
+            return
+        raise OperatorError(f"There is no file {path}.") from None
     except ValueError as error:
         raise OperatorError(f"{path} is not valid TOML: {error}.") from None
     known = dict(fields())
@@ -127,6 +123,23 @@ def from_file(path: Path) -> Iterator[tuple[str, Any]]:
             hint = f" Did you mean {near[0]}?" if near else ""
             raise OperatorError(f"{path} has an unknown setting {dotted}.{hint}")
         yield dotted, item
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file of settings.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OperatorError: it cannot be read.
+    """
+    try:
+        return toml_files.text_of(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError from None
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be read by this user: {error.strerror}.") from None
+    except ValueError as error:
+        raise OperatorError(f"{path} cannot be read: {error}.") from None
 
 
 def flattened(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -15,11 +15,11 @@ MAX_DEPTH = 20
 
 
 def text_of(path: Path) -> str:
-    """Return the text of a file.
+    """Return the text of a file, without the mark that some editors put before it.
 
     Raises:
         OSError: there is none, or it cannot be read.
-        ValueError: it is no regular file, too large, or not UTF-8.
+        ValueError: it is no regular file, too large, or not UTF-8; says where.
     """
     # Opening a pipe to which nobody writes would wait for ever.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
@@ -28,7 +28,11 @@ def text_of(path: Path) -> str:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES // 1_000_000} MB")
-    return content.decode()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line} is not UTF-8") from None
 
 
 def parsed(text: str) -> dict[str, Any]:

@@ -136,10 +136,12 @@ class Reload(msgspec.Struct, tag="reload", frozen=True):
     Args:
         is_dry: only say what has changed.
         file: compare with this one instead of the home's; it is never applied.
+        agreed: apply nothing if there is more or less to apply than this, which somebody has seen.
     """
 
     is_dry: bool = True
     file: str = ""
+    agreed: list[Change] | None = None
 
 
 Command = Ps | Attach | Restart | Reload | Rotate | Stop | Pause | Continue | InEffect | Upgrade

@@ -24,6 +24,7 @@ from chitlaq.core.host import memory
 from chitlaq.core.host.process_title import set_title
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.setting_effects import SUPERVISED, as_started
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.stack.servers import process_specs
@@ -51,7 +52,12 @@ class Supervisor:
         self._home = home
         self._settings = settings
         self._manager = ServiceManager()
-        self._environment = dict(os.environ, CHITLAQ_HOME=str(home.root), PYTHONUNBUFFERED="1")
+        self._environment = {
+            **os.environ,
+            "CHITLAQ_HOME": str(home.root),
+            "PYTHONUNBUFFERED": "1",
+            SUPERVISED: str(home.root),
+        }
         self._logs = ComponentLogs(home, settings.logs, self._reopen_access_log)
         declared = process_specs.declare(home, settings, self._logs.access_log)
         self._logs.open({c.service for c in declared})
@@ -186,6 +192,10 @@ class Supervisor:
                     step=self._rollout.step,
                 )
             elif isinstance(command, control.Upgrade):
+                # Who is replaced reads the settings anew, and another version may not know how they were.
+                wanted = await self._read(None)
+                if refusal := reloading.refusal(reloading.changes(self._applied, wanted)):
+                    raise OSError(refusal)
                 await self._rollout.run(command.release, command.watch_seconds)
         except (OSError, OperatorError) as error:
             return control.Answer(self._components.statuses(), str(error))
@@ -208,16 +218,23 @@ class Supervisor:
             OperatorError: the settings are invalid.
             OSError: a change needs a start of everything, or a component did not take it.
         """
-        file = Path(command.file) if command.file else None
-        wanted = await asyncio.to_thread(settings_loading.load, self._home, self._environment, file)
+        wanted = await self._read(Path(command.file) if command.file else None)
         found = reloading.changes(self._applied, wanted)
         if command.is_dry:
             return found
+        if command.agreed is not None and found != command.agreed:
+            raise OSError(
+                "The settings are others than those that were shown, or somebody else has applied them: run"
+                " `chitlaq reload` again. Nothing was changed."
+            )
         if refusal := reloading.refusal(found):
             raise OSError(refusal)
         for service in reloading.taken_now(found):
             await self._restart(service)
         return found
+
+    async def _read(self, file: Path | None) -> Settings:
+        return await asyncio.to_thread(settings_loading.load, self._home, self._environment, file)
 
     def _begin_reload(self) -> None:
         """Reload because of a signal, whose outcome nobody waits for: the log has it."""
@@ -274,9 +291,14 @@ class Supervisor:
             self._applied[service] = self._settings
 
     def _read_settings(self) -> list[ProcessSpec]:
-        """Read the settings again, and return what they require; invalid ones change nothing."""
+        """Read the settings again, and return what they require; invalid ones change nothing.
+
+        Nor does what takes a start of everything.
+        """
+        started = self._applied[reloading.SUPERVISOR]
         try:
-            self._settings = settings_loading.load(self._home, self._environment)
+            wanted = settings_loading.load(self._home, self._environment)
+            self._settings = as_started(wanted, started)
         except OperatorError as error:
             self._note(f"{error} The settings in effect stay.")
         logs.hide(settings_loading.secrets_of(self._home, self._settings))
