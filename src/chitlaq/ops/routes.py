@@ -31,6 +31,7 @@ from chitlaq.ops.schedule.scheduler import Scheduler
 from chitlaq.ops.statuspage import keeper, silencing
 from chitlaq.ops.statuspage.copies import Copier
 from chitlaq.ops.statuspage.keeper import Keeper
+from chitlaq.ops.statuspage.shared_subscribers import SharedSubscribers
 from chitlaq.ops.statuspage.subscriptions import Subscriptions
 from chitlaq.ops.watchdog import heartbeat_sender, probing
 from chitlaq.ops.watchdog.alert_path import AlertPath
@@ -55,14 +56,15 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
         alert_path = AlertPath()
         alerts_arrived, incidents_changed = asyncio.Event(), asyncio.Event()
         engine = Engine(context.home, context.settings, operations, incidents_changed, lease=lease)
-        subscriptions = Subscriptions(
-            operations, context.database, context.settings, Secrets(context.home.secrets)
-        )
+        secrets = Secrets(context.home.secrets)
+        subscriptions = Subscriptions(operations, context.database, context.settings, secrets)
+        subscribers = SharedSubscribers(operations, context.database, secrets)
+        told = Told(operations, context.database, lease, subscribers)
         async with tasks.running(
             partial(postgres_import.move, context.home, context.database, operations),
             partial(zone.use_forever, context.home, context.settings),
             lease.hold_forever,
-            Told(operations, context.database, lease).share_forever,
+            told.share_forever,
             scheduler.run_forever,
             engine.run_forever,
             partial(daily_list.send_forever, context.home, context.settings, operations, lease),
@@ -86,9 +88,9 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             partial(keeping.keep_forever, operations, clock.now, alerts_arrived, incidents_changed),
             partial(system_changes.watch_forever, operations, context.home),
             partial(impact.store_forever, operations, context.home, context.settings),
-            Keeper(context.home, context.settings, operations).run_forever,
+            Keeper(context.home, context.settings, operations, lease=lease).run_forever,
             Copier(context.settings, operations, lease).copy_forever,
-            partial(keeper.send_forever, operations, subscriptions),
+            partial(keeper.send_forever, operations, subscriptions, lambda: told.may_tell),
             partial(silencing.silence_forever, operations, context.home, context.settings),
         ):
             console = Console(context.home, context.settings, operations)

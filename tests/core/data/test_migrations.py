@@ -67,6 +67,9 @@ STORED = {
         INSERT INTO ops.turns (what, due_at, host) VALUES ('midday', now(), 'a machine');
     """,
     "0074_what_operations_were_told": "INSERT INTO ops.told (epoch, told) VALUES (1, '{}')",
+    "0076_subscribers_of_the_status_page": """
+        INSERT INTO ops.subscribers (id, changed_at, sealed) VALUES (uuidv7(), now(), NULL)
+        """,
     "0005_demo": "INSERT INTO demo.seedings (members, posts, seed, report) VALUES (1, 0, 1, '{}')",
     "0006_ops": """
         INSERT INTO ops.alerts (fingerprint, name, severity, labels, summary, procedure, started_at)

@@ -17,6 +17,12 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.lease.lease import Lease
 from tests.conftest import Stack
 
+MIGRATIONS = (
+    "0066_lease_of_operations",
+    "0074_what_operations_were_told",
+    "0076_subscribers_of_the_status_page",
+)
+
 
 class Shared:
     """A database with nothing but what the lease needs."""
@@ -48,7 +54,7 @@ class Shared:
             database.terminate()
 
     def lease(self, folder: Path) -> Lease:
-        queries = postgres.load_queries("chitlaq.ops.lease", "test")
+        queries = postgres.load_queries("chitlaq.ops.lease", "test", "chitlaq.ops.statuspage")
         database = Database(self.url, "test", queries)
         self._opened.append(database)
         return Lease(Home(folder), Settings(database_url=SecretUrl(self.url)), database)
@@ -61,7 +67,7 @@ async def shared(stack: Stack, name: Callable[[], str]) -> AsyncIterator[Shared]
     shared = Shared(stack, database)
     connection = await asyncpg.connect(stack.dsn(database=database))
     await connection.execute("CREATE SCHEMA ops; GRANT USAGE ON SCHEMA ops TO chitlaq_ops")
-    for file in ("0066_lease_of_operations", "0074_what_operations_were_told"):
+    for file in MIGRATIONS:
         migration = resources.files("chitlaq.migrations").joinpath(f"{file}.sql")
         await connection.execute(migration.read_text())
     await connection.close()

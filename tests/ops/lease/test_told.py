@@ -18,7 +18,7 @@ from chitlaq.ops.history import notes
 from chitlaq.ops.lease.lease import Lease
 from chitlaq.ops.lease.told import Told
 from chitlaq.ops.oncall import duties, overrides
-from chitlaq.ops.statuspage import current, maintenance
+from chitlaq.ops.statuspage import announcing, current, maintenance
 from chitlaq.ops.statuspage.components import State
 from tests.ops.lease.conftest import Shared
 
@@ -76,6 +76,7 @@ async def test_what_people_said_is_known_to_who_acts_next(two: tuple[Machine, Ma
     await maintenance.add(
         first.memory, ["chat"], now - HOUR / 2, now + HOUR, "Disks", "ada", title_tr="Diskler"
     )
+    await announcing.announce(first.memory, now)
     await current.set_by_person(first.memory, ["feed"], State.DEGRADED_PERFORMANCE, "ada")
     await first.share()
     await second.share()
@@ -85,6 +86,7 @@ async def test_what_people_said_is_known_to_who_acts_next(two: tuple[Machine, Ma
     assert [one.text for one in await duties.handover_notes(second.memory)] == ["mind the disk"]
     assert [one.text for one in await notes.listed(second.memory, None, 9)] == ["two disks come"]
     assert [one.title_tr for one in await maintenance.listed(second.memory, now)] == ["Diskler"]
+    assert await maintenance.to_tell(second.memory, now) == [], "subscribers were told of it"
     shown = {one.id: one.state for one in await current.components(second.memory, now)}
     assert (shown["feed"], shown["chat"]) == (
         State.DEGRADED_PERFORMANCE,
@@ -137,3 +139,18 @@ async def test_who_no_longer_holds_the_lease_tells_nobody(two: tuple[Machine, Ma
     await second.share()
     (row,) = await first.shared.sql("SELECT epoch, told FROM ops.told")
     assert (row["epoch"], "ben" in row["told"]) == (2, False)
+
+
+async def test_who_takes_over_tells_subscribers_when_it_knows_what_they_were_told(
+    two: tuple[Machine, Machine],
+) -> None:
+    first, second = two
+    await first._told.share_all()
+    assert first._told.may_tell
+    assert not second._told.may_tell
+    await second.take()
+    assert not second._told.may_tell
+    await second._told.share_all()
+    assert second._told.may_tell
+    await first.lease._attempt()
+    assert not first._told.may_tell

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from chitlaq.core import ids
 from chitlaq.core.errors import OperatorError
 from chitlaq.ops.database.database import OpsDatabase, statement
 from chitlaq.ops.incidents import incidents, timeline
@@ -107,6 +108,22 @@ async def test_what_does_not_work_is_what_members_are_told_of(database: OpsDatab
     await current.set_by_person(database, ["chat"], State.MAJOR_OUTAGE, "ada")
     seen = await published.publish(database, number, INVESTIGATING, "ada")
     assert seen.components == ["chat"]
+
+
+async def test_automatic_update_of_who_does_not_act_is_mailed_to_nobody(
+    database: OpsDatabase,
+) -> None:
+    """Each ops-service of a site publishes its own, and knows all subscribers."""
+    now = datetime.now(UTC)
+    await opened(database)
+    await database.write(
+        statement("keep_component_state", "chat", State.PARTIAL_OUTAGE, now),
+        statement("subscribe", ids.new(), "ada@example.edu", "en", '["chat"]', now),
+    )
+    shown = await current.components(database)
+    await automatic.publish(database, shown, is_mailed=False)
+    assert len(await members_see(database)) == 1
+    assert await database.rows("subscriber_mails", 9) == []
 
 
 async def test_automatic_updates_tell_of_one_incident_and_of_its_end(database: OpsDatabase) -> None:

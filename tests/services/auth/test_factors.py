@@ -21,9 +21,9 @@ import pytest
 from chitlaq.core.http import edge, roles, routes
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
+from chitlaq.core.sealing import Sealer, UnreadableError
 from chitlaq.services.auth.factors import proving, totp
 from chitlaq.services.auth.routes import SERVICE
-from chitlaq.services.auth.sealing import Sealer, UnreadableError
 from tests.conftest import PASSWORD, Member, Stack, eventually, free_ports
 from tests.services.auth.authenticator import Authenticator
 

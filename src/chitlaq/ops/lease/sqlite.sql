@@ -1,6 +1,6 @@
 -- name: told_here
--- What people have said, as one JSON object: stand-ins that are not over at ?1, the newest notes, announced work, words
--- on components.
+-- What people have said, as one JSON object: stand-ins that are not over at ?1, the newest notes, announced work and what
+-- subscribers were told of it, words on components.
 SELECT json_object(
     'overrides', (
         SELECT json_group_array(json_array(id, rotation, person, starts_at, ends_at, made_by, note))
@@ -15,6 +15,11 @@ SELECT json_object(
         SELECT json_group_array(json_array(id, title, title_tr, text, text_tr, components, starts_at, ends_at,
                                            ended_at, made_at, made_by))
         FROM (SELECT * FROM maintenances ORDER BY id DESC LIMIT 100)),
+    'maintenance_updates', (
+        SELECT json_group_array(json_array(id, maintenance_id, status, published_at))
+        FROM (SELECT * FROM maintenance_updates
+              WHERE maintenance_id IN (SELECT id FROM maintenances ORDER BY id DESC LIMIT 100)
+              ORDER BY maintenance_id, status)),
     'component_overrides', (
         SELECT json_group_array(json_array(component, state, set_by, set_at))
         FROM (SELECT * FROM component_overrides ORDER BY component))
@@ -63,6 +68,14 @@ ON CONFLICT (id) DO UPDATE
 SET title = excluded.title, title_tr = excluded.title_tr, text = excluded.text, text_tr = excluded.text_tr,
     components = excluded.components, starts_at = excluded.starts_at, ends_at = excluded.ends_at,
     ended_at = excluded.ended_at, made_at = excluded.made_at, made_by = excluded.made_by;
+
+-- name: adopt_maintenance_updates
+-- Take over what subscribers were told of it.
+INSERT INTO maintenance_updates (id, maintenance_id, status, published_at)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+       json_extract(value, '$[3]')
+FROM json_each(?1, '$.maintenance_updates') WHERE true
+ON CONFLICT DO NOTHING;
 
 -- name: adopt_component_overrides
 -- Take over people's words on components of the status page.

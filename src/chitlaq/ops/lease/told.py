@@ -1,14 +1,16 @@
 """What people have told the ops-service that acts is known to the others, one of which may have to act next.
 
 The holder of the lease keeps it in PostgreSQL when it has changed, and the others take it over: stand-ins,
-handover notes, notes on checks, announced work, and words on components. Each works with its own database of
-operations, also while PostgreSQL is away. Incidents are not among it: each ops-service opens its own.
+handover notes, notes on checks, announced work and what subscribers were told of it, and words on components.
+Each works with its own database of operations, also while PostgreSQL is away. Incidents are not among it:
+each ops-service opens its own. Subscribers are shared beside it, by whoever holds the lease or not.
 """
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Protocol
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.telemetry import logs
@@ -16,9 +18,19 @@ from chitlaq.ops.database.database import OpsDatabase, OpsDatabaseUnavailableErr
 from chitlaq.ops.lease.lease import UNAVAILABLE, Lease
 
 EVERY_SECONDS = 5.0
-ADOPTED = ("overrides", "handover_notes", "notes", "maintenances", "component_overrides")
+ADOPTED = (
+    "overrides", "handover_notes", "notes", "maintenances", "maintenance_updates",
+    "component_overrides",
+)  # fmt: skip
 
 log = logs.get("told")
+
+
+class Shared(Protocol):
+    """What every ops-service shares, also one that does not act."""
+
+    async def share(self) -> None:
+        """Share it now; errors as of `Told.share`."""
 
 
 class Told:
@@ -28,22 +40,43 @@ class Told:
         operations: this ops-service's own memory.
         database: with the named queries of this package.
         lease: whether this ops-service acts.
+        beside: what else is shared.
     """
 
-    def __init__(self, operations: OpsDatabase, database: Database, lease: Lease) -> None:
+    def __init__(
+        self, operations: OpsDatabase, database: Database, lease: Lease, *beside: Shared
+    ) -> None:
         self._operations = operations
         self._database = database
         self._lease = lease
+        self._beside = beside
         self._adopted = ""
+        self._epoch = 0
+
+    @property
+    def may_tell(self) -> bool:
+        """Whether this ops-service acts, and knows what was said to whoever did before."""
+        lease = self._lease
+        is_known = not lease.is_shared or (
+            lease.holder is not None and lease.holder.epoch == self._epoch
+        )
+        return lease.may_change and is_known
 
     async def share_forever(self) -> None:
         """Share while there may be others: an embedded PostgreSQL is this machine's own."""
         while self._lease.is_shared:
             try:
-                await self.share()
+                await self.share_all()
             except (OpsDatabaseUnavailableError, *UNAVAILABLE) as error:
                 log.warning("what people said is not shared", error=str(error))
             await asyncio.sleep(EVERY_SECONDS)
+
+    async def share_all(self) -> None:
+        """Share this and what is shared beside it; errors as of `share`."""
+        holder = self._lease.holder
+        for one in (self, *self._beside):
+            await one.share()
+        self._epoch = holder.epoch if holder is not None else 0
 
     async def share(self) -> None:
         """Keep what is new here, or take over what is new elsewhere.

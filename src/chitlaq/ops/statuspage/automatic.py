@@ -17,10 +17,17 @@ SEVERE = ("P0", "P1")
 LOOKED_AT = 100
 
 
-async def publish(database: OpsDatabase, shown: Sequence[ComponentStatus]) -> None:
+async def publish(
+    database: OpsDatabase, shown: Sequence[ComponentStatus], *, is_mailed: bool = True
+) -> None:
     """Tell of the most severe open incident while members feel it, and of the end of one that was told of.
 
     Only one is told of at a time: others are mostly its effects, and a person may still publish them.
+
+    Args:
+        database: the operations database.
+        shown: the components as members see them.
+        is_mailed: whether subscribers get a mail of it, too: each ops-service of a site publishes its own.
 
     Raises:
         OpsDatabaseUnavailableError: nothing can be read or stored.
@@ -30,7 +37,9 @@ async def publish(database: OpsDatabase, shown: Sequence[ComponentStatus]) -> No
     for one in going_on:
         incident = await incidents.shown(database, one.incident_id)
         if incident.status == "resolved":
-            await published.publish(database, one.incident_id, UpdateStatus.RESOLVED, AUTHOR)
+            await published.publish(
+                database, one.incident_id, UpdateStatus.RESOLVED, AUTHOR, is_mailed=is_mailed
+            )
     failing = [one.id for one in shown if one.state in FAULTS and one.set_by is None]
     if going_on or not failing:
         return
@@ -39,5 +48,10 @@ async def publish(database: OpsDatabase, shown: Sequence[ComponentStatus]) -> No
     if severe:
         worst = min(severe, key=lambda one: (one.severity, one.id))
         await published.publish(
-            database, worst.id, UpdateStatus.INVESTIGATING, AUTHOR, names=failing
+            database,
+            worst.id,
+            UpdateStatus.INVESTIGATING,
+            AUTHOR,
+            names=failing,
+            is_mailed=is_mailed,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,6 +13,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.database.database import OpsDatabase, statement
+from chitlaq.ops.lease.permission import ALONE, Permission
 from chitlaq.ops.statuspage import announcing, automatic, bars, current, measuring, site, snapshot
 from chitlaq.ops.statuspage.components import COMPONENTS, State
 from chitlaq.ops.statuspage.hysteresis import Hysteresis
@@ -26,12 +27,27 @@ log = logs.get("statuspage")
 
 
 class Keeper:
-    """Keeps the page true. One process does so at a time."""
+    """Keeps the page true. One process of an installation does so at a time.
 
-    def __init__(self, home: Home, settings: Settings, database: OpsDatabase) -> None:
+    Args:
+        home: the installation.
+        settings: what is measured.
+        database: the operations database.
+        lease: of several that all publish by themselves, who mails that.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        database: OpsDatabase,
+        *,
+        lease: Permission = ALONE,
+    ) -> None:
         self._home = home
         self._settings = settings
         self._database = database
+        self._lease = lease
         self._held: dict[str, Hysteresis] = {}
         self._counter = bars.Counter(snapshot.zone(settings))
 
@@ -63,7 +79,7 @@ class Keeper:
         states = {one.id: one.state for one in shown}
         await self._database.keep(*await self._counter.count(self._database, states, now))
         if self._settings.statuspage.automatic:
-            await automatic.publish(self._database, shown)
+            await automatic.publish(self._database, shown, is_mailed=self._lease.may_alert)
         return await site.write(self._home, self._settings, self._database)
 
     async def _remember(self, found: Mapping[str, State], now: datetime) -> None:
@@ -82,11 +98,20 @@ class Keeper:
         )
 
 
-async def send_forever(database: OpsDatabase, subscriptions: Subscriptions) -> None:
-    """Hand mails to subscribers to the mail queue as they come, those about announced work included."""
+async def send_forever(
+    database: OpsDatabase, subscriptions: Subscriptions, may_tell: Callable[[], bool]
+) -> None:
+    """Hand mails to subscribers to the mail queue as they come, those about announced work included.
+
+    Args:
+        database: the operations database.
+        subscriptions: of whom.
+        may_tell: whether this ops-service is the one that tells of announced work.
+    """
     while True:
         try:
-            await announcing.announce(database, datetime.now(UTC))
+            if may_tell():
+                await announcing.announce(database, datetime.now(UTC))
             if sent := await subscriptions.send_waiting():
                 log.info("mails to subscribers queued", mails=sent)
             await subscriptions.tidy()

@@ -97,6 +97,7 @@ async def publish(
     text_tr: str = "",
     title: str = "",
     title_tr: str = "",
+    is_mailed: bool = True,
 ) -> PublishedIncident:
     """Tell members and subscribers about an incident, and return it as they see it.
 
@@ -107,6 +108,7 @@ async def publish(
         number: of the operators' incident.
         names: the components; by default those published before, else those that it is about, else those
             that do not work now.
+        is_mailed: whether subscribers get a mail of it.
 
     Raises:
         OperatorError: there is no such incident, nothing says which components, the words are not valid,
@@ -147,7 +149,7 @@ async def publish(
                 now,
                 one_line(operator),
             ),
-            statement("queue_subscriber_mails", update, number),
+            *([statement("queue_subscriber_mails", update, number)] if is_mailed else []),
             timeline.add(number, "message", operator, f"published to members: {status}", at=now),
         )
 

@@ -162,15 +162,79 @@ SELECT count(*) AS requests FROM subscription_requests WHERE network = ?1 AND re
 -- Drop what no limit counts any more, and what a wrong clock has noted for later.
 DELETE FROM subscription_requests WHERE requested_at < ?1 OR requested_at > ?2;
 
+-- name: last_wish
+-- When the owner of the address ?2, or of the subscription ?1, said last whether there are to be mails.
+SELECT confirmed_at AS at FROM subscribers WHERE id = ?1 OR address = ?2
+UNION ALL SELECT ended_at FROM ended_subscriptions WHERE id = ?1
+ORDER BY at DESC LIMIT 1;
+
 -- name: subscribe
 -- Keep a confirmed subscription; again, with other components, it replaces the one before.
 INSERT INTO subscribers (id, address, language, components, confirmed_at) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (address) DO UPDATE
-SET language = excluded.language, components = excluded.components, confirmed_at = excluded.confirmed_at;
+SET language = excluded.language, components = excluded.components, confirmed_at = excluded.confirmed_at,
+    is_shared = 0;
 
 -- name: unsubscribe
 -- Forget a subscriber, and the mails that wait for it.
 DELETE FROM subscribers WHERE id = ?1;
+
+-- name: keep_end
+-- Remember that a subscription was ended, also of one that is not known here yet.
+INSERT INTO ended_subscriptions (id, ended_at) VALUES (?1, ?2)
+ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, is_shared = 0;
+
+-- name: drop_end
+-- It was begun anew.
+DELETE FROM ended_subscriptions WHERE id = ?1;
+
+-- name: forget_ends
+-- Forget who ended it before a moment.
+DELETE FROM ended_subscriptions WHERE ended_at < ?1;
+
+-- name: wishes_here
+-- What people wanted last, without an address if that was no mail: of all if ?1, or what others have not heard of.
+SELECT id, confirmed_at AS at, address, language, components FROM subscribers WHERE ?1 OR NOT is_shared
+UNION ALL SELECT id, ended_at, NULL, NULL, NULL FROM ended_subscriptions WHERE ?1 OR NOT is_shared;
+
+-- name: subscribers_are_shared
+-- Others can know of these, a JSON array of objects with id and moment.
+UPDATE subscribers SET is_shared = 1
+WHERE (id, confirmed_at) IN (SELECT value ->> '$.id', value ->> '$.at' FROM json_each(?1));
+
+-- name: ends_are_shared
+-- The same of ends.
+UPDATE ended_subscriptions SET is_shared = 1
+WHERE (id, ended_at) IN (SELECT value ->> '$.id', value ->> '$.at' FROM json_each(?1));
+
+-- name: adopt_unsubscribing
+-- Forget who wants no mails since a moment, a JSON array of objects, unless they want some again.
+DELETE FROM subscribers
+WHERE confirmed_at < (SELECT value ->> '$.at' FROM json_each(?1) WHERE value ->> '$.id' = subscribers.id);
+
+-- name: adopt_ends
+-- Remember who ended it elsewhere.
+INSERT INTO ended_subscriptions (id, ended_at, is_shared)
+SELECT value ->> '$.id', value ->> '$.at', 1 FROM json_each(?1)
+WHERE value ->> '$.id' NOT IN (SELECT id FROM subscribers)
+ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, is_shared = 1 WHERE excluded.ended_at > ended_subscriptions.ended_at;
+
+-- name: adopt_subscribers
+-- Take over what people wanted elsewhere, unless they wanted something else here later. Where an address has another id
+-- here, from when nodes did not know of each other's, it keeps that.
+INSERT INTO subscribers (id, address, language, components, confirmed_at, is_shared)
+SELECT value ->> '$.id', value ->> '$.wanted.address', value ->> '$.wanted.language', value ->> '$.wanted.components',
+       value ->> '$.at', 1
+FROM json_each(?1)
+WHERE NOT EXISTS (SELECT 1 FROM ended_subscriptions e WHERE e.id = value ->> '$.id' AND e.ended_at >= value ->> '$.at')
+ON CONFLICT (id) DO UPDATE
+SET language = excluded.language, components = excluded.components, confirmed_at = excluded.confirmed_at, is_shared = 1
+WHERE excluded.confirmed_at > subscribers.confirmed_at
+ON CONFLICT (address) DO NOTHING;
+
+-- name: adopt_beginning
+-- Who wants mails again has not ended it.
+DELETE FROM ended_subscriptions WHERE id IN (SELECT id FROM subscribers);
 
 -- name: subscriber_count
 -- How many there are.

@@ -36,6 +36,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 CONFIRM_HOURS = 24
 HOUR = timedelta(hours=1)
+YEAR = timedelta(days=365)
+TICK = timedelta(microseconds=1)
 MOST_PER_MAILBOX = 2
 """Confirmation mails to one mailbox within an hour."""
 MOST_PER_NETWORK = 20
@@ -131,16 +133,15 @@ class Subscriptions:
             OpsDatabaseUnavailableError: it cannot be stored.
         """
         wanted = self.wish(token)
-        await self._database.write(
-            statement(
-                "subscribe",
-                ids.new(),
-                wanted.address,
-                wanted.language,
-                msgspec.json.encode(wanted.components).decode(),
-                datetime.now(UTC),
-            )
-        )
+        known = self._id(wanted.address)
+
+        def stored(transaction: Transaction) -> None:
+            at = _after(transaction.rows("last_wish", known, wanted.address))
+            components = msgspec.json.encode(wanted.components).decode()
+            row = (known, wanted.address, wanted.language, components, at)
+            transaction.write(statement("subscribe", *row), statement("drop_end", known))
+
+        await self._database.transact(stored)
         return wanted
 
     def wish(self, token: str) -> Wish:
@@ -162,7 +163,14 @@ class Subscriptions:
             OpsDatabaseUnavailableError: it cannot be stored.
         """
         ending = self.subscription(token)
-        await self._database.write(statement("unsubscribe", ending.id))
+
+        def stored(transaction: Transaction) -> None:
+            at = _after(transaction.rows("last_wish", ending.id, None))
+            transaction.write(
+                statement("unsubscribe", ending.id), statement("keep_end", ending.id, at)
+            )
+
+        await self._database.transact(stored)
         return ending
 
     def subscription(self, token: str) -> Subscription:
@@ -192,14 +200,15 @@ class Subscriptions:
         return sent
 
     async def tidy(self) -> None:
-        """Forget requests that no limit counts any more.
+        """Forget requests that no limit counts any more, and ended subscriptions after a year.
 
         Raises:
             OpsDatabaseUnavailableError: they cannot be deleted.
         """
         now = datetime.now(UTC)
         await self._database.write(
-            statement("forget_subscription_requests", now - HOUR, now + HOUR)
+            statement("forget_subscription_requests", now - HOUR, now + HOUR),
+            statement("forget_ends", now - YEAR),
         )
 
     def _confirmation(self, wanted: Wish) -> Mail:
@@ -267,6 +276,10 @@ class Subscriptions:
         except (ValueError, msgspec.DecodeError):
             raise InvalidTokenError from None
 
+    def _id(self, address: str) -> UUID:
+        """Return the id of a new subscription: the same at each node, whose links end it everywhere."""
+        return UUID(bytes=self._signature(b"subscriber " + address.encode())[:16])
+
     def _hidden(self, text: str) -> str:
         """Return what stands for an address while it is counted."""
         return self._signature(text.encode()).hex()
@@ -282,6 +295,12 @@ def mail_id(update: UUID, subscriber: UUID) -> UUID:
     """
     digest = hashlib.sha256(update.bytes + subscriber.bytes).digest()
     return UUID(bytes=update.bytes[:8] + bytes([0x80 | digest[0] & 0x3F]) + digest[1:8])
+
+
+def _after(before: Sequence[sqlite3.Row]) -> datetime:
+    """Return the moment of what somebody wants now: after what they said before, whatever clock that had."""
+    now = datetime.now(UTC)
+    return max([now, *(datetime.fromisoformat(row["at"]) + TICK for row in before)])
 
 
 def _encoded(raw: bytes) -> str:

@@ -13,13 +13,13 @@ from chitlaq.core.data import mail, member_data
 from chitlaq.core.data.jobs import Handler, Runner
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
+from chitlaq.core.sealing import Sealer
 from chitlaq.services.auth.accounts import registrations
 from chitlaq.services.auth.attempts import attempts
 from chitlaq.services.auth.departures import departures, exports
 from chitlaq.services.auth.departures.contribution import CONTRIBUTION
 from chitlaq.services.auth.digests import digests
 from chitlaq.services.auth.passwords import resets
-from chitlaq.services.auth.sealing import Sealer
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.keys import Keys
 from chitlaq.services.auth.sso.state import SingleSignOn

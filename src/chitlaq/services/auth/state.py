@@ -6,7 +6,7 @@ from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.limits import Limiter
 from chitlaq.core.http.service import ServiceState
 from chitlaq.core.installation.settings import Settings
-from chitlaq.services.auth.sealing import Sealer
+from chitlaq.core.sealing import Sealer
 from chitlaq.services.auth.sessions.keys import Keys
 from chitlaq.services.auth.sso.state import SingleSignOn
 

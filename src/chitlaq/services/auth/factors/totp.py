@@ -10,12 +10,12 @@ from chitlaq.core.data.postgres import Session
 from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.problems import Problem
+from chitlaq.core.sealing import UnreadableError
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import metrics
 from chitlaq.services.auth.factors import owner, recovery
 from chitlaq.services.auth.factors.schemas import Enrollment
 from chitlaq.services.auth.origin import Origin
-from chitlaq.services.auth.sealing import UnreadableError
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.state import AuthState
 

@@ -16,10 +16,10 @@ from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.host.http_client import NoAnswerError
 from chitlaq.core.http import problems
 from chitlaq.core.http.problems import Problem
+from chitlaq.core.sealing import UnreadableError
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth.accounts.accounts import login_name
 from chitlaq.services.auth.audit import audit
-from chitlaq.services.auth.sealing import UnreadableError
 from chitlaq.services.auth.sso import openid
 from chitlaq.services.auth.sso.claims import ClaimRule
 from chitlaq.services.auth.sso.openid import Client, ProviderError

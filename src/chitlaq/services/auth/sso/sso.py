@@ -20,13 +20,13 @@ from chitlaq.core.host.http_client import NoAnswerError
 from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.problems import Problem
+from chitlaq.core.sealing import UnreadableError
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth.accounts.accounts import token_hash
 from chitlaq.services.auth.attempts.attempts import by_address, note
 from chitlaq.services.auth.factors import passkeys, proving
 from chitlaq.services.auth.factors.schemas import Assertion
 from chitlaq.services.auth.origin import Origin
-from chitlaq.services.auth.sealing import UnreadableError
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.schemas import SignedIn
 from chitlaq.services.auth.sso import claims, linking, openid, providers, steps

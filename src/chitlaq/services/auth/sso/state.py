@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from chitlaq.services.auth.sealing import Sealer
+from chitlaq.core.sealing import Sealer
 from chitlaq.services.auth.sso.openid import OpenIdProviders
 
 

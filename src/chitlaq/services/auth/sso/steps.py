@@ -12,7 +12,7 @@ from litestar.datastructures import Cookie
 
 from chitlaq.core.http import problems
 from chitlaq.core.http.problems import Problem
-from chitlaq.services.auth.sealing import Sealer, UnreadableError
+from chitlaq.core.sealing import Sealer, UnreadableError
 
 COOKIE = "__Secure-chitlaq-sso"
 COOKIE_PATH = "/api/auth/sso"

@@ -1,4 +1,4 @@
-"""What auth-service must read again, at rest and in cookies: encrypted, since whoever has it can use it.
+"""What must be read again, at rest and in cookies: encrypted, since whoever has it can use it.
 
 The key lies among the secrets of the installation and not in the database, so a copy of the database alone
 gives nothing. A backup of the configuration has the key, encrypted to the recipients of backups.

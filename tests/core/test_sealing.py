@@ -1,4 +1,4 @@
-"""What auth-service seals: only for the same purpose, the same subject and with the same secret it opens."""
+"""What is sealed: only for the same purpose, the same subject and with the same secret it opens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from chitlaq.services.auth.sealing import Sealer, UnreadableError
+from chitlaq.core.sealing import Sealer, UnreadableError
 
 ADA, BEN = uuid4(), uuid4()
 
