@@ -217,7 +217,8 @@ WHERE confirmed_at < (SELECT value ->> '$.at' FROM json_each(?1) WHERE value ->>
 INSERT INTO ended_subscriptions (id, ended_at, is_shared)
 SELECT value ->> '$.id', value ->> '$.at', 1 FROM json_each(?1)
 WHERE value ->> '$.id' NOT IN (SELECT id FROM subscribers)
-ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, is_shared = 1 WHERE excluded.ended_at > ended_subscriptions.ended_at;
+ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, is_shared = 1
+WHERE excluded.ended_at > ended_subscriptions.ended_at;
 
 -- name: adopt_subscribers
 -- Take over what people wanted elsewhere, unless they wanted something else here later. Where an address has another id
