@@ -154,3 +154,16 @@ def test_lost_database_is_refused_in_the_words_of_containers(tmp_path: Path) -> 
     )
     assert answer.returncode == 1
     assert "`docker compose run --rm --no-deps ops-service backup restore`" in answer.stderr
+
+
+def test_authority_is_fetched_out_of_the_containers_before_it_is_trusted(tmp_path: Path) -> None:
+    environment = {"CHITLAQ_HOME": str(tmp_path), "REDIS_URL": "redis://localhost"}
+    made = chitlaq.run(
+        ("config", "containers"),
+        environment | {"DATABASE_URL": "postgresql://o:s@localhost/chitlaq"},
+    )
+    assert made.returncode == 0, made
+    said = chitlaq.run(("certificates", "trust"), environment).stdout
+    assert f"docker compose exec -T ops-service cat {tmp_path}/certificates/authority.crt >" in said
+    assert "sudo cp authority.crt /" in said
+    assert "sudo chitlaq" not in said

@@ -147,6 +147,7 @@ def trust(
 
     Example: chitlaq certificates trust
     """
+    from chitlaq.stack import commands
     from chitlaq.stack.servers import certificates as made
 
     home, settings = installation.current()
@@ -168,11 +169,16 @@ def trust(
             f"{target} is trusted by this machine; Firefox and Chromium have lists of their own."
         )
         return
-    path = shlex.quote(authority)
+    path, itself = (
+        shlex.quote(authority),
+        "\n                (or: sudo chitlaq certificates trust --write)",
+    )
+    if fetch := commands.fetch(authority, home):
+        typer.echo(f"The containers have it; first: {fetch}\n")
+        path, itself = Path(authority).name, ""
     typer.echo(f"""The authority: {authority}
 
-Debian, Ubuntu  sudo cp {path} {target} && sudo update-ca-certificates
-                (or: sudo chitlaq certificates trust --write)
+Debian, Ubuntu  sudo cp {path} {target} && sudo update-ca-certificates{itself}
 Fedora          sudo trust anchor {path}
 macOS           sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain {path}
 Windows         certutil -addstore Root authority.crt

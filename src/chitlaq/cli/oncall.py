@@ -258,7 +258,7 @@ def override_add(
     )
     typer.echo(
         f"{person} has {rotation} from {output.local_time(made.starts_at)} until"
-        f" {output.local_time(made.ends_at)}. To undo it: chitlaq oncall override remove {made.id[-8:]}"
+        f" {output.local_time(made.ends_at)}. To undo it: `chitlaq oncall override remove {made.id[-8:]}`"
     )
 
 

@@ -107,7 +107,7 @@ def add(
         return
     typer.echo(f"{added.name} signs in people of {added.university}.")
     typer.echo(f"Redirect URI, for the provider: {added.redirect_uri}")
-    typer.echo(f"Look whether it answers: chitlaq sso test {added.name}")
+    typer.echo(f"Look whether it answers: `chitlaq sso test {added.name}`")
 
 
 @sso.command("test")

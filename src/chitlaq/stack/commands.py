@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -36,7 +37,7 @@ class Keeper(Enum):
 
 Rules = Sequence[tuple[str, str]]
 
-OPERATIONS = "kubectl exec operations-0 --container ops-service -- chitlaq"
+_IN_POD = "kubectl exec operations-0 --container ops-service --"
 
 RULES: Mapping[Keeper, Rules] = {
     Keeper.SUPERVISOR: (),
@@ -70,7 +71,7 @@ RULES: Mapping[Keeper, Rules] = {
         (r"stats\b.*", "kubectl top pod --containers"),
         (r"logs ([a-z{].*)", r"kubectl logs operations-0 --container \1"),
         (r"logs\b(.*)", r"kubectl logs operations-0 --all-containers\1"),
-        (r"(.*)", rf"{OPERATIONS} \1"),
+        (r"(.*)", rf"{_IN_POD} chitlaq \1"),
     ),
 }
 """What is typed in place of the words after `chitlaq`: the first pattern that matches all of them."""
@@ -103,6 +104,15 @@ def in_text(text: str, home: Home) -> str:
         return text
     by = keeper(home)
     return _NAMED.sub(lambda found: _typed(found[0], by), text)
+
+
+def fetch(path: str, home: Home) -> str:
+    """Return the command that copies a file out of the containers; nothing where there are none."""
+    by = keeper(home)
+    if by not in {Keeper.COMPOSE, Keeper.KUBERNETES}:
+        return ""
+    engine = "docker compose exec -T ops-service" if by is Keeper.COMPOSE else _IN_POD
+    return f"{engine} cat {shlex.quote(path)} >{Path(path).name}"
 
 
 def _typed(line: str, by: Keeper) -> str:
