@@ -78,6 +78,25 @@ async def test_of_namesakes_those_near_the_viewer_come_first(
     assert (await usernames(stranger, called))[0] == stranger.username
 
 
+async def test_what_was_not_searched_for_is_said(join: Join, name: Callable[[], str]) -> None:
+    own, viewer, called = await join(), await join(), name()
+    about = {"display_name": f"Kunigunde {called}"}
+    assert (await own.patch("/api/users/me", about)).is_success
+    for text, expected in (
+        (f"Kunigunde {called}", []),
+        (f"kunigudne {called}", []),
+        (f"{called} - Kunigunde", [("-", "no_words")]),
+        (f"kunigunde Qxwvzk {called}", [("Qxwvzk", "not_found")]),
+        (
+            f"{called} kunigunde ku kun kuni kunig kunigu kunigun Kunigund k {called}",
+            [("Kunigund", "too_many"), ("k", "too_many")],
+        ),
+    ):
+        page = (await viewer.get("/api/search/users", params={"q": text})).json()
+        assert [one["username"] for one in page["items"]] == [own.username], text
+        assert [(one["text"], one["reason"]) for one in page["ignored"]] == expected, text
+
+
 NAMESAKES = 230
 STORE = """
 WITH who AS (

@@ -1,13 +1,25 @@
-"""Lists of what was found: with how many there are, if they are few enough to be counted."""
+"""Lists of what was found: how many there are, if they are few enough to be counted, and what was ignored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+
+
+Reason = Literal[
+    "no_words", "no_value", "unknown_value", "misplaced", "too_many", "elsewhere", "not_found"
+]
+
+
+class Ignored(msgspec.Struct, frozen=True):
+    """What of the query was not searched for, and why (docs/search.md)."""
+
+    text: str
+    reason: Reason
 
 
 class FoundPage(msgspec.Struct, Generic[T]):
@@ -22,3 +34,4 @@ class FoundPage(msgspec.Struct, Generic[T]):
     next_cursor: str | None
     total: int
     is_total_exact: bool
+    ignored: Sequence[Ignored]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from chitlaq.core.text import folding
 from chitlaq.services.search.members import FoundMember, typed
 from chitlaq.services.search.members.common import Common
 from chitlaq.services.search.members.typed import Meaning
-from chitlaq.services.search.pages import FoundPage
+from chitlaq.services.search.pages import FoundPage, Ignored
 
 MIN_LETTERS = 3
 """Who is not signed in finds nobody by less: a few hundred such texts would list all members."""
@@ -57,6 +57,7 @@ class Way:
         meanings: of the words that are searched for.
         enough: with so many members, no other way is tried.
         common: of how many members each word is.
+        leaves_out: a word was left out, since nobody has it together with the others.
         is_mistyped: of one word, who has a word that begins as typed, or else one of the nearest, is ranked
             before others.
     """
@@ -66,6 +67,7 @@ class Way:
     enough: int
     common: Common
     is_mistyped: bool = False
+    leaves_out: bool = False
 
     def is_enough(self, found: Found) -> bool:
         return found.is_cut or found.count >= self.enough
@@ -149,7 +151,9 @@ async def find(
     if items and not is_last and paging.goes_on:
         after = cursor_after(items[-1].id, at + ranked if len(items) == ranked else 0)
     total = max(found.count, at + len(items)) if items else found.count
-    return FoundPage(items, paging.page, paging.limit, after, total, not found.is_cut)
+    searched = way.meanings if way is not None and way.leaves_out and total else None
+    ignored = _ignored(text, None if searched is None else {one.typed for one in searched})
+    return FoundPage(items, paging.page, paging.limit, after, total, not found.is_cut, ignored)
 
 
 async def suggest(
@@ -187,6 +191,26 @@ async def _search(
         if way.is_enough(found):
             break
     return way, found
+
+
+def _ignored(text: str, searched: Collection[str] | None) -> list[Ignored]:
+    """Return the parts of a text, between spaces, that were not searched for.
+
+    Args:
+        text: what was typed.
+        searched: its folded words that were searched for; None if no word was left out.
+    """
+    read = typed.read(text)
+    found = []
+    for part in text.split():
+        words = folding.split(folding.folded(part))
+        if not words:
+            found.append(Ignored(part, "no_words"))
+        elif not set(words) & set(read):
+            found.append(Ignored(part, "too_many"))
+        elif searched is not None and not set(words) & set(searched):
+            found.append(Ignored(part, "not_found"))
+    return found
 
 
 async def _beyond(
@@ -232,7 +256,7 @@ async def ways(
         if known.keys() >= set(reading):
             yield Way("words joined or parted", [known[word] for word in reading], 1, common)
     for fewer in _fewer(guessed):
-        yield Way("without a word", fewer, 1, common)
+        yield Way("without a word", fewer, 1, common, leaves_out=True)
 
 
 def _counted(meanings: list[Meaning], common: Common) -> list[Meaning]:

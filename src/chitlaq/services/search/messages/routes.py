@@ -9,8 +9,9 @@ from chitlaq.core.http.paging import Cursor, PageLimit, PageNumber, Paging
 from chitlaq.core.http.schemas import without_nul
 from chitlaq.services.search.messages import FoundMessage
 from chitlaq.services.search.messages.messages import MESSAGES
+from chitlaq.services.search.pages import FoundPage
 from chitlaq.services.search.state import SearchState
-from chitlaq.services.search.texts import FoundTextPage, finding
+from chitlaq.services.search.texts import finding
 from chitlaq.services.search.texts.cursors import Place
 from chitlaq.services.search.texts.parameters import QueryText, SortOrder
 
@@ -26,7 +27,7 @@ async def find_messages(
     page: PageNumber = 1,
     limit: PageLimit = 20,
     cursor: Cursor = None,
-) -> FoundTextPage[FoundMessage]:
+) -> FoundPage[FoundMessage]:
     who, text = member.account_id, without_nul("q", q)
     place = Place.of(cursor) if cursor else None
     search = finding.search(MESSAGES, state.database, state.lexicon, who, text, sort)

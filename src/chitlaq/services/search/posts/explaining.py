@@ -8,8 +8,9 @@ from uuid import UUID
 import msgspec
 
 from chitlaq.core.data.postgres import Database
+from chitlaq.services.search.pages import Ignored
 from chitlaq.services.search.posts.posts import POSTS
-from chitlaq.services.search.texts import Ignored, finding
+from chitlaq.services.search.texts import finding
 from chitlaq.services.search.texts.forms import Lexicon
 
 SHOWN = 12

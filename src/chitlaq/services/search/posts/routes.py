@@ -7,10 +7,11 @@ from litestar import get
 from chitlaq.core.http.identity import Identity, account_id
 from chitlaq.core.http.paging import Cursor, PageLimit, PageNumber, Paging
 from chitlaq.core.http.schemas import without_nul
+from chitlaq.services.search.pages import FoundPage
 from chitlaq.services.search.posts import FoundPost
 from chitlaq.services.search.posts.posts import POSTS
 from chitlaq.services.search.state import SearchState
-from chitlaq.services.search.texts import FoundTextPage, finding
+from chitlaq.services.search.texts import finding
 from chitlaq.services.search.texts.cursors import Place
 from chitlaq.services.search.texts.parameters import QueryText, SortOrder
 
@@ -24,7 +25,7 @@ async def find_posts(
     page: PageNumber = 1,
     limit: PageLimit = 20,
     cursor: Cursor = None,
-) -> FoundTextPage[FoundPost]:
+) -> FoundPage[FoundPost]:
     who, text = account_id(viewer), without_nul("q", q)
     place = Place.of(cursor) if cursor else None
     paging = Paging.of(page, limit)

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, Literal, TypeVar
+from typing import Literal
 
 import msgspec
-
-from chitlaq.services.search.pages import FoundPage
-
-T = TypeVar("T")
 
 
 # Defined here because the API description names a page of these after this module.
@@ -27,25 +23,7 @@ class MatchingPart(msgspec.Struct, frozen=True):
     snippet: Sequence[SnippetPart]
 
 
-Reason = Literal[
-    "no_words", "no_value", "unknown_value", "misplaced", "too_many", "elsewhere", "not_found"
-]
-
-
-class Ignored(msgspec.Struct, frozen=True):
-    """What of the query was not searched for, and why (docs/search.md)."""
-
-    text: str
-    reason: Reason
-
-
 class FoundAuthor(msgspec.Struct, frozen=True):
     username: str
     display_name: str
     avatar_url: str | None
-
-
-class FoundTextPage(FoundPage[T], Generic[T]):
-    """A page of texts, with what of the query was ignored."""
-
-    ignored: Sequence[Ignored]

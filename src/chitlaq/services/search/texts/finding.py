@@ -11,9 +11,8 @@ from asyncpg import Record
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.paging import Paging
+from chitlaq.services.search.pages import FoundPage, Ignored
 from chitlaq.services.search.texts import (
-    FoundTextPage,
-    Ignored,
     MatchingPart,
     SnippetPart,
     compiling,
@@ -67,12 +66,12 @@ class Search(Generic[T]):
     typed: Typed
     sort: Sort
 
-    async def page(self, paging: Paging, place: Place | None) -> FoundTextPage[T]:
+    async def page(self, paging: Paging, place: Place | None) -> FoundPage[T]:
         """Return the texts that the viewer may read and that match, the most relevant or the latest first.
 
         Of many, the latest are ranked; the others follow them by time.
         """
-        page = FoundTextPage[T]([], paging.page, paging.limit, None, 0, True, self.typed.ignored)
+        page = FoundPage[T]([], paging.page, paging.limit, None, 0, True, self.typed.ignored)
         async for way in self.ways(place.way if place else 0):
             page = await self._page(way, paging, place)
             if page.total or place:
@@ -143,7 +142,7 @@ class Search(Generic[T]):
             wanted,
         ]
 
-    async def _page(self, way: Way, paging: Paging, place: Place | None) -> FoundTextPage[T]:
+    async def _page(self, way: Way, paging: Paging, place: Place | None) -> FoundPage[T]:
         limit, offset = paging.limit, 0 if place else paging.offset
         # Without words there are no points.
         by_time = self.sort == "time" or not way.reading.asked().parts
@@ -184,7 +183,7 @@ class Search(Generic[T]):
             shown = min(CONSIDERED, shown + limit)
             cursor = Place(end, goes_on_older, shown, way.number, total, is_exact).encoded()
         items = await self._made(rows[:limit], way.reading)
-        return FoundTextPage(
+        return FoundPage(
             items, paging.page, limit, cursor, total, is_exact, self._ignored(way.reading)
         )
 

@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime, time
 import regex
 
 from chitlaq.core.text import folding
-from chitlaq.services.search.texts import Ignored, Reason, words
+from chitlaq.services.search.pages import Ignored, Reason
+from chitlaq.services.search.texts import words
 
 MAX_TERMS = 20
 MAX_WORDS = 40
