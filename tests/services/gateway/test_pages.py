@@ -184,6 +184,24 @@ async def test_robots_are_asked_to_read_public_pages_alone(web: httpx.AsyncClien
     assert allowed == PUBLIC_PAGES
 
 
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("/explore", "Explore"),
+        ("/tags/campus", "#campus"),
+        ("/about", "About ChitLaq"),
+        ("/rules", "Rules"),
+    ],
+)
+async def test_page_of_the_site_has_a_preview(
+    web: httpx.AsyncClient, path: str, title: str
+) -> None:
+    page = (await web.get(path)).text
+    assert f'<meta property="og:title" content="{title} \u2013 ChitLaq">' in page
+    assert 'og:description" content="Talk with those' in page
+    assert f'{path}">' in page.partition('og:url" content="')[2][:100]
+
+
 async def test_private_profile_gives_programs_no_preview(
     web: httpx.AsyncClient, join: Join
 ) -> None:
