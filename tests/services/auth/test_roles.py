@@ -120,6 +120,8 @@ async def test_disabled_account_ends_everywhere_and_says_so_to_its_owner_alone(
     wrong = {"login": member.username, "password": "not the password"}
     assert (await member.client.post("/api/auth/login", json=wrong)).status_code == 401
     assert (await moderator.get(f"/api/users/{member.username}")).status_code == 200
+    found = await moderator.get("/api/search/users", params={"q": member.username})
+    assert [one["username"] for one in found.json()["items"]] == [member.username]
     assert (await moderator.delete(path)).status_code == 204
     assert (await signed_in(member)).status_code == 200
     # The member reads that a moderator did it, and not who or from where.
