@@ -38,8 +38,15 @@ async def test_upgrade_that_takes_away_what_the_running_version_uses_is_refused(
     stack: Stack, tmp_path: Path
 ) -> None:
     later = later_version(tmp_path, "ALTER TABLE feed.posts RENAME COLUMN text TO words")
-    answer = await check(stack, later)
+    # It is the database that runs that is asked, and not the one of tomorrow.
+    file = stack.home / "chitlaq.toml"
+    file.write_text('database_url = "postgresql://chitlaq@127.0.0.1:9/elsewhere"\n')
+    try:
+        answer = await check(stack, later)
+    finally:
+        file.unlink()
     assert answer.returncode == 1
+    assert "database_url in the file can change only while everything is stopped" in answer.stderr
     assert f"takes away what {chitlaq.__version__} may use" in answer.stderr
 
 

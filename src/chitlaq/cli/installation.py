@@ -44,10 +44,13 @@ def current(say: Callable[[str], None] = _say) -> tuple[Home, Settings]:
         OperatorError: a path or a setting is invalid, and no stack runs.
     """
     from chitlaq.core.installation.home import Home
+    from chitlaq.core.installation.setting_effects import SUPERVISED
 
     home = Home.from_environment()
     try:
-        return home, _as_started(*configured())
+        home, settings = configured()
+        is_supervised = os.environ.get(SUPERVISED) == str(home.root)
+        return home, as_running(home, settings) if is_supervised else settings
     except OperatorError as error:
         from chitlaq.stack.supervisor import control
 
@@ -59,11 +62,9 @@ def current(say: Callable[[str], None] = _say) -> tuple[Home, Settings]:
         return home, settings
 
 
-def _as_started(home: Home, settings: Settings) -> Settings:
-    from chitlaq.core.installation.setting_effects import SUPERVISED, as_started
-
-    if os.environ.get(SUPERVISED) != str(home.root):
-        return settings
+def as_running(home: Home, settings: Settings) -> Settings:
+    """Return settings in which what takes a start of everything is as a running stack has it."""
+    from chitlaq.core.installation.setting_effects import as_started
     from chitlaq.stack.supervisor import control
 
     try:

@@ -49,7 +49,8 @@ def upgrade(
     from chitlaq.ops import upgrade as upgrades
     from chitlaq.ops import upgrade_check
 
-    home, settings = installation.current()
+    home, wished = installation.current()
+    settings = installation.as_running(home, wished)
     wanted = None if check else upgrades.wanted(home)
     found = upgrade_check.look(home, settings)
     _show(found, as_json=as_json)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from chitlaq.cli.app import app
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.installation import settings_loading
+from chitlaq.core.installation import settings_forms, settings_loading
 from chitlaq.core.installation.secret_values import HIDDEN, Secret
 from chitlaq.core.installation.settings_review import reviewed
 
@@ -95,6 +95,70 @@ def test_mistake_is_found_however_the_file_is_written(text: str) -> None:
     (found,) = reviewed(text)
     assert found.setting == "limits.body_bites"
     assert found.line == text.count("\n")
+
+
+NO_FORM = {
+    # Anything may be a name, a password or a path; what is not there is said where it is used.
+    *(
+        "backups.folder",
+        "backups.s3_access_key_id",
+        "backups.s3_region",
+        "checks.reachable",
+        "demo",
+    ),
+    *("media.s3_access_key_id", "media.s3_region", "monitoring.certificates", "monitoring.targets"),
+    *("monitoring.fail2ban_database", "programs.nginx", "programs.postgres", "programs.valkey"),
+    *("acme.names", "acme.root", "acme.dns_hook", "acme.account_hmac_key", "smtp.password"),
+    *("backups.copy_to", "backups.recipients", "statuspage.copy_to", "site.servers"),
+    *("media.s3_secret_access_key", "backups.s3_secret_access_key", "operations.notify"),
+}
+
+
+@pytest.mark.parametrize("dotted", [dotted for dotted, _ in settings_loading.fields()])
+def test_text_in_no_form_is_found_on_its_line_unless_it_has_none(dotted: str) -> None:
+    field = dict(settings_loading.fields())[dotted]
+    if "str" not in str(field.type) and "Secret" not in str(field.type):
+        return
+    section, _, name = dotted.rpartition(".")
+    bad = "not § valid; {}"
+    written = msgspec.json.encode([bad] if "tuple" in str(field.type) else bad).decode()
+    found = reviewed(f"[{section}]\n{name} = {written}" if section else f"\n{name} = {written}")
+    # Or it is one that does not go together with the defaults.
+    assert bool(found) == (dotted not in NO_FORM)
+    assert all(one.line == 2 for one in found if one.setting == dotted)
+
+
+@pytest.mark.parametrize(
+    ("dotted", "valid", "invalid"),
+    [
+        (
+            "public_url",
+            "https://a.example.edu/ http://10.0.0.1:8080",
+            "a.example.edu http://a/b http://",
+        ),
+        ("cors.allowed_origins", "https://a.example.edu", "https://a.example.edu/ *"),
+        ("host", "0.0.0.0 :: db.example.edu", "999.1.1.1 a:80"),
+        ("operations.timezone", "Europe/Vienna UTC", "Mars/Olympus Europe ../etc/passwd"),
+        (
+            "operations.monthly",
+            "1_10:30 28_23:59 sun_00:00",
+            "29_10:30 24:00 9:00 son_10:00 0_10:00",
+        ),
+        ("backups.at", "02:30", "2:30 02:60"),
+        ("backups.full", "sun", "SUN sunday so"),
+        ("backups.s3_endpoint", "http://localhost:9000", "s3.example.edu"),
+    ],
+)
+def test_form_is_that_which_works(dotted: str, valid: str, invalid: str) -> None:
+    fits = settings_forms.FORMS[dotted].fits
+    assert [one for one in valid.split() if not fits(one.replace("_", " "))] == []
+    assert [one for one in invalid.split() if fits(one.replace("_", " "))] == []
+
+
+def test_section_that_is_written_as_a_setting_is_said_to_be_one() -> None:
+    ((line, setting, what, remedy),) = reviewed("ports = 7\n")
+    assert (line, setting, what) == (1, "ports", "it is a section")
+    assert remedy.startswith("write [ports]")
 
 
 def test_defaults_are_valid() -> None:

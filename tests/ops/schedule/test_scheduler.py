@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from chitlaq.core.data.postgres import Database as PostgresDatabase
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation import settings_forms
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations
 from chitlaq.ops.database.database import OpsDatabase
@@ -315,3 +316,29 @@ async def test_due_routine_runs_and_is_recorded(
         return any(run["started_by"] == scheduler.SCHEDULER for run in runs)
 
     await eventually(lambda: asyncio.to_thread(is_kept))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "09:00",
+        " Mon 10:00 ",
+        "1 10:30",
+        "01 00:00",
+        "28 23:59",
+        "29 10:30",
+        "0 10:30",
+        "24:00",
+        "9:00",
+        "09:60",
+        "son 10:00",
+    ],
+)
+def test_what_the_settings_take_is_what_the_schedule_can_read(text: str) -> None:
+    try:
+        parse("morning", text)
+    except OperatorError:
+        is_read = False
+    else:
+        is_read = True
+    assert settings_forms.FORMS["operations.morning"].fits(text) == is_read

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from chitlaq import inventory
 from chitlaq.core import addresses
 from chitlaq.core.host import endpoints
+from chitlaq.core.installation import settings_forms
 from chitlaq.core.installation.settings import Settings
 
 _HTTP = ("http", "https")
@@ -70,6 +71,7 @@ def found(settings: Settings, given: Collection[str]) -> Iterator[Fault]:
     yield from _ports(settings, given)
     yield from _networks(settings)
     yield from _urls(settings)
+    yield from _forms(settings, given)
     yield from _hosts(settings)
     yield from _credentials(settings, given)
     yield from _addresses(settings)
@@ -137,6 +139,15 @@ def _urls(settings: Settings) -> Iterator[Fault]:
                 f"expected a URL with {listed}",
                 "percent-encode its password, if it has one",
             )
+
+
+def _forms(settings: Settings, given: Collection[str]) -> Iterator[Fault]:
+    """Text in its form. What is found is not shown: it may hold a password."""
+    for dotted, form in settings_forms.FORMS.items():
+        value = settings.value_of(dotted) if dotted in given else ""
+        several = value if isinstance(value, tuple) else (value,)
+        if any(text and not form.fits(text) for text in several):
+            yield Fault(dotted, "it is written in another form", form.remedy)
 
 
 def _hosts(settings: Settings) -> Iterator[Fault]:

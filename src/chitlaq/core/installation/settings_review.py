@@ -73,6 +73,8 @@ def reviewed(text: str) -> list[Problem]:
 def _problem(dotted: str, value: object) -> tuple[str, str] | None:
     """What is wrong with one setting, and what to do."""
     known = dict(settings_loading.fields())
+    if any(one.startswith(f"{dotted}.") for one in known):
+        return ("it is a section", f"write [{dotted}] once, and its settings in the lines below")
     if dotted not in known:
         near = difflib.get_close_matches(dotted, known, n=1) or _elsewhere(dotted, known)
         return (

@@ -17,6 +17,7 @@ from chitlaq.core.formatting import count
 from chitlaq.core.host.programs import describe_exit
 from chitlaq.core.installation.home import Home
 from chitlaq.core.telemetry import multiprocess_metrics
+from chitlaq.logs import rotation
 from chitlaq.stack.servers import process_specs
 from chitlaq.stack.supervisor import leftovers, probes
 from chitlaq.stack.supervisor.fork_server import ForkServers
@@ -141,7 +142,8 @@ class Lifecycle:
                 raise OSError(f"its preparation did not end within {PREPARE_SECONDS:g} s")
             code = process.exited.result()
             if code != 0:
-                raise OSError(f"its preparation failed: {describe_exit(code)}")
+                said = " ".join(rotation.last_lines(instance.log.path, 1))
+                raise OSError(f"its preparation failed ({describe_exit(code)}): {said}")
 
     async def reload(self, instance: Instance) -> None:
         """Have a running process load its configuration, which is rewritten and checked first.
@@ -152,7 +154,10 @@ class Lifecycle:
         spec, process = instance.spec, instance.process
         assert process is not None
         assert spec.reload_signal is not None
-        await self.prepare(instance)
+        try:
+            await self.prepare(instance)
+        except OSError as error:
+            raise OSError(f"{spec.name} goes on as it was: {error}") from None
         if spec.reloads is None:
             process.send(spec.reload_signal)
         else:
