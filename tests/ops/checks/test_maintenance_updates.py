@@ -20,6 +20,8 @@ from chitlaq.ops.actions.model import ActionContext
 from chitlaq.ops.actions.registry import ACTIONS
 from chitlaq.ops.checks import maintenance
 from chitlaq.ops.checks.model import Verdict
+from chitlaq.ops.checks.registry import CHECKS
+from chitlaq.ops.checks.sources import system
 from tests.ops.checks.conftest import Programs
 from tests.ops.checks.run_check import run_check
 
@@ -77,6 +79,19 @@ async def test_updates_are_judged_by_their_number(
 ) -> None:
     programs("apt-get", script)
     assert (await run_check(home, check)).verdict == verdict
+
+
+@pytest.mark.parametrize("check", BOTH)
+async def test_apt_has_the_time_that_it_takes_on_a_busy_first_morning(
+    home: Home, lists: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    """Nobody waits for it: only apt's own limit ends it, and that says what took so long."""
+    assert CHECKS[check].timeout_seconds > system.PROGRAM_SECONDS >= 60
+    programs("apt-get", "exec sleep 60")
+    monkeypatch.setattr(system, "PROGRAM_SECONDS", 0.2)
+    found = await run_check(home, check)
+    assert found.verdict == UNKNOWN
+    assert "apt-get" in found.summary
 
 
 @pytest.mark.parametrize("check", BOTH)

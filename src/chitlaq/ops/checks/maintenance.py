@@ -28,7 +28,7 @@ from chitlaq.ops.checks.model import (
     worst,
 )
 from chitlaq.ops.checks.sources.judged_by import SUPERVISOR
-from chitlaq.ops.checks.sources.system import SystemView
+from chitlaq.ops.checks.sources.system import PROGRAM_SECONDS, SystemView
 from chitlaq.stack.install import preflight
 from chitlaq.stack.install.server_programs import State
 
@@ -38,6 +38,8 @@ APT_STAMPS = Path("/var/lib/apt/periodic")
 ROTATION_SLACK = 1.5
 OLD_ROTATION_SECONDS = 2 * 86_400
 OLD_LISTS_SECONDS = 7 * 86_400
+WORKED_OUT_SECONDS = PROGRAM_SECONDS + 5.0
+"""apt takes some seconds of a core, and ten times as long while the first start and backup want them too."""
 FETCH = "`sudo apt update` fetches them, as does `chitlaq ops do updates`"
 
 _VERDICTS: Mapping[State, Verdict] = {
@@ -117,7 +119,7 @@ def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check: 
             else ("sudo apt update", "apt list --upgradable")
         ),
         remedy="`chitlaq ops do updates` shows what would change, and installs it after confirmation.",
-        timeout_seconds=20.0,
+        timeout_seconds=WORKED_OUT_SECONDS,
         is_heavy=True,
     )
     async def updates(system: SystemView) -> CheckOutcome:

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 # Shorter than a check's timeout, so that the check can say what did not answer.
 HTTP_SECONDS = 3.0
-# Longer than any check's timeout; a day of a busy journal.
+# A day of a busy journal, or apt on a busy machine. Most checks have less time.
 PROGRAM_SECONDS = 60.0
 PROGRAM_BYTES = 100_000_000
 FETCHED_SECONDS = 900.0
