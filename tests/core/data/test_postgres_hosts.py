@@ -24,12 +24,14 @@ class Relay:
         self._to = to
         self._is_running = asyncio.Event()
         self._is_running.set()
+        self._serving: set[asyncio.Task[None] | None] = set()
         self.port = 0
 
     def freeze(self) -> None:
         self._is_running.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving.add(asyncio.current_task())
         await self._is_running.wait()
         there, back = await asyncio.open_connection("127.0.0.1", self._to)
         await asyncio.gather(self._carry(reader, back), self._carry(there, writer))
@@ -49,6 +51,9 @@ class Relay:
             yield self
         finally:
             server.close()
+            # Who waits for one that is frozen would wait for ever.
+            for one in filter(None, self._serving):
+                one.cancel()
 
 
 @pytest.fixture
