@@ -163,10 +163,10 @@ class Engine:
         subprocess.run(["ip", "netns", "del", self._space], check=False, capture_output=True)
 
     def _clear(self) -> None:
-        """Remove containers, volumes, and images that no name leads to."""
+        """Remove containers and volumes, and layers of a week ago: newer ones serve the next build."""
         self.run("podman rm --all --force --time 0", seconds=300)
         self.run("podman volume rm --all --force", seconds=300)
-        self.run("podman image prune --force", seconds=300)
+        self.run("podman image prune --force --filter until=168h", seconds=300)
 
     def _build(self) -> None:
         tree, wheels = self.folder / "tree", self._wheels()
