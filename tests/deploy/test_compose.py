@@ -170,7 +170,9 @@ def test_lost_database_is_restored(docker: Engine) -> None:
     docker.done("docker compose down --timeout 60", seconds=300)
     docker.done("docker volume rm chitlaq_home")
     # podman-compose waits on for what follows `prepare`.
-    docker.run(f"{UP} & up=$!; until docker wait chitlaq_prepare_1; do sleep 1; done; kill $up")
+    # One that has not begun has ended for `docker wait`, too.
+    refused_by = "docker inspect --format '{{.State.ExitCode}}' chitlaq_prepare_1 | grep -qx 1"
+    docker.run(f"{UP} & up=$!; until {refused_by}; do sleep 1; done; kill $up")
     assert docker.run("curl -sf http://localhost:3003/health").returncode != 0
     assert f"`{RESTORE}`" in docker.done("docker compose logs prepare 2>&1")
     docker.run("docker compose down --timeout 10", seconds=300)
