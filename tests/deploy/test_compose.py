@@ -92,7 +92,7 @@ def test_line_of_the_runbook_works_as_written(docker: Engine, line: str) -> None
     if "SERVICE_NAME" in line:
         pytest.skip("another test restarts a service")
     if "chitlaq_test" in line:
-        docker.done("docker compose exec -T ops-service chitlaq backup run full", seconds=600)
+        docker.done("docker compose exec -T ops-service chitlaq backup run dump", seconds=600)
         drill = "chitlaq backup drill --database chitlaq_test"
         docker.done(f"docker compose exec -T ops-service {drill}", seconds=600)
     # What follows it, such as `grep`, finds nothing on a good day.
