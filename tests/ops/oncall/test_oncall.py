@@ -98,7 +98,7 @@ def test_override_stands_in_until_it_is_removed(home: Stack) -> None:
     )
     assert made.returncode == 0, made.stderr
     assert on_call() == ["grace"]
-    identifier = made.stdout.split()[-1]
+    identifier = made.stdout.split()[-1].strip("`")
     (listed,) = home.json("oncall", "override", "list")
     assert listed["id"].endswith(identifier)
     assert home.command("oncall", "override", "remove", identifier).returncode == 0
