@@ -7,15 +7,34 @@ from typing import TYPE_CHECKING
 
 import pyotp
 
+from chitlaq.web.site.pages import said_of, shared_words
+from chitlaq.web.words import PageWords
 from tests.browser.conftest import visiting
 from tests.browser.members import open_ready, sign_in
 from tests.conftest import PASSWORD, Member, Stack, eventually
 from tests.services.feed.crowd import Crowd
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser
+    from playwright.async_api import Browser, Page
 
 Join = Callable[[], Awaitable[Member]]
+
+
+async def _expect_sentences(page: Page) -> None:
+    """Scripts say of each field what the server says in the pages that it renders."""
+    paths = ("text", "reply_to", "post.text", "poll.options[1]", "password", "of_an_api_to_come")
+    errors = dict.fromkeys(paths, "must not be empty") | {"name": "That name is taken."}
+    said = await page.evaluate(
+        """async (errors) => {
+          const { Problem } = await import(`${document.documentElement.dataset.static}app/api.js`);
+          const problem = new Problem(422, { detail: "Not accepted. text: must not be empty", errors });
+          return [problem.errors, problem.message];
+        }""",
+        errors,
+    )
+    words = PageWords("en", shared_words("en"))
+    expected = {path: str(said_of(path, why, words)) for path, why in errors.items()}
+    assert said == [expected, " ".join(expected.values())]
 
 
 async def test_member_changes_what_others_see_and_sets_up_an_app_for_codes(
@@ -35,6 +54,11 @@ async def test_member_changes_what_others_see_and_sets_up_an_app_for_codes(
         name = page.get_by_label("Your name")
         await expect(name).to_have_attribute("aria-invalid", "true")
         await expect(name).to_be_focused()
+        said = await page.get_by_role("alert").text_content()
+        assert said
+        assert said.startswith("The name ")
+        assert said.endswith(".")
+        await _expect_sentences(page)
         await name.fill("Ada of the settings")
         await page.get_by_label("Label of line 2").fill("Office")
         await page.get_by_label("Text of line 2").fill("Room 214")

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from string import Formatter
+from typing import get_args
 
+import msgspec
 import pytest
 
+from chitlaq import inventory
+from chitlaq.cli.serve import load
+from chitlaq.core.http import routes
 from chitlaq.core.languages import LANGUAGES
-from chitlaq.web.site.pages import own_words, shared_words
+from chitlaq.web.site.pages import own_words, said_of, shared_words
 from chitlaq.web.words import PageWords
 
 SITE = "chitlaq.web.site"
@@ -61,3 +66,55 @@ def test_templates_say_nothing_of_their_own() -> None:
 def test_words_escape_what_others_wrote_and_let_nothing_hide() -> None:
     words = PageWords("en", {"a": "{name} & {other}"})
     assert words("a", name="<b>\u202e", other="x") == "&lt;b&gt;\\u202e &amp; x"
+
+
+# What no person writes: switches, choices between buttons, ids, and what browsers and programs make.
+NOT_WRITTEN = {
+    "archived", "attestationObject", "auth", "authenticatorData", "clientDataJSON", "client_id",
+    "cookies", "digest", "endpoint", "expirationTime", "filter_strangers", "id", "in_app",
+    "is_found_from_outside", "is_history_visible", "is_private", "keeps_history", "keys", "kind",
+    "kinds", "language", "mail", "may_find", "may_mention", "may_message", "may_see_followers",
+    "multiple", "operator", "p256dh", "pinned", "post", "purpose", "push", "quiet_hours", "rawId",
+    "refresh_token", "response", "role", "seen_until", "seq", "shares_presence", "shares_read",
+    "signature", "transports", "type", "userHandle",
+}  # fmt: skip
+# Members with a role write these, as programs do.
+OF_ROLES = {"Change", "Disabling", "NewAnnouncement"}
+
+
+def fields_of(kind: object) -> Iterator[str]:
+    """The names of a body's fields, and of what is in them."""
+    for inner in get_args(kind):
+        yield from fields_of(inner)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        if kind.__name__ in OF_ROLES:
+            return
+        for field in msgspec.structs.fields(kind):
+            yield field.encode_name
+            yield from fields_of(field.type)
+
+
+def written_fields() -> set[str]:
+    names = set[str]()
+    for row in inventory.SERVICES:
+        service = load(row)
+        if not service.component.is_for_members:
+            continue
+        for handler in routes.collect(service):
+            body = handler.parsed_fn_signature.parameters.get("data")
+            if body and "is_for_operators" not in handler.opt:
+                names |= set(fields_of(body.annotation))
+    return names - NOT_WRITTEN
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_refused_of_any_field_is_a_sentence_without_its_name(language: str) -> None:
+    fields = written_fields()
+    assert {"text", "reply_to", "options", "display_name", "words"} <= fields
+    words = PageWords(language, known(language))
+    assert {f"refused.{name}" for name in fields} <= words.keys
+    for name in (*fields, "of_an_api_to_come"):
+        for path in (name, f"post.{name}", f"poll.{name}[12]"):
+            said = said_of(path, "WHY", words)
+            assert re.fullmatch(r"[A-ZÇĞİÖŞÜ][^:_{}]+(: | )WHY\.", said), said
+    assert said_of("text", "A sentence already.", words) == "A sentence already."

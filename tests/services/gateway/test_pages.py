@@ -202,6 +202,20 @@ async def test_page_of_the_site_has_a_preview(
     assert f'{path}">' in page.partition('og:url" content="')[2][:100]
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "The name must not be empty."), ("tr", "Ad boş olamaz.")],
+)
+async def test_page_says_what_it_refuses_in_a_sentence(
+    web: httpx.AsyncClient, stack: Stack, language: str, said: str
+) -> None:
+    form = {"email": "a@example.edu", "username": "a_b_c", "display_name": " ", "password": "x"}
+    own = {"Origin": stack.issuer, "Accept-Language": language}
+    page = await web.post("/join", data=form, headers=own)
+    assert page.status_code == 422
+    assert f'id="display_name-refused" class="refused" role="alert">{said}</span>' in page.text
+
+
 async def test_private_profile_gives_programs_no_preview(
     web: httpx.AsyncClient, join: Join
 ) -> None:

@@ -20,7 +20,7 @@ from chitlaq.core.http.translations import in_language
 from chitlaq.core.languages import LANGUAGES
 from chitlaq.web.pages import PARAMETER, THEMES, Pages, policy, spoken
 from chitlaq.web.site import modules, posts
-from chitlaq.web.words import PageWords, texts
+from chitlaq.web.words import PageWords, Words, texts
 
 YEAR_SECONDS = 365 * 24 * 3600
 KEYS = "keys"
@@ -37,6 +37,7 @@ _POLICY = policy(
     require_trusted_types_for="'script'",
     trusted_types="chitlaq-sw",
 )
+_INDEX = re.compile(r"\[[^\]]*\]")
 _CLOSE_TO_MARKUP = re.compile(r"(?<=[>}])\s*\n\s*|\s*\n\s*(?=[<{])")
 
 
@@ -105,7 +106,7 @@ class SitePages(Pages):
             request,
             template,
             status,
-            refused=refused and in_language(refused, language),
+            refused=refused and self._told(in_language(refused, language), language),
             t=self._words[language],
             keys="off" if request.cookies.get(KEYS) == "off" else "on",
             scrolling="off" if request.cookies.get(SCROLLING) == "off" else "on",
@@ -118,6 +119,12 @@ class SitePages(Pages):
                 Cookie(PARAMETER, value=language, max_age=YEAR_SECONDS, samesite="lax")
             )
         return page
+
+    def _told(self, refused: Problem, language: str) -> Problem:
+        """Return a refusal whose errors are sentences for a member, who does not know the fields' names."""
+        words = self._words[language]
+        errors = {name: said_of(name, why, words) for name, why in (refused.errors or {}).items()}
+        return refused.said(refused.detail, errors)
 
     def screen(
         self,
@@ -189,6 +196,14 @@ class SitePages(Pages):
         )
         page.headers["Cache-Control"] = "no-store" if is_member else "no-cache"
         return page
+
+
+def said_of(name: str, why: str, words: Words) -> str:
+    """Return what the API says of a field as a sentence; ``sentence`` of ``api.js`` says the same."""
+    if why.endswith("."):
+        return why
+    key = f"refused.{_INDEX.sub('', name).rpartition('.')[2]}"
+    return words(key if key in words.keys else "refused.other", why=why)
 
 
 def own_words(language: str) -> dict[str, str]:

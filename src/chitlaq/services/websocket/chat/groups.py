@@ -292,7 +292,7 @@ class Groups:
             raise problems.forbidden("Only the owner gives roles, and to those who have joined.")
         found = await change.session.row("reachable", change.actor, [username])
         if found is None:
-            raise problems.invalid({"username": f"not available: {username}"})
+            raise problems.invalid({"username": f"is not available: {username}"})
         if await change.session.value(
             "has_declined", change.conversation_id, found["id"], change.actor, DECLINED_DAYS
         ):

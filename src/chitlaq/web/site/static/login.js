@@ -27,7 +27,10 @@ async function signIn(path, body) {
   if (answer?.ok) return location.assign(form.elements.return_to.value);
   const problem = await answer?.json().catch(() => null);
   if (!problem?.type?.endsWith("second-factor-required")) {
-    return say(Object.values(problem?.errors ?? {})[0] ?? problem?.detail ?? refused.dataset.away);
+    const [why] = Object.values(problem?.errors ?? {});
+    // What is wrong with a field, the page says beside it.
+    if (why && !body.passkey) return form.submit();
+    return say(why ? refused.dataset.passkey.replace("{}", why) : problem?.detail ?? refused.dataset.away);
   }
   // It is asked for once, and then missed or wrong.
   say(codeField.hidden ? codeField.dataset.needed : problem.detail);

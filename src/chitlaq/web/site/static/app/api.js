@@ -6,19 +6,31 @@
  */
 
 import { signal } from "../vendor/signals.js";
-import { remember } from "./base.js";
+import { first, remember, t } from "./base.js";
 
 /** A refusal, or no answer at all (`status` 0). */
 export class Problem extends Error {
   /** @param {number} status @param {{type?: string, detail?: string, request_id?: string, errors?: Record<string, string>}} body @param {number} retryAfter */
   constructor(status, body, retryAfter = 0) {
-    super(body.detail ?? "");
+    const errors = Object.entries(body.errors ?? {}).map(([name, why]) => [name, sentence(name, why)]);
+    super(errors.map(([, said]) => said).join(" ") || (body.detail ?? ""));
     this.status = status;
     this.kind = body.type?.split("/").at(-1) ?? "";
-    this.errors = body.errors ?? {};
+    /** What to say of each field, as a sentence. @type {Record<string, string>} */
+    this.errors = Object.fromEntries(errors);
     this.requestId = body.request_id ?? "";
     this.retryAfter = retryAfter;
   }
+}
+
+/**
+ * What the API says of a field, for a member, who does not know the field's name; `web/site/pages.py` says the same.
+ * @param {string} name @param {string} why
+ */
+function sentence(name, why) {
+  if (why.endsWith(".")) return why;
+  const key = `refused.${name.replace(/\[[^\]]*\]/g, "").split(".").at(-1)}`;
+  return t(key in first.words ? key : "refused.other", { why });
 }
 
 const REFRESHED = "refreshed";

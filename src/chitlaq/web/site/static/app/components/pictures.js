@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from "../../vendor/hooks.js";
 import { signal } from "../../vendor/signals.js";
+import { Problem } from "../api.js";
 import { count, html, t } from "../base.js";
 import { file as keptFile, keepFile, leaveFile } from "../kept.js";
 import { icon } from "./parts.js";
@@ -127,7 +128,7 @@ function upload(key, file, onDone) {
     running.delete(key);
     const { status, response } = request;
     if (status === CREATED) onDone(response.id);
-    else if ([400, 403, 413, 415, 422].includes(status)) note(key, { share: 0, why: Object.values(response?.errors ?? {})[0] ?? response?.detail ?? t("problem.fault") });
+    else if ([400, 403, 413, 415, 422].includes(status)) note(key, { share: 0, why: new Problem(status, response ?? {}).message || t("problem.fault") });
   };
   note(key, { share: 0, why: "" });
   request.send(form);

@@ -1,7 +1,7 @@
 /** Signs somebody in again whose session is over, without leaving what they were doing. */
 
 import { useEffect, useRef, useState } from "../../vendor/hooks.js";
-import { send } from "../api.js";
+import { Problem, send } from "../api.js";
 import { html, t } from "../base.js";
 import { me } from "../store.js";
 
@@ -26,7 +26,7 @@ export function SignIn({ onDone }) {
     }
     const problem = await answer?.json().catch(() => null);
     setNeedsCode(needsCode || problem?.type === "/problems/second-factor-required");
-    setRefused(problem?.detail ?? t("problem.offline"));
+    setRefused(problem ? new Problem(answer?.status ?? 0, problem).message : t("problem.offline"));
   };
   return html`
     <dialog class="sign-in" ref=${dialog} aria-labelledby="again" onClose=${() => onDone(false)}>

@@ -91,7 +91,7 @@ export function refuse(form, problem) {
     first = false;
   }
   const others = errors.filter(([name]) => !(form.elements.namedItem(name) instanceof HTMLElement));
-  if (others.length > 0) form.prepend(note(others.map(([name, text]) => `${name}: ${text}`).join("; ")));
+  if (others.length > 0) form.prepend(note(others.map(([, text]) => text).join(" ")));
   else if (errors.length === 0) form.prepend(note(reason(problem, form.matches(".act") ? undefined : "problem.unsaved")));
 }
 

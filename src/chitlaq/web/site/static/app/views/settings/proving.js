@@ -48,7 +48,7 @@ function prove() {
         code.hidden = false;
         code.querySelector("input")?.focus();
       }
-      refused.textContent = isProblem ? Object.values(problem.errors)[0] ?? reason(problem) : reason(problem);
+      refused.textContent = reason(problem);
       if (isProblem && problem.status === 409) await offerProviders(dialog);
     };
     form.onsubmit = (event) => {
