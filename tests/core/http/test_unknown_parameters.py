@@ -148,7 +148,7 @@ async def test_unknown_parameter_is_refused_by_name(
 
 
 async def test_parameter_of_another_route_is_refused(stack: Stack) -> None:
-    answer = await ask(stack, "search-service", "GET", "/search/tags?q=a&cursor=AAAA")
+    answer = await ask(stack, "search-service", "GET", "/search/suggest?q=a&cursor=AAAA")
     assert_is_problem(answer, "cursor")
     assert set(answer.json()["errors"]) == {"cursor"}
     answer = await ask(stack, "feed-service", "GET", "/users/nobody?limit=5&page=1")

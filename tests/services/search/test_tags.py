@@ -40,3 +40,28 @@ async def test_tags_are_counted_for_the_viewer_and_go_with_their_last_post(
     assert (await author.delete(f"/api/posts/{public['id']}")).status_code == 204
     assert await found(other, f"cag{own}") == []
     assert await stack.sql("SELECT FROM search.tags WHERE tag = $1", f"zug{own}") == []
+
+
+async def test_list_of_tags_goes_on_after_the_last_that_was_shown(
+    stack: Stack, client: httpx.AsyncClient, join: Join
+) -> None:
+    author = await join()
+    own = f"t{author.username}"
+    # One post in sixteen is counted as a use of its tags: this one is, or not, for all alike.
+    await author.write(f"#{own} #{own}a #{own}b #{own}c #{own}d")
+    use = "UPDATE search.tags SET uses = uses + 16 WHERE tag = $1"
+    await stack.sql(use, f"{own}c")
+    path = f"/api/search/tags?q={own}&limit=2"
+    page = (await client.get(path)).json()
+    # Who is called just so comes first, then the most used.
+    assert [one["tag"] for one in page["items"]] == [own, f"{own}c"]
+    # What is used more meanwhile moves, and puts nothing else out of its place.
+    await stack.sql(use, f"{own}b")
+    rest: list[str] = []
+    while page["next_cursor"] and len(rest) < 9:
+        page = (await client.get(f"{path}&page=9&cursor={page['next_cursor']}")).json()
+        rest += [one["tag"] for one in page["items"]]
+    assert rest == [f"{own}a", f"{own}d"]
+    for cursor in ("AAAA", "x", "gqFhkA"):
+        answer = await client.get(f"{path}&cursor={cursor}")
+        assert (answer.status_code, list(answer.json()["errors"])) == (422, ["cursor"]), cursor

@@ -42,7 +42,7 @@ async def suggest(
     """
     folded = folding.folded(text.strip())
     if folded.startswith("#"):
-        found = await tags.find(database, viewer, text, Paging.of(1, OTHERS), COUNTED)
+        found = await tags.find(database, viewer, text, Paging.of(1, OTHERS), counted=COUNTED)
         return Suggestions([], list(found.items), [], [])
     people = members.suggest(database, common, viewer, text, limit)
     if folded.startswith("@") or not folded:

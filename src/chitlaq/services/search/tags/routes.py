@@ -8,7 +8,7 @@ from litestar import get
 from litestar.params import Parameter
 
 from chitlaq.core.http.identity import Identity, account_id
-from chitlaq.core.http.paging import Page, PageLimit, PageNumber, Paging
+from chitlaq.core.http.paging import Cursor, Page, PageLimit, PageNumber, Paging
 from chitlaq.core.http.schemas import without_nul
 from chitlaq.services.search.state import SearchState
 from chitlaq.services.search.tags import FoundTag, tags
@@ -25,6 +25,10 @@ async def find_tags(
     state: SearchState,
     page: PageNumber = 1,
     limit: PageLimit = 20,
+    cursor: Cursor = None,
 ) -> Page[FoundTag]:
     who, text, paging = account_id(viewer), without_nul("q", q), Paging.of(page, limit)
-    return await state.standbys.read(who, lambda database: tags.find(database, who, text, paging))
+    last = tags.Last.of(cursor) if cursor else None
+    return await state.standbys.read(
+        who, lambda database: tags.find(database, who, text, paging, last)
+    )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import NamedTuple, Self
 from uuid import UUID
 
+import msgspec
+
 from chitlaq.core.data.postgres import Database
+from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.core.text import folding
 from chitlaq.services.search.tags import FoundTag
@@ -13,18 +18,61 @@ COUNTED = 100
 """Posts of a tag that are counted; of more, it is said that there are more."""
 
 
+class Last(NamedTuple):
+    """The last tag of a page, and how much it was used: tags are listed by that."""
+
+    tag: str
+    uses: int
+
+    def encoded(self) -> str:
+        return urlsafe_b64encode(msgspec.msgpack.encode(self)).decode().rstrip("=")
+
+    @classmethod
+    def of(cls, cursor: str) -> Self:
+        """Read a cursor.
+
+        Raises:
+            Problem: 422 if it is none.
+        """
+        try:
+            return msgspec.msgpack.decode(
+                urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=cls
+            )
+        except (ValueError, msgspec.MsgspecError):
+            raise problems.invalid(
+                {"cursor": "not a cursor; use the `next_cursor` of a page unchanged"}
+            ) from None
+
+
 async def find(
-    database: Database, viewer: UUID | None, text: str, paging: Paging, counted: int = COUNTED
+    database: Database,
+    viewer: UUID | None,
+    text: str,
+    paging: Paging,
+    last: Last | None = None,
+    counted: int = COUNTED,
 ) -> Page[FoundTag]:
-    """Return tags that begin with a text, of which the viewer may see posts, the most used first."""
+    """Return tags that begin with a text, of which the viewer may see posts, the most used first.
+
+    They are those of the page, or else those after ``last``.
+    """
     beginning = folding.folded(text.strip()).removeprefix("#")
     rows = []
     if beginning:
+        skipped = 0 if last else paging.offset
         rows = await database.rows(
-            "tags_beginning", viewer, beginning, counted + 1, paging.offset, paging.limit
+            "tags_beginning",
+            viewer,
+            beginning,
+            counted + 1,
+            skipped,
+            paging.limit + 1,
+            *(last or (None, None)),
         )
-    found = [counted_to(counted, tag, posts) for tag, posts in rows]
-    return Page(found, paging.page, paging.limit, None)
+    shown = rows[: paging.limit]
+    after = Last(shown[-1]["tag"], shown[-1]["uses"]).encoded() if len(rows) > len(shown) else None
+    found = [counted_to(counted, row["spelling"], row["posts"]) for row in shown]
+    return Page(found, paging.page, paging.limit, after)
 
 
 def counted_to(most: int, tag: str, posts: int) -> FoundTag:
