@@ -8,6 +8,7 @@ from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import httpx
@@ -76,6 +77,27 @@ async def test_public_post_has_a_preview_and_any_other_is_as_if_it_were_not(
         assert (await web.get(nothing)).status_code == 404, nothing
 
 
+# What strangers may look at, too, but programs show nothing of.
+NO_PREVIEWS = re.compile(
+    r"/api/.*|/search|/settings/.*|/@[^/]+/f\w+|/@[^/]+/p/[^/]+/.+|/shell|/nothing.*"
+)
+DOORS = re.compile(r"/(login|reset|verify|confirm-address|unsubscribe|keep|dev/mail)")
+
+
+def _expect_preview(path: str, answer: httpx.Response) -> None:
+    """A page that strangers get has all that programs show of a link to it, or nothing of it."""
+    if answer.status_code != 200 or not answer.headers["Content-Type"].startswith("text/html"):
+        return
+    said = dict(re.findall(r'<meta property="og:(\w+)" content="([^"]+)">', answer.text))
+    if NO_PREVIEWS.fullmatch(path):
+        assert said == {}, path
+        return
+    assert {"type", "title", "description", "url"} <= said.keys(), path
+    assert urlsplit(said["url"]).path.startswith(path), path
+    is_hidden = '<meta name="robots" content="noindex">' in answer.text
+    assert is_hidden == bool(DOORS.fullmatch(path)), path
+
+
 async def test_every_page_states_its_policy_and_has_the_colours_that_were_chosen(
     stack: Stack, web: httpx.AsyncClient, join: Join
 ) -> None:
@@ -112,6 +134,8 @@ async def test_every_page_states_its_policy_and_has_the_colours_that_were_chosen
             styles = re.findall(r'<link rel="stylesheet" href="([^"]+)">', answer.text)
             stated = ", ".join(f"<{one}>; rel=preload; as=style" for one in styles)
             assert answer.headers.get("Link", "") == stated, path
+            if who is chosen:
+                _expect_preview(path, answer)
             if kind == "text/html":
                 assert 'data-theme="contrast"' in answer.text, path
                 assert "Cookie" in answer.headers["Vary"], path
@@ -120,8 +144,9 @@ async def test_every_page_states_its_policy_and_has_the_colours_that_were_chosen
     others = {one for one in pages if one.startswith("/api/auth/sso")} | {"/keep"}
     assert shown >= pages - others
     for path in ("/status", "/status/en/history", "/status/tr/subscribe"):
-        stated = (await web.get(path)).headers["Content-Security-Policy"]
-        assert stated == STATUS_POLICY, path
+        answer = await web.get(path)
+        assert answer.headers["Content-Security-Policy"] == STATUS_POLICY, path
+        _expect_preview(path, answer)
     answer = await web.get(media, headers=cookie)
     assert (answer.status_code, answer.headers["Content-Security-Policy"]) == (
         200,

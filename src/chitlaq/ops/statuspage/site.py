@@ -146,8 +146,11 @@ def _content(said: Snapshot, settings: Settings, *, is_copy: bool) -> Iterator[t
         if not is_copy:
             names["subscribe.html.j2"] = f"{language}.subscribe.html"
         for template, name in names.items():
+            # Of "en.history.html", "/status/en/history".
+            place = name.removesuffix(".html").replace(".", "/")
             text = render(
                 template,
+                address="" if is_copy else f"{site}/status/{place}",
                 now=said.at.astimezone(where),
                 overall=said.overall,
                 components=[

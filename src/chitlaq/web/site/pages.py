@@ -86,6 +86,9 @@ class SitePages(Pages):
     ) -> Response[str]:
         """Render a template in the language of who asks, with a link to the same page in the others."""
         language = spoken(request)
+        # Without what it was asked for, which may be the token of a mail.
+        base_url = request.app.state.context.settings.base_url
+        values.setdefault("address", f"{base_url}{request.url.path}")
         others = []
         # Elsewhere the address is that of a step, which cannot be taken again.
         if "is_site" in request.route_handler.opt:
