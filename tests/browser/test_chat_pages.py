@@ -51,6 +51,9 @@ async def test_two_members_write_to_each_other_and_keep_what_they_wrote(
         await first.page.get_by_role("button", name="Message").click()
         await first.page.wait_for_url("**/chat/*")
         path = first.page.url.removeprefix(stack.issuer)
+        await first.page.get_by_label("Write a message").fill("  ")
+        await first.page.get_by_role("button", name="Send").click()
+        await expect(first.page.get_by_text("There is nothing to send yet")).to_be_visible()
         await write(first.page, "Hello Grace")
         # Who does not follow the writer is asked first.
         await open_ready(second, "/chat")

@@ -138,6 +138,46 @@ async def is_ready(member: Member, media: str) -> bool:
     return bool((await member.get(f"/api/media/{media}")).json()["state"] == "ready")
 
 
+async def test_what_does_not_fit_is_said_before_it_is_sent(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    eve = await join()
+    large: FilePayload = {"name": "big.png", "mimeType": "image/png", "buffer": bytes(15_000_001)}
+    text: FilePayload = {"name": "notes.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}
+    async with visiting(browser, stack.issuer, 1400, "light") as visit:
+        page, uploads = visit.page, list[str]()
+        page.on("request", lambda one: uploads.append(one.url) if "/api/media" in one.url else None)
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await sign_in(visit, eve)
+        await open_ready(visit, "/home")
+        field = page.get_by_label("What is on your mind?")
+        await field.fill("   ")
+        await page.get_by_role("button", name="Post", exact=True).click()
+        await expect(page.get_by_role("alert")).to_contain_text("There is nothing to post yet")
+        await page.evaluate("navigator.clipboard.writeText('pasted '.repeat(430_000))")
+        await field.fill("")
+        await page.keyboard.press("Control+V")
+        await expect(page.get_by_text("this field takes 20,000 characters")).to_be_visible()
+        assert len(await field.input_value()) == 20_000
+        await field.fill("Too many")
+        async with page.expect_file_chooser() as choosing:
+            await page.get_by_role("button", name="Add pictures").click()
+        await (await choosing.value).set_files([large, text])
+        alerts = page.locator(".pictures").get_by_role("alert")
+        await expect(alerts).to_contain_text(
+            ["big.png has 15.1 MB; a picture may have 15 MB.", "notes.pdf is no picture of a kind"]
+        )
+        assert uploads == []
+        async with page.expect_file_chooser() as choosing:
+            await page.get_by_text("Choose pictures").click()
+        await (await choosing.value).set_files([picture("red")] * 6)
+        await expect(alerts).to_have_text(
+            "At most 4 pictures fit; of those chosen, 2 were left out."
+        )
+
+
 async def test_draft_is_kept_by_the_server_and_goes_when_it_is_posted(
     browser: Browser, stack: Stack, join: Join
 ) -> None:

@@ -51,6 +51,13 @@ def test_every_language_says_what_the_templates_ask_for(language: str) -> None:
         assert values_of(text) == values_of(first[key]), key
 
 
+def test_no_file_has_words_twice_under_one_key() -> None:
+    """The last would count, also where the first is meant."""
+    for file in Path(str(resources.files("chitlaq.web"))).rglob("*.json"):
+        keys = re.findall(r'^  "([^"]+)": "', file.read_text(), re.MULTILINE)
+        assert len(set(keys)) == len(keys), file.name
+
+
 def test_templates_say_nothing_of_their_own() -> None:
     """But those about the API, which is in English."""
     said = []

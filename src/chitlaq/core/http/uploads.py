@@ -87,7 +87,8 @@ async def received(
     """
     boundary = required_type(request)
     too_large = Problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The file is larger than {max_bytes:,} bytes."
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"The file is larger than {max_bytes / 1_000_000:g} MB.",
     )
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > max_bytes + OVERHEAD_BYTES:

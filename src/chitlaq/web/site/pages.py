@@ -175,6 +175,7 @@ class SitePages(Pages):
             "me": me,
             "unread": unread,
             "chats": chats,
+            "upload_bytes": request.app.state.context.settings.media.upload_bytes,
             "now": now,
             "words": self._shared[language],
         }

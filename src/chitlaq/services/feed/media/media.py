@@ -74,8 +74,9 @@ def _require_quota(row: Any, settings: MediaSettings) -> None:
             max(1, int(row["seconds"])), "uploads", "Too many pictures within an hour"
         )
     if row["bytes"] >= settings.member_bytes:
+        taken, most = (f"{one / 1_000_000:,.0f}" for one in (row["bytes"], settings.member_bytes))
         raise problems.forbidden(
-            f"Your pictures take {row['bytes']:,} bytes, and you have {settings.member_bytes:,}:"
+            f"Your pictures take {taken} MB, and you have {most}:"
             " delete posts with pictures, then upload again."
         )
 

@@ -87,7 +87,9 @@ export function parsed(text) {
 
 /** How long a text is, as people count. @param {string} text */
 export function graphemes(text) {
-  return [...new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(text)].length;
+  let n = 0;
+  for (const _ of new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(text)) n += 1;
+  return n;
 }
 
 /** @param {RegExpExecArray} match @returns {Piece | null} */

@@ -7,7 +7,7 @@ import { h } from "../vendor/preact.js";
 /**
  * @typedef {{username: string, display_name: string, avatar_url: string | null}} Card
  * @typedef {{stale: boolean, view: string, parameters: Record<string, string>, data: Record<string, any>, me: Card | null,
- *   unread: number, chats: number, now: string, words: Record<string, string>}} First
+ *   unread: number, chats: number, upload_bytes: number, now: string, words: Record<string, string>}} First
  */
 
 /** The first screen's data, so that it needs no request. @type {First} */

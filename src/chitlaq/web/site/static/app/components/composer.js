@@ -7,6 +7,8 @@ import { OUTBOX, me, reason, say } from "../store.js";
 import { icon } from "./parts.js";
 
 const MAX_GRAPHEMES = 1000;
+/** Letters that a field takes: a browser that lays out some megabytes, and counts them, stands still. */
+export const MOST_TYPED = 20_000;
 const AUDIENCES = ["public", "university", "followers", "mentioned", "self"];
 /** What can be added, and its icon. */
 const EXTRAS = { pictures: "image-plus", poll: "list-ordered", warning: "eye-off", more: "ellipsis" };
@@ -82,7 +84,8 @@ export function Composer({ name, label, context = name, replyTo, quoteOf, saved,
   const isEmpty = !draft.text.trim() && !draft.pictures?.length;
   const send = async (/** @type {Event} */ event, isSure = false) => {
     event.preventDefault();
-    if (left < 0 || isEmpty) return;
+    if (left < 0) return;
+    if (isEmpty) return void setRefused(t("composer.empty"));
     setRefused("");
     save(draft);
     try {
@@ -115,7 +118,7 @@ export function Composer({ name, label, context = name, replyTo, quoteOf, saved,
     <form class="composer" id=${`composer-${name}`} method="dialog" onSubmit=${send} onFocusIn=${() => parts ?? needed().catch(() => {})}>
       <label class="hidden" for=${`text-${name}`}>${label}</label>
       <textarea
-        id=${`text-${name}`} name="text" dir="auto" rows="3" placeholder=${label} value=${draft.text}
+        id=${`text-${name}`} name="text" dir="auto" rows="3" maxlength=${MOST_TYPED} placeholder=${label} value=${draft.text}
         onInput=${(/** @type {any} */ event) => change({ text: event.target.value })}
         onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && send(event)}
       ></textarea>

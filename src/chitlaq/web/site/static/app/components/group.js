@@ -3,6 +3,7 @@
 import { useState } from "../../vendor/hooks.js";
 import { Problem, ask, read } from "../api.js";
 import { count, html, t } from "../base.js";
+import { unfit } from "../files.js";
 import { me, say } from "../store.js";
 import { Dialog } from "./dialog.js";
 import { Menu } from "./menu.js";
@@ -75,6 +76,8 @@ export function Group({ conversation, change, onClose }) {
 
 /** Upload a picture, and wait until it can be shown. @param {File} file @returns {Promise<string>} Its id. */
 async function uploaded(file) {
+  const why = unfit(file);
+  if (why) throw new Problem(422, { detail: why });
   const form = new FormData();
   form.append("file", file);
   let picture = await ask("POST", "/api/media", form);

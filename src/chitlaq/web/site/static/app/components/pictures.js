@@ -3,7 +3,8 @@
 import { useEffect, useRef, useState } from "../../vendor/hooks.js";
 import { signal } from "../../vendor/signals.js";
 import { Problem } from "../api.js";
-import { count, html, t } from "../base.js";
+import { count, html, number, t } from "../base.js";
+import { unfit } from "../files.js";
 import { file as keptFile, keepFile, leaveFile } from "../kept.js";
 import { icon } from "./parts.js";
 
@@ -26,11 +27,16 @@ const note = (key, state) => (uploads.value = { ...uploads.value, [key]: state }
  */
 export function Pictures({ name, pictures, change, isOpen }) {
   const field = useRef(/** @type {any} */ (null));
+  const [leftOut, setLeftOut] = useState(/** @type {string[]} */ ([]));
   useEffect(() => {
     if (isOpen && pictures.length === 0) field.current?.click();
   }, [isOpen]);
-  const add = async (/** @type {File[]} */ files) => {
-    for (const file of files.slice(0, MOST - pictures.length)) {
+  const add = async (/** @type {File[]} */ chosen) => {
+    const files = chosen.filter((file) => !unfit(file));
+    const room = MOST - pictures.length;
+    const surplus = files.length > room ? t("pictures.surplus", { most: MOST, n: number(files.length - room) }) : "";
+    setLeftOut([...chosen.map(unfit), surplus].filter(Boolean));
+    for (const file of files.slice(0, room)) {
       const key = crypto.randomUUID();
       await keepFile(key, file);
       change((all) => [...all, { key, alt: "" }]);
@@ -57,6 +63,7 @@ export function Pictures({ name, pictures, change, isOpen }) {
           event.target.value = "";
           add(files);
         }} /></label>`}
+      ${leftOut.map((why) => html`<p class="refused" role="alert">${why}</p>`)}
     </div>
   `;
 }

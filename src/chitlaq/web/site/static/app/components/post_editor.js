@@ -6,6 +6,7 @@ import { ask } from "../api.js";
 import { html, number, t } from "../base.js";
 import { known, learn, reason } from "../store.js";
 import { Completions } from "./completions.js";
+import { MOST_TYPED } from "./composer.js";
 import { Dialog } from "./dialog.js";
 
 const MAX_GRAPHEMES = 1000;
@@ -46,7 +47,7 @@ export function PostEditor({ post, onClose }) {
     ${refused && html`<p class="refused" role="alert">${refused}</p>`}
     <form onSubmit=${save}>
       <label for="edit-text">${t("post.edit-text")}</label>
-      <textarea id="edit-text" dir="auto" rows="5" autofocus value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)}></textarea>
+      <textarea id="edit-text" dir="auto" rows="5" maxlength=${MOST_TYPED} autofocus value=${text} onInput=${(/** @type {any} */ event) => setText(event.target.value)}></textarea>
       <${Completions} of="edit-text" />
       <label for="edit-warning">${t("composer.warning")}</label>
       <input id="edit-warning" dir="auto" maxlength="200" value=${warning} onInput=${(/** @type {any} */ event) => setWarning(event.target.value)} />

@@ -8,6 +8,8 @@ import { nameOf, said } from "./message.js";
 import { icon } from "./parts.js";
 
 const TYPING_MS = 3000;
+/** Letters that the field takes, as in composer.js: a message may have 16,000 characters of two. */
+const MOST_TYPED = 32_000;
 /** @type {Draft} */
 const EMPTY = { text: "", pictures: [] };
 
@@ -73,7 +75,7 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
   const send = async (/** @type {Event} */ event, isSure = false) => {
     event.preventDefault();
     // Of pictures one need not say anything.
-    if (!text.trim() && (mode.edit?.media ?? pictures).length === 0) return;
+    if (!text.trim() && (mode.edit?.media ?? pictures).length === 0) return say(t("chat.nothing"));
     if (mode.edit) {
       if (text === mode.edit.text || (await onEdit(text))) onMode({});
       return;
@@ -114,7 +116,7 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
     ${choosing && !mode.edit && html`<div class="attached"><${choosing.Pictures} name="say" pictures=${pictures} isOpen=${true} change=${(/** @type {(some: Picture[]) => Picture[]} */ update) => setDraft((/** @type {Draft} */ now) => ({ ...now, pictures: update(now.pictures) }))} />
       ${doubt.why && html`<p class="refused" role="alert">${doubt.why}</p>`}${doubt.why && doubt.isAsked && html`<p class="option-doors"><button class="quiet" type="button" onClick=${describe}>${t("pictures.describe")}</button><button class="quiet" type="button" onClick=${(/** @type {Event} */ event) => send(event, true)}>${t("chat.send-anyway")}</button></p>`}</div>`}
     <form class="say" method="dialog" onSubmit=${send}><${Completions} of="say" members=${members} /><label class="hidden" for="say">${t("chat.write")}</label><button class="icon-link" type="button" aria-label=${t("chat.attach")} disabled=${Boolean(mode.edit)} onClick=${choose}>${icon("image-plus")}</button><textarea
-      id="say" dir="auto" rows="1" placeholder=${t("chat.write")} value=${text} ref=${field} onInput=${write} onKeyDown=${press}
+      id="say" dir="auto" rows="1" maxlength=${MOST_TYPED} placeholder=${t("chat.write")} value=${text} ref=${field} onInput=${write} onKeyDown=${press}
     ></textarea><button type="submit">${t(mode.edit ? "chat.save" : "chat.send")}</button></form>
   `;
 }

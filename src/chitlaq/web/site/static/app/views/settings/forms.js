@@ -4,6 +4,7 @@
  */
 
 import { Problem } from "../../api.js";
+import { unfit } from "../../files.js";
 import { reason, say } from "../../store.js";
 import { ask } from "./proving.js";
 
@@ -18,6 +19,8 @@ addEventListener("submit", async (event) => {
   const [method, path] = form.dataset.ask.split(" ");
   const button = /** @type {HTMLButtonElement | null} */ (/** @type {SubmitEvent} */ (event).submitter);
   clear(form);
+  const why = chosen(form).map(unfit).find(Boolean);
+  if (why) return refuse(form, new Problem(422, { errors: { file: why } }));
   if (button) button.disabled = true;
   try {
     const answer = await ask(method, path, form.elements.length > 1 ? bodyOf(form) : undefined);
@@ -30,6 +33,9 @@ addEventListener("submit", async (event) => {
     if (button) button.disabled = false;
   }
 });
+
+/** The files that a form would send. @param {HTMLFormElement} form @returns {File[]} */
+const chosen = (form) => [...form.elements].flatMap((one) => [.../** @type {HTMLInputElement} */ (one).files ?? []]);
 
 /** Say that something is done, here or on the next page. @param {string} text @param {string} [then] */
 export function goOn(text, then) {
