@@ -283,7 +283,7 @@ async def test_page_comes_without_the_parts_of_a_service_that_is_away(tmp_path: 
             routes.followers,
             routes.search,
         ],
-        state=State({"screens": Screens(nowhere)}),
+        state=State({"screens": Screens(nowhere), "context": nowhere}),
         openapi_config=None,
     )
     async with AsyncTestClient(gateway) as client:
