@@ -6,6 +6,7 @@ wrong for checks that look at all rows.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ UNION ALL SELECT name, 'is an identity provider that each sign-in page shows' FR
 PATIENCE_SECONDS = 10.0
 """For what the services are still doing."""
 SHOWN = 10
+TASK_SECONDS = 5.0
+"""For tasks that were told to end."""
 
 _connections: dict[str, psycopg.Connection] = {}
 _named: set[tuple[str, ...]] = set()
@@ -44,6 +47,24 @@ def nothing_wrong_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.path in _users[request.session]:
         left = [fault for stack in shared for fault in _left(stack)]
         assert not left, "\n".join(["this module leaves in the shared stack:", *left[:SHOWN]])
+
+
+@pytest.fixture(scope="session")
+async def loop_of_tests() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
+
+
+@pytest.fixture(autouse=True)
+def no_task_is_left(loop_of_tests: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """A test ends the tasks that it has begun: one that goes on acts on what later tests see."""
+    before = asyncio.all_tasks(loop_of_tests)
+    yield
+    if left := asyncio.all_tasks(loop_of_tests) - before:
+        loop_of_tests.run_until_complete(asyncio.wait(left, timeout=TASK_SECONDS))
+    named = [repr(one) for one in left if not one.done()]
+    for one in left:
+        one.cancel()
+    assert not named, "\n".join(["this test leaves tasks that go on:", *named])
 
 
 def _process() -> tuple[set[int], int]:
