@@ -59,12 +59,19 @@ def no_task_is_left(loop_of_tests: asyncio.AbstractEventLoop) -> Iterator[None]:
     """A test ends the tasks that it has begun: one that goes on acts on what later tests see."""
     before = asyncio.all_tasks(loop_of_tests)
     yield
-    if left := asyncio.all_tasks(loop_of_tests) - before:
+    left = {one for one in asyncio.all_tasks(loop_of_tests) - before if not _is_of_browser(one)}
+    if left:
         loop_of_tests.run_until_complete(asyncio.wait(left, timeout=TASK_SECONDS))
     named = [repr(one) for one in left if not one.done()]
     for one in left:
         one.cancel()
     assert not named, "\n".join(["this test leaves tasks that go on:", *named])
+
+
+def _is_of_browser(task: asyncio.Task[object]) -> bool:
+    """Whether Playwright ends it with its page, such as a request that a test holds."""
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and "playwright" in code.co_filename
 
 
 def _process() -> tuple[set[int], int]:

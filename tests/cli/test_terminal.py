@@ -63,8 +63,9 @@ SHOWN: dict[str, Words] = {
 async def planted(stack: Stack) -> AsyncIterator[Stack]:
     """A stack whose tables and logs have hostile texts wherever a command looks."""
     await stack.sql(
-        "INSERT INTO mail.messages (to_address, subject, text, html, request_id)"
-        " VALUES ($1, $1, $1, $1, '-')",
+        # The newest for an hour, whatever is mailed meanwhile.
+        "INSERT INTO mail.messages (id, to_address, subject, text, html, request_id)"
+        " VALUES (uuidv7(interval '1 hour'), $1, $1, $1, $1, '-')",
         HOSTILE,
     )
     await stack.sql(

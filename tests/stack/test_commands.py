@@ -147,10 +147,7 @@ def test_lost_database_is_refused_in_the_words_of_containers(tmp_path: Path) -> 
     base.mkdir(parents=True)
     answer = chitlaq.run(
         ("config", "containers"),
-        {
-            "CHITLAQ_HOME": str(tmp_path / "home"),
-            "CHITLAQ_BACKUPS_FOLDER": str(tmp_path / "backups"),
-        },
+        {"CHITLAQ_HOME": str(tmp_path), "CHITLAQ_BACKUPS_FOLDER": str(base.parents[3])},
     )
     assert answer.returncode == 1
     assert "`docker compose run --rm --no-deps ops-service backup restore`" in answer.stderr

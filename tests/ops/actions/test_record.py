@@ -53,7 +53,7 @@ async def test_each_change_of_an_operator_is_recorded(tmp_path: Path) -> None:
             input="correct horse battery staple\n",
         )
         assert answer.returncode in {0, 3}, answer.stderr
-        made = answer.stdout.split()[-1]
+        made = answer.stdout.split()[-1].strip("`")
     listed = json.loads(commands.run(["ops", "actions", "--json"], environment).stdout)
     assert {one["operator"] for one in listed} == {"grace"}
     done = [f"{one['action']} {one['target']}" for one in reversed(listed)]

@@ -84,7 +84,8 @@ def test_each_check_has_commands_and_a_remedy(check: object) -> None:
     for command in registry.commands(check, Settings()):
         assert "{port:" not in command
         shlex.split(command.replace("\\;", ";"))
-    assert 0 < check.timeout_seconds < 30
+    # What uses much CPU runs after all others, and keeps nobody waiting.
+    assert 0 < check.timeout_seconds < (90 if check.is_heavy else 30)
 
 
 def test_every_shell_command_is_complete_and_valid(

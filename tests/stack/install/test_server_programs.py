@@ -304,7 +304,12 @@ def test_package_may_arrive_between_configuration_and_start(debian: Stack) -> No
     written = debian.home / "nginx" / "nginx.conf"
     before = written.read_bytes()
     answer = debian.command(
-        "config", "nginx", "--write", env={"CHITLAQ_PROGRAMS_NGINX": str(nginx.wheel())}
+        "config",
+        "nginx",
+        "--write",
+        "--access-log",
+        str(Home(debian.home).new_access_lines),
+        env={"CHITLAQ_PROGRAMS_NGINX": str(nginx.wheel())},
     )
     assert answer.returncode == 0, answer.stderr
     assert written.read_bytes() == before
