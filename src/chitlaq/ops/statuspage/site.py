@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, tzinfo
 from functools import partial
@@ -97,7 +98,8 @@ async def write(home: Home, settings: Settings, database: OpsDatabase) -> Snapsh
         OSError: it cannot be written.
     """
     said = await snapshot.taken(database, settings)
-    put(home.status_page, content(said, settings))
+    # A disk may keep whoever writes there waiting, and ops-service has others to answer.
+    await asyncio.to_thread(put, home.status_page, content(said, settings))
     return said
 
 
