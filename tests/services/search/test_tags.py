@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import httpx
 
+from chitlaq.services.search.tags import tags
 from tests.conftest import Member, Stack
 
 Join = Callable[[], Awaitable[Member]]
@@ -62,6 +63,8 @@ async def test_list_of_tags_goes_on_after_the_last_that_was_shown(
         page = (await client.get(f"{path}&page=9&cursor={page['next_cursor']}")).json()
         rest += [one["tag"] for one in page["items"]]
     assert rest == [f"{own}a", f"{own}d"]
-    for cursor in ("AAAA", "x", "gqFhkA"):
+    # Others make cursors, too: with what PostgreSQL takes for no text, and of impossible uses.
+    made = [tags.Last(tag, uses).encoded() for tag, uses in (("a\0", 1), ("a", 2**40), ("a", -1))]
+    for cursor in ("AAAA", "x", "gqFhkA", *made):
         answer = await client.get(f"{path}&cursor={cursor}")
         assert (answer.status_code, list(answer.json()["errors"])) == (422, ["cursor"]), cursor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 from uuid import UUID
 
 import msgspec
@@ -21,8 +21,8 @@ COUNTED = 100
 class Last(NamedTuple):
     """The last tag of a page, and how much it was used: tags are listed by that."""
 
-    tag: str
-    uses: int
+    tag: Annotated[str, msgspec.Meta(pattern="^[^\0]*$")]
+    uses: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
     def encoded(self) -> str:
         return urlsafe_b64encode(msgspec.msgpack.encode(self)).decode().rstrip("=")
