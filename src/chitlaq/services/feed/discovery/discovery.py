@@ -28,8 +28,9 @@ SPARE = 20
 MAX_TURNS = 3
 """How often a page looks at so many while there is nothing to show; a short page says how to read on."""
 
-_RANKED = Struct(">QH")
-_LATEST = Struct(">Q16s")
+# As PostgreSQL has them: whoever asks may make a cursor of any bytes.
+_RANKED = Struct(">qh")
+_LATEST = Struct(">q16s")
 
 
 class Place(NamedTuple):

@@ -219,7 +219,8 @@ def _count_read(found: list[Entry] | None) -> None:
 
 
 def _entries(members: Sequence[bytes]) -> list[Entry]:
-    return [_entry(member) for member in members if member[:1] != ATTEMPT]
+    # A cursor that nobody was given may lie after all entries, where the mark is.
+    return [_entry(one) for one in members if one[:1] != ATTEMPT and one != COMPLETE]
 
 
 def _entry(member: bytes) -> Entry:
