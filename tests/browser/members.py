@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from chitlaq.core.http import cookies
 
 if TYPE_CHECKING:
+    from playwright.async_api import Page
+
     from tests.browser.conftest import Visit
     from tests.conftest import Member
 
@@ -30,3 +34,13 @@ async def open_ready(visit: Visit, path: str) -> None:
     """Open a page, and wait until scripts have taken over."""
     await visit.open(path)
     await visit.page.wait_for_selector("html[data-ready]")
+
+
+@asynccontextmanager
+async def renewing(page: Page) -> AsyncIterator[None]:
+    """Do what makes a page open itself again, and wait until scripts have taken over the new one."""
+    await page.wait_for_selector("html[data-ready]")
+    # A navigation of Playwright's may be a change of the history alone.
+    await page.evaluate("() => { document.documentElement.dataset.before = ''; }")
+    yield
+    await page.wait_for_selector("html[data-ready]:not([data-before])")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.browser.conftest import visiting
@@ -90,9 +91,10 @@ async def test_what_was_read_last_stands_in_for_an_answer_that_comes_late(
     await bob.put(f"/api/users/{ada.username}/follow")
     answers = asyncio.Event()
 
-    async def are_told() -> bool:
-        return len((await ada.get("/api/notifications")).json()["items"]) == 2
+    async def is_told(count: int) -> bool:
+        return len((await ada.get("/api/notifications")).json()["items"]) == count
 
+    await eventually(partial(is_told, 1))
     async with visiting(browser, stack.issuer) as visit:
         page = visit.page
         await sign_in(visit, ada)
@@ -107,7 +109,7 @@ async def test_what_was_read_last_stands_in_for_an_answer_that_comes_late(
         await expect(told).to_have_count(1)
         await expect(page.get_by_text("Last updated")).to_be_visible()
         await bob.write(f"Hello @{ada.username}")
-        await eventually(are_told)
+        await eventually(partial(is_told, 2))
         answers.set()
         await expect(told).to_have_count(2)
         await expect(page.get_by_text("Last updated")).to_be_hidden()
