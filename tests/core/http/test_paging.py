@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chitlaq.core.http import paging
 from chitlaq.core.http.paging import Page, Paging, cursor_after
 from chitlaq.core.http.problems import Problem
+from chitlaq.services.feed.discovery import discovery
+from chitlaq.services.search.tags import tags
+from chitlaq.services.search.texts import cursors as texts
 
 IDS = [UUID(int=number) for number in range(1, 8)]
 
@@ -48,3 +56,12 @@ def test_paging_by_cursor_or_page_gives_each_item_once(limit: int) -> None:
             break
     by_page = [item for number in range(1, 9) for item in read(Paging.of(number, limit)).items]
     assert by_cursor == by_page == list(range(1, 8))
+
+
+@given(st.text() | st.binary().map(lambda packed: urlsafe_b64encode(packed).decode()))
+@pytest.mark.parametrize("read", [Paging.of, texts.Place.of, tags.Last.of, discovery.Place.of])
+def test_cursor_of_any_characters_is_a_place_or_refused(
+    read: Callable[..., object], cursor: str
+) -> None:
+    with suppress(Problem):
+        read(cursor=cursor)

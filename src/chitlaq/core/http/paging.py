@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import binascii
 import functools
 import inspect
+import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -61,7 +61,7 @@ class Paging:
         Raises:
             Problem: 422 for an invalid cursor, or a page beyond `MAX_OFFSET`.
         """
-        before, shown = _decoded(cursor) if cursor else (None, 0)
+        before, shown = decoded(cursor, _unpacked) if cursor else (None, 0)
         wanted = cls(page, limit, before, shown=shown)
         if wanted.offset > MAX_OFFSET:
             raise problems.invalid(
@@ -133,16 +133,37 @@ def expanded(handler: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]
 def cursor_after(last: UUID, shown: int = 0) -> str:
     """Return the cursor of what follows an item, which says how many were shown up to it, if some."""
     number = shown.to_bytes(2) if shown else b""
-    return urlsafe_b64encode(last.bytes + number).decode().rstrip("=")
+    return encoded(last.bytes + number)
 
 
-def _decoded(cursor: str) -> tuple[UUID, int]:
+def encoded(packed: bytes) -> str:
+    """Return a cursor that says this to `decoded`."""
+    return urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def decoded(cursor: str, unpack: Callable[[bytes], T]) -> T:
+    """Read a cursor, which whoever asks may have made of any characters.
+
+    Args:
+        cursor: as it was sent.
+        unpack: makes a typed place in a list of what was `encoded`; raises an error of its values or their
+            form for what it never encodes.
+
+    Raises:
+        Problem: 422 if it is none.
+    """
     try:
-        packed = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        if len(packed) not in (16, 18):
-            raise ValueError
-        return UUID(bytes=packed[:16]), int.from_bytes(packed[16:])
-    except (ValueError, binascii.Error):
-        raise problems.invalid(
-            {"cursor": "not a cursor; use the `next_cursor` of a page unchanged"}
-        ) from None
+        return unpack(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, struct.error, msgspec.MsgspecError):
+        raise no_cursor() from None
+
+
+def no_cursor() -> problems.Problem:
+    """422: a cursor that no page gave."""
+    return problems.invalid({"cursor": "not a cursor; use the `next_cursor` of a page unchanged"})
+
+
+def _unpacked(packed: bytes) -> tuple[UUID, int]:
+    if len(packed) not in (16, 18):
+        raise ValueError
+    return UUID(bytes=packed[:16]), int.from_bytes(packed[16:])

@@ -6,15 +6,12 @@ what the viewer may not read or mutes.
 
 from __future__ import annotations
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from struct import Struct
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from chitlaq.core.data.postgres import Database
-from chitlaq.core.http import problems
-from chitlaq.core.http.paging import Page, Paging, cursor_after
+from chitlaq.core.http.paging import Page, Paging, cursor_after, decoded, encoded
 from chitlaq.core.text import tokens
 from chitlaq.services.feed.discovery.ranking import MAX_PER_AUTHOR, MAX_POSTS, MAX_TAGS
 from chitlaq.services.feed.discovery.schemas import TrendingTag, TrendingTags
@@ -42,10 +39,8 @@ class Place(NamedTuple):
 
     def cursor(self) -> str:
         if self.before is None:
-            encoded = _RANKED.pack(self.ranking, self.rank)
-        else:
-            encoded = _LATEST.pack(self.ranking, self.before.bytes)
-        return urlsafe_b64encode(encoded).decode().rstrip("=")
+            return encoded(_RANKED.pack(self.ranking, self.rank))
+        return encoded(_LATEST.pack(self.ranking, self.before.bytes))
 
     @classmethod
     def of(cls, cursor: str) -> Place:
@@ -54,18 +49,14 @@ class Place(NamedTuple):
         Raises:
             Problem: 422 for what is none.
         """
-        try:
-            encoded = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            if len(encoded) == _RANKED.size:
-                return cls(*_RANKED.unpack(encoded))
-            if len(encoded) == _LATEST.size:
-                ranking, before = _LATEST.unpack(encoded)
-                return cls(ranking, before=UUID(bytes=before))
-        except (ValueError, binascii.Error):
-            pass
-        raise problems.invalid(
-            {"cursor": "not a cursor; use the `next_cursor` of a page unchanged"}
-        )
+        return decoded(cursor, cls._unpacked)
+
+    @classmethod
+    def _unpacked(cls, packed: bytes) -> Place:
+        if len(packed) == _RANKED.size:
+            return cls(*_RANKED.unpack(packed))
+        ranking, before = _LATEST.unpack(packed)
+        return cls(ranking, before=UUID(bytes=before))
 
 
 async def explore(
@@ -108,8 +99,8 @@ async def tagged(
         before, take = oldest, LOOKED_AT
     items = rows[paging.offset : until]
     after = items[-1][0] if len(rows) > until else None if is_end else before
-    encoded = await rendering.posts(viewer, items)
-    return Page(encoded, paging.page, paging.limit, cursor_after(after) if after else None)
+    posts = await rendering.posts(viewer, items)
+    return Page(posts, paging.page, paging.limit, cursor_after(after) if after else None)
 
 
 async def trending(database: Database, viewer: UUID | None) -> TrendingTags:

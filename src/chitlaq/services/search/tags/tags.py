@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Annotated, NamedTuple, Self
 from uuid import UUID
 
 import msgspec
 
 from chitlaq.core.data.postgres import Database
-from chitlaq.core.http import problems
+from chitlaq.core.http import paging as cursors
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.core.text import folding
 from chitlaq.services.search.tags import FoundTag
@@ -25,7 +24,7 @@ class Last(NamedTuple):
     uses: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
     def encoded(self) -> str:
-        return urlsafe_b64encode(msgspec.msgpack.encode(self)).decode().rstrip("=")
+        return cursors.encoded(msgspec.msgpack.encode(self))
 
     @classmethod
     def of(cls, cursor: str) -> Self:
@@ -34,14 +33,7 @@ class Last(NamedTuple):
         Raises:
             Problem: 422 if it is none.
         """
-        try:
-            return msgspec.msgpack.decode(
-                urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=cls
-            )
-        except (ValueError, msgspec.MsgspecError):
-            raise problems.invalid(
-                {"cursor": "not a cursor; use the `next_cursor` of a page unchanged"}
-            ) from None
+        return cursors.decoded(cursor, lambda packed: msgspec.msgpack.decode(packed, type=cls))
 
 
 async def find(

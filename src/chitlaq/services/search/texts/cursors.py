@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import binascii
 import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
-from chitlaq.core.http import problems
+from chitlaq.core.http import paging
 
-_FORM = struct.Struct(">BBHi16s")
+_FORM = struct.Struct(">BBHI16s")
 _OLDER, _EXACT = 1, 2
 
 
@@ -37,7 +35,7 @@ class Place:
     def encoded(self) -> str:
         flags = _OLDER * self.is_older | _EXACT * self.is_total_exact
         packed = _FORM.pack(flags, self.way, self.shown, self.total, self.after.bytes)
-        return urlsafe_b64encode(packed).decode().rstrip("=")
+        return paging.encoded(packed)
 
     @classmethod
     def of(cls, cursor: str) -> Self:
@@ -46,12 +44,6 @@ class Place:
         Raises:
             Problem: 422 if it is none.
         """
-        try:
-            packed = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            flags, way, shown, total, after = _FORM.unpack(packed)
-        except (ValueError, binascii.Error, struct.error):
-            raise problems.invalid(
-                {"cursor": "not a cursor; use the `next_cursor` of a page unchanged"}
-            ) from None
+        flags, way, shown, total, after = paging.decoded(cursor, _FORM.unpack)
         is_older, is_exact = bool(flags & _OLDER), bool(flags & _EXACT)
         return cls(UUID(bytes=after), is_older, shown, way, total, is_exact)

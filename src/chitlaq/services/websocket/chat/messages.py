@@ -10,6 +10,7 @@ from uuid import UUID
 
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
 from chitlaq.core.http import problems
+from chitlaq.core.http.paging import no_cursor
 from chitlaq.core.http.schemas import require_moment
 from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket.chat import texts
@@ -223,4 +224,4 @@ def _read_on(cursor: str) -> tuple[int | None, int | None]:
     direction, _, number = cursor.partition("-")
     if direction in {"before", "after"} and number.isdecimal() and len(number) < 19:
         return (int(number), None) if direction == "before" else (None, int(number))
-    raise problems.invalid({"cursor": "not a cursor; use the `next_cursor` of a page unchanged"})
+    raise no_cursor()

@@ -11,7 +11,7 @@ import msgspec
 
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
-from chitlaq.core.http.paging import Paging, cursor_after
+from chitlaq.core.http.paging import Paging, cursor_after, no_cursor
 from chitlaq.core.http.schemas import require_moment
 from chitlaq.services.websocket.chat.schemas import Person
 from chitlaq.services.websocket.notifications.kinds import ABOUT_CONVERSATIONS, ABOUT_POSTS
@@ -165,6 +165,4 @@ def _position(id_: UUID) -> datetime:
     try:
         return _EPOCH + id_.int * _MICROSECOND
     except OverflowError:
-        raise problems.invalid(
-            {"cursor": "not a cursor; use the `next_cursor` of a page unchanged"}
-        ) from None
+        raise no_cursor() from None
