@@ -44,7 +44,8 @@ BROKEN = """() => {
         // What was searched for is marked within longer words, too.
         const {parentElement: around} = text;
         if (around.localName === "mark" || !around.checkVisibility({visibilityProperty: true})) continue;
-        for (const {0: word, index} of text.data.matchAll(/(?<!\\S)\\p{L}{2,12}(?![^\\s.,:;!?…)])/gu)) {
+        const words = /(?<!\\S)@?(?:\\p{L}\\p{Pd})?\\p{L}{2,12}(?![^\\s.,:;!?…)])/gu;
+        for (const {0: word, index} of text.data.matchAll(words)) {
             range.setStart(text, index);
             range.setEnd(text, index + word.length);
             const [first, ...others] = range.getClientRects();
@@ -54,7 +55,7 @@ BROKEN = """() => {
     }
     return found;
 }"""
-"""Short words that do not fit into a line: something is too narrow for what it says."""
+"""Short words and names that do not fit into a line, also those after one letter and a hyphen."""
 
 Width = Literal[320, 360, 768, 1400]
 """In CSS pixels; 320 is what 400 % leaves of 1280."""

@@ -93,8 +93,12 @@ async def test_keys_go_through_posts_and_pages_and_can_be_switched_off(
         await expect(page.locator("input[type=search]")).to_be_focused()
         await page.locator("input[type=search]").blur()
 
+        await visit.look("dark", 320)
         await keys.press("?")
         await expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Keyboard shortcuts")).to_be_focused()
+        assert await page.evaluate("document.querySelector('dialog').scrollTop") == 0
+        await visit.look("dark", 360)
         listed = await page.evaluate(LIST)
         assert await page.evaluate(LISTED) == KEYS
         await visit.require_accessible()

@@ -141,8 +141,8 @@ const place = document.body.appendChild(document.createElement("div"));
 
 function help() {
   const close = () => render(null, place);
-  render(html`<${Dialog} title=${t("keys.title")} onClose=${close}>
-    <dl class="keys" tabindex="-1" autofocus>${HELP.map(([keys, what]) => html`<div key=${what}><dt>${keys.split(" ").map((one) => html`<kbd>${one}</kbd>`)}</dt><dd>${t(`keys.${what}`)}</dd></div>`)}</dl>
+  render(html`<${Dialog} title=${t("keys.title")} isRead onClose=${close}>
+    <dl class="keys">${HELP.map(([keys, what]) => html`<div key=${what}><dt>${keys.split(" ").map((one) => html`<kbd>${one}</kbd>`)}</dt><dd>${t(`keys.${what}`)}</dd></div>`)}</dl>
     <div class="dialog-foot"><a class="button quiet" href="/settings/shortcuts">${t("keys.settings")}</a><button type="button" onClick=${(/** @type {any} */ event) => event.target.closest("dialog").close()}>${t("keys.close")}</button></div>
   <//>`, place);
 }

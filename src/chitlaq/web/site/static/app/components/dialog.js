@@ -3,13 +3,16 @@
 import { useEffect, useRef } from "../../vendor/hooks.js";
 import { html, t } from "../base.js";
 
-/** @param {{title: string, onClose: () => void, children: any}} properties It closes when its owner takes it away. */
-export function Dialog({ title, onClose, children }) {
+/**
+ * @param {{title: string, isRead?: boolean, onClose: () => void, children: any}} properties It closes when its owner takes
+ *   it away. One that is to be read begins at its title, however little of it is seen.
+ */
+export function Dialog({ title, isRead, onClose, children }) {
   const dialog = useRef(/** @type {any} */ (null));
   useEffect(() => dialog.current.showModal(), []);
   return html`
     <dialog ref=${dialog} aria-labelledby="dialog-title" onClose=${onClose}>
-      <h2 id="dialog-title">${title}</h2>
+      <h2 id="dialog-title" tabindex=${isRead && "-1"} autofocus=${isRead}>${title}</h2>
       ${children}
     </dialog>
   `;
