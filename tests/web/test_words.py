@@ -16,8 +16,9 @@ from chitlaq import inventory
 from chitlaq.cli.serve import load
 from chitlaq.core.http import routes
 from chitlaq.core.languages import LANGUAGES
+from chitlaq.web.console.status.words import words as status_words
 from chitlaq.web.site.pages import own_words, said_of, shared_words
-from chitlaq.web.words import PageWords
+from chitlaq.web.words import PageWords, texts
 
 SITE = "chitlaq.web.site"
 OF_JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
@@ -56,6 +57,16 @@ def test_no_file_has_words_twice_under_one_key() -> None:
     for file in Path(str(resources.files("chitlaq.web"))).rglob("*.json"):
         keys = re.findall(r'^  "([^"]+)": "', file.read_text(), re.MULTILINE)
         assert len(set(keys)) == len(keys), file.name
+
+
+def test_no_line_of_a_page_ends_after_a_single_letter_and_a_hyphen() -> None:
+    hyphen = "\N{NON-BREAKING HYPHEN}"
+    said = known("tr")["told.mail"], status_words("tr")("subscribe.address")
+    assert said == (f"E{hyphen}posta", f"E{hyphen}posta adresi")
+    broken = re.compile(r"\b[^\W\d_]-[^\W\d_]")
+    for language in LANGUAGES:
+        texts_said = known(language) | texts("chitlaq.web.console.status", "words", language)
+        assert [key for key, text in texts_said.items() if broken.search(text)] == []
 
 
 def test_templates_say_nothing_of_their_own() -> None:

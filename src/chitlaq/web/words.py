@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -10,6 +11,8 @@ import msgspec
 from markupsafe import Markup, escape
 
 from chitlaq.core.visible import visible
+
+_AFTER_ONE_LETTER = re.compile(r"(?<=\b[^\W\d_])-(?=[^\W\d_])")
 
 
 class Words:
@@ -47,6 +50,12 @@ class PageWords(Words):
 
 @cache
 def texts(package: str, name: str, language: str) -> dict[str, str]:
-    """Return the texts of a file ``NAME.LANGUAGE.json`` of a package."""
+    """Return the texts of a file ``NAME.LANGUAGE.json`` of a package.
+
+    No line ends after the hyphen of a word such as *e-posta*, which would leave a letter alone.
+    """
     file = resources.files(package).joinpath(f"{name}.{language}.json")
-    return msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+    said = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+    return {
+        key: _AFTER_ONE_LETTER.sub("\N{NON-BREAKING HYPHEN}", text) for key, text in said.items()
+    }
