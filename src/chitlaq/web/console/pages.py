@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from chitlaq.core.formatting import duration, lasted, size
 from chitlaq.core.local_time import clock, local
 from chitlaq.web.pages import Pages, policy
+
+_COMMAND = re.compile("`([^`]+)`")
 
 CONSOLE = Pages(
     "chitlaq.web.console",
@@ -49,6 +52,14 @@ def _capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def _commands(text: str) -> Markup:
+    """A message, in which what stands in backquotes is a command."""
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
+        for place, part in enumerate(_COMMAND.split(text))
+    )
+
+
 CONSOLE.environment.filters |= {
     "clock": _clock,
     "clock_seconds": _clock_seconds,
@@ -56,4 +67,5 @@ CONSOLE.environment.filters |= {
     "duration": duration,
     "size": size,
     "capitalize_first": _capitalized,
+    "commands": _commands,
 }

@@ -110,9 +110,9 @@ class PostgresView:
             asyncpg.InternalClientError,
             OperatorError,
         ) as error:
-            raise UnknownResult(
-                f"PostgreSQL: {error or type(error).__name__}", judged_by.POSTGRES
-            ) from None
+            # An OSError without a number says so itself.
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise UnknownResult(f"PostgreSQL: {why}", judged_by.POSTGRES) from None
 
     def close(self) -> None:
         if self._pool is not None:

@@ -223,7 +223,7 @@ async def _answer(
 def _access(home: Home, settings: Settings, name: str) -> Access:
     if not (settings.embeds(name) or settings.value_of(f"{name}_url")):
         raise UnknownResult(
-            f"there is no {name}: CHITLAQ_MONITORING_EMBEDDED is false and no URL is configured",
+            f"there is no {name}: monitoring.embedded is false, and no {name}_url is set",
             JUDGED_BY[name],
         )
     try:

@@ -21,11 +21,21 @@ async function follow(output) {
   }
 }
 
+/** Let an element say a message, in which what stands in backquotes is a command. */
+export function say(element, text) {
+  element.replaceChildren(...text.split(/`([^`]+)`/).map((part, place) => {
+    if (place % 2 === 0) return part;
+    const command = document.createElement("code");
+    command.textContent = part;
+    return command;
+  }));
+}
+
 /** Fill in what has changed since the page was made; a new layout needs the whole page. */
 function fill(now) {
   for (const element of document.querySelectorAll("[data-field]")) {
     const text = now.fields[element.dataset.field];
-    if (text !== undefined && element.textContent !== text) element.textContent = text;
+    if (text !== undefined && element.textContent !== text.replaceAll("`", "")) say(element, text);
   }
 }
 

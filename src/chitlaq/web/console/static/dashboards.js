@@ -1,4 +1,5 @@
 // Draws the panels of a dashboard that are in view, and again every so often.
+import { say } from "./console.js";
 import uPlot from "./vendor/uplot.js";
 
 const COLOURS = 8;
@@ -214,17 +215,17 @@ function drawBars(panel, data) {
 
 // --- asking
 
-function say(panel, kind, text) {
+function tell(panel, kind, text) {
   forget(panel);
   const words = document.createElement("p");
   words.className = kind;
-  words.textContent = text;
+  say(words, text);
   panel.querySelector(".content").replaceChildren(words);
 }
 
 function draw(panel, data) {
   if (!data.series.length) {
-    say(panel, "muted", "No values in this time.");
+    tell(panel, "muted", "No values in this time.");
   } else if (panel.dataset.kind === "timeseries") {
     drawGraph(panel, data);
   } else {
@@ -248,9 +249,9 @@ async function load(panel) {
     if (answer.type === "opaqueredirect") throw new Error("you are signed out: load the page again");
     const { drawn, unknown, detail } = await answer.json();
     if (drawn) draw(panel, drawn);
-    else say(panel, "unknown", `Unknown: ${unknown || detail}`);
+    else tell(panel, "unknown", `Unknown: ${unknown || detail}`);
   } catch (error) {
-    say(panel, "unknown", `Unknown: ops-service does not answer (${error.message})`);
+    tell(panel, "unknown", `Unknown: ops-service does not answer (${error.message})`);
   }
   panel.removeAttribute("aria-busy");
   updated.textContent = `Updated ${clockWithSeconds.format(new Date())}`;
