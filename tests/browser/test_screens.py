@@ -40,6 +40,12 @@ PAGES = {
     "incident-merge": "/ops/incidents/1/merge",
     "routine-run": f"/ops/routines/runs/{RUN}",
 }
+UNFILLED = """() => {
+    const right = one => one.getBoundingClientRect().right;
+    return [...document.querySelectorAll(".panels > :last-child")]
+        .filter(one => right(one.parentElement) - right(one) > 1)
+        .map(one => `leaves a part of its row empty: ${one.outerHTML.slice(0, 150)}`);
+}"""
 ROSTER = """
 timezone = "Asia/Kathmandu"
 [people.ada]
@@ -102,10 +108,13 @@ async def test_screen_is_accessible_on_a_phone_and_on_a_desk(signed_in: Visit, n
     await visit.open(PAGES[name])
     main = visit.page.locator("main")
     await expect(main).to_contain_text("Times: Asia/Kathmandu (UTC+0545)")
+    await expect(main).not_to_contain_text("`")  # A command looks like one.
     await outlines.require(main, name)
     await visit.require_accessible()
     await visit.keep(f"{name}-360-dark")
-    await visit.look("light", 1400)
+    for width in (768, 1400):
+        await visit.look("light", width)
+        assert not await visit.page.evaluate(UNFILLED)
     await visit.require_accessible("color-contrast", "target-size")
     await visit.keep(f"{name}-1400-light")
     assert not visit.complaints
