@@ -8,14 +8,19 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from chitlaq.core.errors import OperatorError
+from chitlaq.core.errors import OperatorError, UnfinishedError
 
 NAGIOS = "--nagios"
 NAGIOS_UNKNOWN = 3
+UNFINISHED = 78
+"""EX_CONFIG of sysexits.h; our unit for systemd knows it."""
 
 
 def main() -> None:
-    """Run the command; an error that an operator can fix is one sentence, with exit code 1."""
+    """Run the command; an error that an operator can fix is one sentence, with exit code 1.
+
+    With 78, a person has to finish something before the same command can succeed.
+    """
     match sys.argv[1:]:
         case ["fork-server", descriptor]:  # the supervisor's; each forked process comes back here
             from chitlaq.stack.supervisor import fork_server
@@ -42,7 +47,7 @@ def main() -> None:
         if NAGIOS in sys.argv:
             _unknown(str(error))
         sys.stderr.write(f"chitlaq: {error}\n")
-        sys.exit(1)
+        sys.exit(UNFINISHED if isinstance(error, UnfinishedError) else 1)
     except SystemExit as end:
         if NAGIOS in sys.argv and end.code:
             _unknown("the command line is not valid: see `--help`")

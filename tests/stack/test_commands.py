@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from chitlaq.__main__ import UNFINISHED
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.monitoring import provisioning
@@ -149,7 +150,7 @@ def test_lost_database_is_refused_in_the_words_of_containers(tmp_path: Path) -> 
         ("config", "containers"),
         {"CHITLAQ_HOME": str(tmp_path), "CHITLAQ_BACKUPS_FOLDER": str(base.parents[3])},
     )
-    assert answer.returncode == 1
+    assert answer.returncode == UNFINISHED
     assert "`docker compose run --rm --no-deps ops-service backup restore`" in answer.stderr
 
 

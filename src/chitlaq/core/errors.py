@@ -8,6 +8,10 @@ class OperatorError(Exception):
     """
 
 
+class UnfinishedError(OperatorError):
+    """A person has to finish something first: to try the same again helps nothing."""
+
+
 class MissingProgramError(OperatorError):
     """An optional program is not on this machine."""
 

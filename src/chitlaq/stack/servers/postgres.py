@@ -6,7 +6,7 @@ import os
 import pwd
 from pathlib import Path
 
-from chitlaq.core.errors import OperatorError
+from chitlaq.core.errors import OperatorError, UnfinishedError
 from chitlaq.core.host import files, quoting
 from chitlaq.core.host.programs import run
 from chitlaq.core.installation.home import Home
@@ -145,16 +145,16 @@ def refuse_without_data(home: Home, settings: Settings) -> None:
     """Refuse to create a database during a restore, or where a lost one has backups.
 
     Raises:
-        OperatorError: the reason and what to do.
+        UnfinishedError: the reason and what to do.
     """
     if home.pending_restore.exists():
-        raise OperatorError(
-            "A restore was interrupted: `chitlaq backup restore --resume` finishes it."
+        raise UnfinishedError(
+            "A restore is under way, or was interrupted: `chitlaq backup restore --resume` finishes it."
         )
     folder = settings.backup_folder(home)
     backups = (*folder.glob("physical/*/base/*"), *folder.glob("chitlaq_*.sql"))
     if data_version(home) is None and backups:
-        raise OperatorError(
+        raise UnfinishedError(
             f"The database is gone ({home.postgres_data}), and {folder} has backups of it:"
             " `chitlaq backup restore`. To begin with an empty one instead, move that folder away."
         )
