@@ -80,6 +80,8 @@ def check(
 ) -> None:
     """Say everything that is wrong with a file of settings, with line and remedy; it changes nothing.
 
+    Files that it names have to be on this machine.
+
     Example: chitlaq config check /tmp/chitlaq.toml
     """
     from chitlaq.core.installation import settings_loading, settings_review
@@ -88,7 +90,7 @@ def check(
     home = Home.from_environment()
     path = file or home.settings_file
     try:
-        problems = settings_review.reviewed(settings_loading.text_of(path))
+        problems = settings_review.reviewed(settings_loading.text_of(path), has_files=True)
     except FileNotFoundError:
         raise OperatorError(f"There is no file {path}.") from None
     for one in problems:

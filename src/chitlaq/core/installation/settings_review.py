@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from chitlaq.core.installation import settings_faults, settings_loading, toml_files
+from chitlaq.core.installation import settings_faults, settings_files, settings_loading, toml_files
 from chitlaq.core.installation.secret_values import from_text
 from chitlaq.core.installation.settings import Settings
 
@@ -32,10 +32,13 @@ class Problem(NamedTuple):
     remedy: str
 
 
-def reviewed(text: str) -> list[Problem]:
+def reviewed(text: str, *, has_files: bool = False) -> list[Problem]:
     """Return what is wrong with the text of a ``chitlaq.toml``, in the order of its lines.
 
     A setting that is invalid takes part in no further rule, so that each mistake is named once.
+
+    Args:
+        has_files: whether the files that it names are looked at, too: they are this machine's.
     """
     try:
         document = toml_files.parsed(text)
@@ -62,7 +65,10 @@ def reviewed(text: str) -> list[Problem]:
             found.append(Problem(line_of(dotted), dotted, *problem))
     settings = msgspec.convert(values, Settings, strict=False, dec_hook=from_text)
     given = [dotted for dotted, _ in settings_loading.flattened(values)]
-    for fault in settings_faults.found(settings, given):
+    faults = [*settings_faults.found(settings, given)]
+    if has_files:
+        faults += settings_files.found(settings)
+    for fault in faults:
         named = f"this and {' and '.join(fault.others)} " if fault.others else ""
         found.append(
             Problem(line_of(fault.setting), fault.setting, f"{named}{fault.what}", fault.remedy)
