@@ -142,6 +142,21 @@ def test_command_for_a_supervisor_says_what_to_type_instead(
     assert "`chitlaq " not in answer.stderr
 
 
+def test_line_for_a_shell_leads_to_this_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, lines = Home(tmp_path / "a b"), ("chitlaq down", "chitlaq up")
+    monkeypatch.delenv("CHITLAQ_HOME", raising=False)
+    assert commands.pasted(lines, home) == "chitlaq down && chitlaq up"
+    monkeypatch.setenv("CHITLAQ_HOME", str(home.root))
+    at = f"CHITLAQ_HOME='{home.root}' chitlaq"
+    assert commands.pasted(lines, home) == f"{at} down && {at} up"
+    home.root.mkdir()
+    containers.mark(home)
+    typed = "docker compose down && docker compose up --detach"
+    assert commands.pasted(lines, home) == typed
+
+
 def test_lost_database_is_refused_in_the_words_of_containers(tmp_path: Path) -> None:
     """On a machine where nothing has run yet, too: the home knows of containers before anything refuses."""
     base = tmp_path / "backups" / "physical" / "chitlaq" / "base" / "20261127T000000"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -142,7 +143,7 @@ def diff(
                 "running": change.before if change else shown if is_running else None,
                 "file": change.after if change else shown,
                 "default": settings_loading.shown(field.default),
-                "takes": reload.taking(change) if change else "",
+                "takes": reload.taking(change, home) if change else "",
             }
         )
     if as_json:
@@ -154,6 +155,11 @@ def diff(
         ["setting", "running", "file", "default", "to apply it"],
         [list(row.values()) for row in rows],
     )
+    if file and pending and file != home.settings_file:
+        typer.echo(
+            "\nThe commands read the home's own file. To use this one, first:"
+            f"\n{shlex.join(['cp', str(file), str(home.settings_file)])}"
+        )
 
 
 @config.command()

@@ -9,6 +9,7 @@ import typer
 from chitlaq.cli import output
 
 if TYPE_CHECKING:
+    from chitlaq.core.installation.home import Home
     from chitlaq.stack.supervisor.reloading import Change
 
 
@@ -16,13 +17,15 @@ def register(app: typer.Typer) -> None:
     app.command()(reload)
 
 
-def taking(change: Change) -> str:
-    """What a change takes, for people."""
+def taking(change: Change, home: Home) -> str:
+    """What a change takes: a line for a shell, with who takes it behind a `#`."""
+    from chitlaq.stack import commands
+
     if change.means == "start":
-        return "chitlaq down, chitlaq up"
+        return commands.pasted(("chitlaq down", "chitlaq up"), home)
     if change.means == "restart":
-        return ", ".join(f"chitlaq restart {name}" for name in change.components)
-    return f"chitlaq reload: {', '.join(change.components)}"
+        return commands.pasted([f"chitlaq restart {name}" for name in change.components], home)
+    return f"{commands.pasted(('chitlaq reload',), home)}  # {', '.join(change.components)}"
 
 
 def reload(yes: output.Yes = False) -> None:
@@ -35,6 +38,7 @@ def reload(yes: output.Yes = False) -> None:
     """
     from chitlaq.core.errors import OperatorError
     from chitlaq.core.installation.home import Home
+    from chitlaq.stack import commands
     from chitlaq.stack.supervisor import control, reloading
 
     def say(text: str) -> None:
@@ -47,7 +51,7 @@ def reload(yes: output.Yes = False) -> None:
         return
     output.print_table(
         ["setting", "running", "now set", "to apply it"],
-        [[one.setting, one.before, one.after, taking(one)] for one in changes],
+        [[one.setting, one.before, one.after, taking(one, home)] for one in changes],
     )
     if refusal := reloading.refusal(changes):
         raise OperatorError(refusal)
@@ -59,4 +63,5 @@ def reload(yes: output.Yes = False) -> None:
         control.reload(home, control.Reload(is_dry=False, agreed=changes), say)
         typer.echo(f"Reloaded: {', '.join(taken)}.")
     for name in left:
-        typer.echo(f"Left, since it is away for a moment: `chitlaq restart {name}`.")
+        line = commands.pasted((f"chitlaq restart {name}",), home)
+        typer.echo(f"Left, since it is away for a moment: `{line}`.")

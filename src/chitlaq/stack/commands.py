@@ -98,6 +98,14 @@ def here(line: str, home: Home) -> str:
     return _typed(line, keeper(home))
 
 
+def pasted(lines: Sequence[str], home: Home) -> str:
+    """Return commands of ours as a line for any shell here, also one that has no ``CHITLAQ_HOME``."""
+    named = shlex.quote(str(home.root)) if os.environ.get("CHITLAQ_HOME") else ""
+    prefix = f"CHITLAQ_HOME={named} " if named else ""
+    typed = [here(line, home) for line in lines]
+    return " && ".join(f"{prefix}{one}" if one.startswith("chitlaq ") else one for one in typed)
+
+
 def in_text(text: str, home: Home) -> str:
     """Return a text, or a page, with the commands in it as they are typed here."""
     if "chitlaq " not in text:

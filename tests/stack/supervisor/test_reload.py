@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
@@ -110,8 +111,9 @@ async def test_change_that_needs_a_start_is_refused_whole(
     assert pids(stack) == before
     rows = await asyncio.to_thread(stack.json, "config", "diff")
     takes = {row["setting"]: row["takes"] for row in rows}
-    assert takes["prometheus_url"] == "chitlaq down, chitlaq up"
-    assert takes["tokens.access_seconds"] == "chitlaq reload: auth-service"
+    at = f"CHITLAQ_HOME={shlex.quote(str(stack.home))} chitlaq"
+    assert takes["prometheus_url"] == f"{at} down && {at} up"
+    assert takes["tokens.access_seconds"] == f"{at} reload  # auth-service"
 
 
 async def test_who_is_started_alone_stays_with_what_all_others_have(
@@ -129,9 +131,8 @@ async def test_who_is_started_alone_stays_with_what_all_others_have(
 
     await eventually(lambda: asyncio.to_thread(lambda: is_back() and stack.is_healthy()))
     rows = await asyncio.to_thread(stack.json, "config", "diff")
-    assert "chitlaq down, chitlaq up" in [
-        row["takes"] for row in rows if row["setting"] == "database_url"
-    ]
+    (takes,) = [row["takes"] for row in rows if row["setting"] == "database_url"]
+    assert takes.endswith(" chitlaq up")
 
 
 async def test_what_nobody_has_seen_is_not_applied(
