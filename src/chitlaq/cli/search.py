@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -111,7 +112,7 @@ async def _explained_posts(viewer: UUID | None, text: str) -> TextExplanation:
 
     home, settings = installation.current()
     url = postgres.dsn(settings, home, inventory.COMPONENTS["search-service"].role)
-    queries = postgres.load_queries(POSTS, "search-explain", TEXTS)
+    queries = postgres.load_queries(POSTS, "search-explain", TEXTS, PACKAGE)
     database = postgres.Database(url, "search-explain", queries)
     try:
         return await explaining.explain(database, viewer, text)
@@ -159,8 +160,12 @@ def _print(found: Explanation) -> None:
                 for p in way.members
             ],
         )
-        read = (f"{name} ({count(times, 'time')})" for name, times in way.indexes.items())
-        typer.echo(f"  indexes: {', '.join(read)}")
+        _print_indexes(way.indexes)
+
+
+def _print_indexes(indexes: Mapping[str, int]) -> None:
+    read = (f"{name} ({count(times, 'time')})" for name, times in indexes.items())
+    typer.echo(f"  indexes: {', '.join(read)}")
 
 
 def _print_posts(found: TextExplanation) -> None:
@@ -178,10 +183,11 @@ def _print_posts(found: TextExplanation) -> None:
             f"\n{number}. {way.why}: {count(way.found, 'post')}{' or more' if way.is_cut else ''}"
             f" in {way.milliseconds} ms"
         )
-        typer.echo(f"  index post_words_by_word: {way.wanted or 'whatever was written'}")
+        typer.echo(f"  asked of the index of words: {way.wanted or 'whatever was written'}")
         if way.checked:
             typer.echo(f"  looked at in each: {way.checked}")
         output.print_table(
             ("points", "username", "text"),
             [(one.points, one.username, one_line(one.text)[:80]) for one in way.posts],
         )
+        _print_indexes(way.indexes)

@@ -66,8 +66,14 @@ async def test_explain_and_reindex_know_posts_and_messages(stack: Stack, join: J
     (way,) = json.loads(answer.stdout)["ways"]
     assert [one["id"] for one in way["posts"]] == [post["id"]]
     assert "zeppelin" in way["wanted"]
+    assert {"feed.post_words_by_word", "feed.posts_pkey"} <= way["indexes"].keys()
     shown = await asyncio.to_thread(stack.command, *arguments)
     assert own.username in shown.stdout, shown.stderr
+    assert "feed.post_words_by_word (" in shown.stdout
+    latest = ("search", "explain", f"from:{own.username}", "--posts", "--as", other.username)
+    answer = await asyncio.to_thread(stack.command, *latest, "--json")
+    (way,) = json.loads(answer.stdout)["ways"]
+    assert [one["id"] for one in way["posts"]] == [post["id"]]
     answer = await asyncio.to_thread(
         stack.command, "search", "explain", "from:", "--posts", "--json"
     )

@@ -81,7 +81,7 @@ async def explain(database: Database, viewer: UUID | None, text: str) -> Explana
         async for way in members.ways(session, common, words):
             rows = await session.rows("members_matching", *way.asked(viewer, text, 0, SHOWN))
             milliseconds = round((perf_counter() - started) * 1000, 1)
-            read = await _read(session)
+            read = await indexes_read(session)
             found = members.Found.of(rows)
             ways.append(
                 ExplainedWay(
@@ -91,18 +91,24 @@ async def explain(database: Database, viewer: UUID | None, text: str) -> Explana
                     found.is_cut,
                     await _standing(session, [row for row in rows if row["id"]]),
                     milliseconds,
-                    {n: more for n, scans in read.items() if (more := scans - before.get(n, 0))},
+                    read_since(before, read),
                 )
             )
             if way.is_enough(found):
                 break
-            before = await _read(session)
+            before = await indexes_read(session)
             started = perf_counter()
     return Explanation(text, folding.folded(text), words, ways)
 
 
-async def _read(session: Session) -> dict[str, int]:
+async def indexes_read(session: Session) -> dict[str, int]:
+    """Return how often this transaction has looked into each index, within functions as well."""
     return {row["name"]: row["scans"] for row in await session.rows("indexes_read")}
+
+
+def read_since(before: dict[str, int], now: dict[str, int]) -> dict[str, int]:
+    """Return how often indexes were looked into between two answers of `indexes_read`."""
+    return {name: more for name, scans in now.items() if (more := scans - before.get(name, 0))}
 
 
 async def _standing(session: Session, found: Sequence[asyncpg.Record]) -> list[ExplainedMember]:

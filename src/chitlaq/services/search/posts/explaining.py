@@ -1,4 +1,4 @@
-"""Say why a search for posts finds what it finds: how it was read, and what the index was asked."""
+"""Say why a search for posts finds what it finds: how it was read, and which indexes were asked what."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from chitlaq.core.data.postgres import Database
+from chitlaq.services.search.members.explaining import indexes_read, read_since
 from chitlaq.services.search.pages import Ignored
 from chitlaq.services.search.posts.posts import POSTS
 from chitlaq.services.search.texts import finding
@@ -34,7 +35,7 @@ class ExplainedPost(msgspec.Struct, frozen=True):
 
 
 class ExplainedTextWay(msgspec.Struct, frozen=True):
-    """One way: what the index ``post_words_by_word`` was asked, and what was looked at after that."""
+    """One way: what the index of words was asked, and what was looked at after that."""
 
     why: str
     wanted: str
@@ -43,6 +44,8 @@ class ExplainedTextWay(msgspec.Struct, frozen=True):
     is_cut: bool
     milliseconds: float
     posts: list[ExplainedPost]
+    indexes: dict[str, int]
+    """How often each was looked into."""
 
 
 class TextExplanation(msgspec.Struct, frozen=True):
@@ -61,30 +64,37 @@ async def explain(database: Database, viewer: UUID | None, text: str) -> TextExp
         text: what is typed.
     """
     lexicon = Lexicon(database)
-    search = finding.search(POSTS, database, lexicon, viewer, text, "relevance")
-    terms = search.typed.terms
-    forms = await lexicon.of(word for term in terms for word in term.words)
     ways: list[ExplainedTextWay] = []
-    async for way in search.ways():
-        asked = way.reading.asked()
-        started = perf_counter()
-        rows = await search.found(way, 0, SHOWN, by_time=not asked.parts)
-        ways.append(
-            ExplainedTextWay(
-                way.why,
-                asked.wanted,
-                asked.checked,
-                rows[0]["found"] if rows else 0,
-                bool(rows and rows[0]["is_cut"]),
-                round(1000 * (perf_counter() - started), 1),
-                [
-                    ExplainedPost(row["id"], row["username"], row["text"], round(row["points"], 2))
-                    for row in rows
-                ],
+    # PostgreSQL counts for a transaction what it has looked into.
+    async with database.transaction() as session:
+        search = finding.search(POSTS, session, lexicon, viewer, text, "relevance")
+        terms = search.typed.terms
+        forms = await lexicon.of(word for term in terms for word in term.words)
+        async for way in search.ways():
+            asked = way.reading.asked()
+            before = await indexes_read(session)
+            started = perf_counter()
+            rows = await search.found(way, 0, SHOWN, by_time=not asked.parts)
+            milliseconds = round(1000 * (perf_counter() - started), 1)
+            ways.append(
+                ExplainedTextWay(
+                    way.why,
+                    asked.wanted,
+                    asked.checked,
+                    rows[0]["found"] if rows else 0,
+                    bool(rows and rows[0]["is_cut"]),
+                    milliseconds,
+                    [
+                        ExplainedPost(
+                            row["id"], row["username"], row["text"], round(row["points"], 2)
+                        )
+                        for row in rows
+                    ],
+                    read_since(before, await indexes_read(session)),
+                )
             )
-        )
-        if rows:
-            break
+            if rows:
+                break
     explained = [
         ExplainedTerm(
             term.text,

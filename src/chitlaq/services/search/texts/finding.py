@@ -9,7 +9,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http.paging import Paging
 from chitlaq.services.search.pages import FoundPage, Ignored
 from chitlaq.services.search.texts import (
@@ -60,7 +60,7 @@ class Search(Generic[T]):
     """What somebody searches for among texts of a kind."""
 
     kind: Kind[T]
-    database: Database
+    database: Database | Session
     lexicon: Lexicon
     viewer: UUID | None
     typed: Typed
@@ -250,7 +250,12 @@ class Search(Generic[T]):
 
 
 def search(
-    kind: Kind[T], database: Database, lexicon: Lexicon, viewer: UUID | None, text: str, sort: Sort
+    kind: Kind[T],
+    database: Database | Session,
+    lexicon: Lexicon,
+    viewer: UUID | None,
+    text: str,
+    sort: Sort,
 ) -> Search[T]:
     """Return the search for what was typed."""
     return Search(kind, database, lexicon, viewer, language.read(text, kind.operators), sort)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.postgres import Database, Session
 from chitlaq.services.search.texts.compiling import Named, Reading
 from chitlaq.services.search.texts.language import Typed
 
@@ -23,7 +23,9 @@ class Way:
     reading: Reading
 
 
-async def named(database: Database, typed: Typed, viewer: UUID | None) -> dict[str, Named]:
+async def named(
+    database: Database | Session, typed: Typed, viewer: UUID | None
+) -> dict[str, Named]:
     """Return the members that a query names, by what was typed; ``me`` is the viewer."""
     values = {term.value for term in typed.terms if term.operator in ("from", "to")}
     if not values:
