@@ -259,7 +259,10 @@ async def test_whom_the_viewer_follows_is_ranked_among_more_namesakes_than_are(
 
 WHOLE = (
     "Li", "Bo", "Q", "Ли", "李", "李明", "Bo Li", "Q Li", "Bo-Li", "Lin", "Li Weng", "Ли Ангел",
+    "Bo Li Zhang",
 )  # fmt: skip
+PARTS = {"Li Weng": ("weng",), "Bo Li Zhang": ("Bo Li", "li bo")}
+"""What is typed of these names as well."""
 BETTER_KNOWN = "Linus Boris Quentin Лидия 李明华 Wengler Ангелина"
 """Some word of theirs begins with each of these names, and each of two words with one of theirs."""
 
@@ -287,7 +290,7 @@ async def test_who_is_called_just_so_is_found_among_better_known_namesakes(
         )
         for row in own:
             called = row["display_name"]
-            for text in (called, f"@{row['username']}", *(["weng"] if called == "Li Weng" else ())):
+            for text in (called, f"@{row['username']}", *PARTS.get(called, ())):
                 page = await members.find(database, names, UUID(viewer.id), text, Paging.of(1, 5))
                 assert row["username"] in [one.username for one in page.items], text
                 suggested = await members.suggest(database, names, UUID(viewer.id), text, 5)

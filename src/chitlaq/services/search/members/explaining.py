@@ -7,7 +7,6 @@ from datetime import date
 from time import perf_counter
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from chitlaq.core.data.postgres import Database, Session
@@ -79,17 +78,16 @@ async def explain(database: Database, viewer: UUID | None, text: str) -> Explana
         before: dict[str, int] = {}
         started = perf_counter()
         async for way in members.ways(session, common, words):
-            rows = await session.rows("members_matching", *way.asked(viewer, text, 0, SHOWN))
+            found = await members.matching(session, way, viewer, text, 0, SHOWN)
             milliseconds = round((perf_counter() - started) * 1000, 1)
             read = await indexes_read(session)
-            found = members.Found.of(rows)
             ways.append(
                 ExplainedWay(
                     way.why,
                     [_explained(one) for one in way.meanings],
                     found.count,
                     found.is_cut,
-                    await _standing(session, [row for row in rows if row["id"]]),
+                    await _standing(session, found),
                     milliseconds,
                     read_since(before, read),
                 )
@@ -111,12 +109,12 @@ def read_since(before: dict[str, int], now: dict[str, int]) -> dict[str, int]:
     return {name: more for name, scans in now.items() if (more := scans - before.get(name, 0))}
 
 
-async def _standing(session: Session, found: Sequence[asyncpg.Record]) -> list[ExplainedMember]:
-    rows = await session.rows("standing_of_members", [row["id"] for row in found])
+async def _standing(session: Session, found: members.Found) -> list[ExplainedMember]:
+    rows = await session.rows("standing_of_members", [one.id for one in found.members])
     kept = {row["member_id"]: (row["fame"], row["activity"], row["active_on"]) for row in rows}
     return [
-        ExplainedMember(row["username"], row["display_name"], row["score"], *kept[row["id"]])
-        for row in found
+        ExplainedMember(one.username, one.display_name, points, *kept[one.id])
+        for one, points in zip(found.members, found.points, strict=True)
     ]
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
-
-from asyncpg import Record
 
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http.paging import Paging, cursor_after
@@ -33,19 +31,12 @@ class Found:
     """Members in their order: those that were asked for, and how many there are, if there are not more."""
 
     members: Sequence[FoundMember]
+    points: Sequence[int]
     count: int
     is_cut: bool
 
-    @classmethod
-    def of(cls, rows: Sequence[Record]) -> Found:
-        """Return what the rows of `members_matching` say."""
-        if not rows:
-            return NOBODY
-        members = [FoundMember(*row[:7]) for row in rows if row["id"]]
-        return cls(members, rows[0]["found"], rows[0]["is_cut"])
 
-
-NOBODY = Found((), 0, is_cut=False)
+NOBODY = Found((), (), 0, is_cut=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +102,11 @@ class Way:
             self.is_mistyped,
         ]
 
+    def themselves(self) -> Way:
+        """Return the way in which each word means just itself, as a part of the name."""
+        named = [replace(one, tokens=[f"n{form}" for form in one.forms]) for one in self.meanings]
+        return replace(self, meanings=_counted(named, self.common))
+
     def _kept(self) -> list[int] | None:
         """Return tokens of who is ranked in any case, if there is one word."""
         if len(self.meanings) > 1:
@@ -167,6 +163,39 @@ async def suggest(
     return found.members
 
 
+async def matching(
+    database: Database | Session,
+    way: Way,
+    viewer: UUID | None,
+    text: str,
+    offset: int,
+    limit: int,
+    considered: int = CONSIDERED,
+) -> Found:
+    """Return whom one way finds, the best match first; of many, the best known are ranked.
+
+    Of several words, also who has all of them themselves is, of many the best known of those.
+    """
+    is_one = len(way.meanings) == 1
+    # Of two lists, each page needs both from the beginning.
+    skipped, until = (offset, limit) if is_one else (0, offset + limit)
+    asked = way.asked(viewer, text, skipped, until, considered)
+    rows = await database.rows("members_matching", *asked)
+    if not rows:
+        return NOBODY
+    count, is_cut = rows[0]["found"], rows[0]["is_cut"]
+    if is_cut and not is_one:
+        asked = way.themselves().asked(viewer, text, skipped, until, considered)
+        rows += await database.rows("members_matching", *asked)
+        rows.sort(key=lambda row: -row["score"])
+    ranked = list({row["id"]: row for row in rows if row["id"]}.values())
+    if not is_one:
+        ranked = ranked[offset:until]
+    return Found(
+        [FoundMember(*row[:7]) for row in ranked], [row["score"] for row in ranked], count, is_cut
+    )
+
+
 async def _search(
     database: Database,
     common: Common,
@@ -181,13 +210,11 @@ async def _search(
         return None, NOBODY
     way, found = None, NOBODY
     async for way in ways(database, common, words):
-        asked = way.asked(viewer, text, offset, limit, considered)
-        found = Found.of(await database.rows("members_matching", *asked))
+        found = await matching(database, way, viewer, text, offset, limit, considered)
         if offset and not found.members:
             # The page is beyond the last one, or nobody is found: the first row says.
-            rows = await database.rows("members_matching", *way.asked(viewer, text, 0, 1))
-            first = Found.of(rows)
-            found = Found((), first.count, first.is_cut)
+            first = await matching(database, way, viewer, text, 0, 1)
+            found = replace(NOBODY, count=first.count, is_cut=first.is_cut)
         if way.is_enough(found):
             break
     return way, found
@@ -217,8 +244,8 @@ async def _beyond(
     database: Database, viewer: UUID | None, way: Way, text: str, paging: Paging, wanted: int
 ) -> list[FoundMember]:
     """Return more members than are ranked, after those of the page."""
-    rows = await database.rows("members_matching", *way.asked(viewer, text, 0, ALL_CONSIDERED))
-    ranked = [row["id"] for row in rows if row["id"]]
+    found = await matching(database, way, viewer, text, 0, ALL_CONSIDERED)
+    ranked = [one.id for one in found.members]
     after = None if paging.shown or paging.before in ranked else paging.before
     skipped = max(0, paging.offset - len(ranked))
     more = await database.rows(
