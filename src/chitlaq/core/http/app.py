@@ -14,7 +14,7 @@ from litestar import Litestar, Request, Response, get
 from litestar.datastructures import Headers, State
 from litestar.di import Provide
 from litestar.enums import ScopeType
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.routes import HTTPRoute
@@ -230,7 +230,10 @@ async def _check(request: Request[Any, Any, State]) -> None:
         Problem: as `viewer` and `_refuse_undeclared`; 401 if the route is for members only, and 403 if
             it needs a role (``needs_role="moderator"``) that the member does not have; and what the
             route's own conditions say (``requires=(CONDITION,)``).
+        NotFoundException: for a path with NUL, which no name that PostgreSQL stores has.
     """
+    if "\x00" in request.scope["path"]:
+        raise NotFoundException
     parameters = request.route_handler.parsed_fn_signature.parameters
     needed = request.route_handler.opt.get("needs_role")
     if "member" in parameters or "viewer" in parameters or needed:

@@ -16,7 +16,6 @@ from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.operators import FOR_OPERATORS
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.core.http.problems import Problem
-from chitlaq.core.http.schemas import without_nul
 from chitlaq.services.auth import origin
 from chitlaq.services.auth.factors import proving
 from chitlaq.services.auth.sessions import cookies, sessions
@@ -155,4 +154,4 @@ async def rotate_keys(state: AuthState) -> SigningKey:
 
 @delete("/auth/keys/{key_id:str}", summary="Remove a signing key, for operators", **FOR_OPERATORS)
 async def remove_key(key_id: str, state: AuthState) -> None:
-    await state.signing_keys.remove(without_nul("key_id", key_id))
+    await state.signing_keys.remove(key_id)

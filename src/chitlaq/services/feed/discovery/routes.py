@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from litestar import get
 
-from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity, account_id
 from chitlaq.core.http.paging import Cursor, Page, PageLimit, Paging
 from chitlaq.services.feed.discovery import discovery
@@ -24,8 +23,6 @@ async def explore(
 
 @get("/feed/tags/{tag:str}", summary="The latest public posts with a hashtag")
 async def tagged(tag: str, viewer: Identity | None, state: FeedState, paging: Paging) -> Page[Post]:
-    if "\x00" in tag:
-        raise problems.not_found("tag")
     return await discovery.tagged(state.database, state.rendering, account_id(viewer), tag, paging)
 
 
