@@ -29,6 +29,13 @@ KEEP_SOCKETS = """
 """
 
 
+LOOKS = """() => [...document.querySelectorAll(".told *")].map(one => {
+    const {display, color, backgroundColor, padding, borderRadius, textAlign} = getComputedStyle(one);
+    return [one.className, display, color, backgroundColor, padding, borderRadius, textAlign].join();
+})"""
+"""What is seen of the list of notifications."""
+
+
 async def write(page: Page, text: str) -> None:
     await page.get_by_label("Write a message").fill(text)
     await page.get_by_role("button", name="Send").click()
@@ -62,6 +69,7 @@ async def test_two_members_write_to_each_other_and_keep_what_they_wrote(
         await expect(second.page.get_by_role("log")).to_contain_text("Hello Grace")
 
         await write(second.page, "Hello Ada")
+        await expect(second.page.get_by_label("Write a message")).to_be_focused()
         await expect(first.page.get_by_role("log")).to_contain_text("Hello Ada")
         await expect(first.page.get_by_role("status").first).to_contain_text("Hello Ada")
         await write(first.page, "How is the compiler?")
@@ -119,6 +127,23 @@ async def test_two_members_write_to_each_other_and_keep_what_they_wrote(
             assert await visit.page.locator(".message .text").all_inner_texts() == said
         await expect(first.page.get_by_label("Write a message")).to_have_value("A draft")
         first.complaints[:] = [one for one in first.complaints if "ERR_INTERNET" not in one]
+
+
+async def test_no_other_screen_looks_like_the_chat_after_it(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    ada, grace = await join(), await join()
+    await ada.put(f"/api/users/{grace.username}/follow")
+    async with visiting(browser, stack.issuer) as visit:
+        await sign_in(visit, grace)
+        await open_ready(visit, "/home")
+        for link in ("Chat", "Notifications", "Chat", "Notifications"):
+            await visit.page.get_by_role("link", name=link).click()
+            await visit.page.wait_for_url(f"**/{link.lower()}")
+        await visit.page.locator(".told-one").wait_for()
+        after = await visit.page.evaluate(LOOKS)
+        await open_ready(visit, "/notifications")
+        assert after == await visit.page.evaluate(LOOKS)
 
 
 async def test_member_answers_reacts_changes_deletes_and_leaves_for_later(

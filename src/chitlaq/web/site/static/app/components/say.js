@@ -117,9 +117,12 @@ export function Say({ id, members, mode, onMode, onSend, onEdit, onEditLast, onT
       ${doubt.why && html`<p class="refused" role="alert">${doubt.why}</p>`}${doubt.why && doubt.isAsked && html`<p class="option-doors"><button class="quiet" type="button" onClick=${describe}>${t("pictures.describe")}</button><button class="quiet" type="button" onClick=${(/** @type {Event} */ event) => send(event, true)}>${t("chat.send-anyway")}</button></p>`}</div>`}
     <form class="say" method="dialog" onSubmit=${send}><${Completions} of="say" members=${members} /><label class="hidden" for="say">${t("chat.write")}</label><button class="icon-link" type="button" aria-label=${t("chat.attach")} disabled=${Boolean(mode.edit)} onClick=${choose}>${icon("image-plus")}</button><textarea
       id="say" dir="auto" rows="1" maxlength=${MOST_TYPED} placeholder=${t("chat.write")} value=${text} ref=${field} onInput=${write} onKeyDown=${press}
-    ></textarea><button type="submit">${t(mode.edit ? "chat.save" : "chat.send")}</button></form>
+    ></textarea><button type="submit" onMouseDown=${stay}>${t(mode.edit ? "chat.save" : "chat.send")}</button></form>
   `;
 }
+
+/** Leave the focus in the field, and with it the keyboard on glass: who sends goes on writing. @param {Event} event */
+const stay = (event) => event.preventDefault();
 
 /** A keyboard on glass has no other key for a new line. @param {KeyboardEvent} event */
 function isSending({ key, ctrlKey, metaKey, shiftKey, isComposing }) {

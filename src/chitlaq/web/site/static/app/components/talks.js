@@ -1,5 +1,6 @@
 /** Conversations in a list; templates/app/talks.html makes the same nodes. */
 
+import { useLayoutEffect } from "../../vendor/hooks.js";
 import { ask } from "../api.js";
 import { count, files, html, number, t } from "../base.js";
 import { online, typing } from "../presence.js";
@@ -7,15 +8,31 @@ import { me, say } from "../store.js";
 import { isOwn, nameOf, said } from "./message.js";
 import { Time, avatar, icon } from "./parts.js";
 
+const STYLE = `${files}chat.css`;
+
+/** @returns {HTMLLinkElement | null} */
+const style = () => document.querySelector(`link[href="${STYLE}"]`);
+
 /** Load the chat's own style, for those who come from another screen. */
 export function styled() {
-  const href = `${files}chat.css`;
-  if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
+  if (style()) return Promise.resolve();
   return new Promise((resolve) => {
-    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
+    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: STYLE, media: "not all" });
     link.onload = link.onerror = resolve;
     document.head.append(link);
   });
+}
+
+/** Apply that style while a screen is there: what it says of a class is not meant for other screens. */
+export function useStyle() {
+  useLayoutEffect(() => {
+    const link = style();
+    if (!link) return;
+    link.media = "all";
+    return () => {
+      link.media = "not all";
+    };
+  }, []);
 }
 
 /** @param {any} one */

@@ -4,7 +4,7 @@ import { useState } from "../../vendor/hooks.js";
 import { html, t } from "../base.js";
 import { icon } from "../components/parts.js";
 import * as list from "../components/talk_list.js";
-import { styled } from "../components/talks.js";
+import { styled, useStyle } from "../components/talks.js";
 import { say } from "../store.js";
 
 await styled();
@@ -17,6 +17,7 @@ export const title = ({ parameters }) => t(parameters.folder === "archived" ? "c
 
 /** @param {import("../router.js").Shown} properties */
 export function View({ parameters, data, change }) {
+  useStyle();
   const { folder } = parameters;
   const isArchive = folder === "archived";
   return html`

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "../../vendor/hooks.js";
 import { count, html, t } from "../base.js";
 import { Log } from "../components/message_log.js";
-import { face, styled, titleOf } from "../components/talks.js";
+import { face, styled, titleOf, useStyle } from "../components/talks.js";
 import { icon } from "../components/parts.js";
 import { online, typing, usePresence, useTyping } from "../presence.js";
 import { me, say } from "../store.js";
@@ -33,6 +33,7 @@ export const title = ({ data }) => titleOf(data.conversation);
 
 /** @param {import("../router.js").Shown} properties */
 export function View({ parameters, data, change }) {
+  useStyle();
   const { conversation } = data;
   const [menu, setMenu] = useState(/** @type {any} */ (null));
   const [beside, setBeside] = useState(/** @type {any} */ (null));
