@@ -82,6 +82,19 @@ async def test_browser_makes_a_passkey_and_signs_in_with_it_alone(
         await page.get_by_label("Username or address").focus()
         await page.wait_for_url(f"{stack.issuer}/settings/sessions")
 
+        # Nobody takes it out by a slip of the thumb.
+        await open_ready(visit, "/settings/security")
+        passkey = page.get_by_role("listitem").filter(has_text="My phone")
+        sure = page.get_by_role("dialog", name="Remove the passkey “My phone”?")
+        await passkey.get_by_role("button", name="Remove").click()
+        await visit.require_accessible()
+        await sure.get_by_role("button", name="Cancel").click()
+        await expect(sure).to_be_hidden()
+        await passkey.get_by_role("button", name="Remove").click()
+        await sure.get_by_role("button", name="Remove").click()
+        await expect(page.get_by_text("The passkey is removed.")).to_be_visible()
+        await expect(passkey).to_have_count(0)
+
 
 async def test_browser_uses_the_passkey_after_the_identity_provider(
     stack: Stack, browser: Browser, join: Callable[..., Awaitable[Member]], tmp_path: Path

@@ -1,6 +1,7 @@
 /**
  * Forms of settings. Each says what it asks of the API: `data-ask="PUT /api/users/me/privacy"`. Its fields are what it
- * sends, `data-said` is said when it is done, and `data-then` is where to go on: an address, or `reload`.
+ * sends, `data-said` is said when it is done, and `data-then` is where to go on: an address, or `reload`. `data-sure` is
+ * asked first.
  */
 
 import { Problem } from "../../api.js";
@@ -18,6 +19,7 @@ addEventListener("submit", async (event) => {
   event.preventDefault();
   const [method, path] = form.dataset.ask.split(" ");
   const button = /** @type {HTMLButtonElement | null} */ (/** @type {SubmitEvent} */ (event).submitter);
+  if (form.dataset.sure && !(await isSure(form.dataset.sure, button?.textContent ?? ""))) return;
   clear(form);
   const why = chosen(form).map(unfit).find(Boolean);
   if (why) return refuse(form, new Problem(422, { errors: { file: why } }));
@@ -33,6 +35,18 @@ addEventListener("submit", async (event) => {
     if (button) button.disabled = false;
   }
 });
+
+/** Ask before what cannot be undone. @param {string} question @param {string} action @returns {Promise<boolean>} */
+function isSure(question, action) {
+  const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("sure"));
+  /** @type {HTMLElement} */ (dialog.querySelector("h2")).textContent = question;
+  /** @type {HTMLElement} */ (dialog.querySelector(".danger")).textContent = action;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.onclose = () => resolve(dialog.returnValue === "sure");
+  });
+}
 
 /** The files that a form would send. @param {HTMLFormElement} form @returns {File[]} */
 const chosen = (form) => [...form.elements].flatMap((one) => [.../** @type {HTMLInputElement} */ (one).files ?? []]);
