@@ -6,66 +6,15 @@ stays so.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-import pytest
+from datetime import UTC, datetime
 
 from chitlaq.core import ids
-from chitlaq.core.installation.home import Home
-from chitlaq.ops.database.database import OpsDatabase, statement
+from chitlaq.ops.database.database import statement
 from chitlaq.ops.history import notes
-from chitlaq.ops.lease.lease import Lease
-from chitlaq.ops.lease.told import Told
 from chitlaq.ops.oncall import duties, overrides
 from chitlaq.ops.statuspage import announcing, current, maintenance
 from chitlaq.ops.statuspage.components import State
-from tests.ops.lease.conftest import Shared
-
-HOUR = timedelta(hours=1)
-
-
-class Machine:
-    """An ops-service's memory, and its part in the lease."""
-
-    def __init__(self, shared: Shared, folder: Path) -> None:
-        self.shared = shared
-        self.memory = OpsDatabase(Home(folder))
-        self.lease: Lease = shared.lease(folder)
-        self.lease._is_alone = True
-        self._told = Told(self.memory, self.lease._database, self.lease)
-
-    async def take(self) -> None:
-        """Take the lease from whoever holds it."""
-        await self.shared.sql("UPDATE ops.lease SET expires_at = clock_timestamp()")
-        await self.lease._attempt()
-        assert self.lease.may_change
-
-    async def share(self) -> None:
-        await self.lease._attempt()
-        await self._told.share()
-
-    def may_tell(self) -> bool:
-        return self._told.may_tell
-
-    async def stand_in(self, person: str) -> str:
-        now = datetime.now(UTC)
-        await self.memory.write(
-            statement("add_override", person, "web", person, now, now + HOUR, "ada", "")
-        )
-        return person
-
-    async def stand_ins(self) -> set[str]:
-        return {one.person for one in await overrides.listed(self.memory, datetime.now(UTC))}
-
-
-@pytest.fixture
-async def two(shared: Shared, tmp_path: Path) -> tuple[Machine, Machine]:
-    """The first holds the lease."""
-    first, second = (Machine(shared, tmp_path / name) for name in ("one", "two"))
-    await first.take()
-    await second.lease._attempt()
-    return first, second
+from tests.ops.lease.conftest import HOUR, Machine
 
 
 async def test_what_people_said_is_known_to_who_acts_next(two: tuple[Machine, Machine]) -> None:

@@ -110,19 +110,22 @@ async def test_what_does_not_work_is_what_members_are_told_of(database: OpsDatab
     assert seen.components == ["chat"]
 
 
-async def test_automatic_update_of_who_does_not_act_is_mailed_to_nobody(
-    database: OpsDatabase,
-) -> None:
-    """Each ops-service of a site publishes its own, and knows all subscribers."""
+async def test_who_does_not_act_tells_of_no_begin_and_mails_no_end(database: OpsDatabase) -> None:
+    """Each ops-service of a site has the words of the one that acts, and knows all subscribers."""
     now = datetime.now(UTC)
-    await opened(database)
+    number = await opened(database)
     await database.write(
         statement("keep_component_state", "chat", State.PARTIAL_OUTAGE, now),
         statement("subscribe", ids.new(), "ada@example.edu", "en", '["chat"]', now),
     )
     shown = await current.components(database)
-    await automatic.publish(database, shown, is_mailed=False)
-    assert len(await members_see(database)) == 1
+    await automatic.publish(database, shown, acts=False)
+    assert await members_see(database) == []
+    await published.publish(database, number, INVESTIGATING, "ada", is_mailed=False)
+    await incidents.resolve(database, number, "ada")
+    await automatic.publish(database, shown, acts=False)
+    (seen,) = await members_see(database)
+    assert seen.is_over
     assert await database.rows("subscriber_mails", 9) == []
 
 

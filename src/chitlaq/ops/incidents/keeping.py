@@ -13,7 +13,7 @@ from chitlaq.ops.database.database import (
     OpsDatabaseUnavailableError,
     Transaction,
 )
-from chitlaq.ops.incidents import joining, settling
+from chitlaq.ops.incidents import following, joining, settling
 
 POLL_SECONDS = 5.0
 PAUSE_SECONDS = 1.0
@@ -47,7 +47,9 @@ async def keep_forever(
 
 
 async def keep(database: OpsDatabase, time: Time) -> tuple[int, bool]:
-    """Let alerts join, and end what is over, in one transaction.
+    """Let alerts join, do what others did with the same, and end what is over, in one transaction.
+
+    So nobody is called of an incident that is new here and that somebody takes care of elsewhere.
 
     Args:
         time: returns what time it is, after deadlines have moved with a clock that was set.
@@ -59,6 +61,7 @@ async def keep(database: OpsDatabase, time: Time) -> tuple[int, bool]:
     def kept(transaction: Transaction) -> tuple[int, bool]:
         now = time(transaction)
         joined = joining.join(transaction, now)
-        return joined, settling.settle(transaction, now) or joined > 0
+        is_followed = following.follow(transaction, now)
+        return joined, settling.settle(transaction, now) or is_followed or joined > 0
 
     return await database.transact(kept)

@@ -248,3 +248,43 @@ WHERE incident_id = ?1 GROUP BY fingerprint ORDER BY severity, min(started_at), 
 -- How many alerts of an incident fire.
 SELECT count(*) AS firing FROM incident_alerts JOIN alerts USING (fingerprint, started_at)
 WHERE incident_id = ?1 AND ended_at IS NULL;
+
+-- name: incidents_to_tell
+-- What others have to know of incidents that are not resolved, or of which members were told since ?1: ?2 at most, each
+-- with ?3 fingerprints.
+SELECT subject, severity, status, acknowledged_at, acknowledged_by, acknowledged_until,
+       (SELECT json_group_array(fingerprint)
+        FROM (SELECT fingerprint FROM incident_alerts WHERE incident_id = incidents.id
+              GROUP BY fingerprint ORDER BY min(started_at), fingerprint LIMIT ?3)) AS fingerprints,
+       (SELECT json_object(
+            'title', title, 'title_tr', title_tr, 'impact', impact, 'components', components, 'status', p.status,
+            'published_at', published_at, 'updated_at', updated_at,
+            'updates', (SELECT json_group_array(json_object('id', u.id, 'status', u.status, 'text', u.text,
+                                                            'text_tr', u.text_tr, 'published_at', u.published_at,
+                                                            'published_by', u.published_by))
+                        FROM (SELECT * FROM published_updates WHERE incident_id = p.incident_id ORDER BY id) AS u))
+        FROM published_incidents AS p WHERE p.incident_id = incidents.id) AS words
+FROM (SELECT * FROM incidents WHERE status <> 'resolved'
+      UNION ALL
+      SELECT * FROM incidents WHERE status = 'resolved' AND merged_into IS NULL
+          AND id IN (SELECT incident_id FROM published_incidents WHERE updated_at >= ?1)) AS incidents
+ORDER BY status = 'resolved', severity, id LIMIT ?2;
+
+-- name: told_incidents
+-- What the ops-service that acts, or acted until lately, told of its incidents, at ?1.
+SELECT told, kept_until FROM told_incidents WHERE kept_until IS NULL OR kept_until > ?1;
+
+-- name: keep_told_incidents
+-- Keep that of ?1, a JSON object of `told_here`; until ?2, or (null) the next is told.
+INSERT INTO told_incidents (id, told, kept_until) VALUES (1, coalesce(json_extract(?1, '$.incidents'), '[]'), ?2)
+ON CONFLICT (id) DO UPDATE SET told = excluded.told, kept_until = excluded.kept_until;
+
+-- name: keep_told_incidents_left
+-- Those incidents are still waited for.
+UPDATE told_incidents SET told = ?1;
+
+-- name: incidents_to_follow
+-- Incidents that are not resolved, with the fingerprints of their alerts as a JSON array.
+SELECT *, (SELECT json_group_array(DISTINCT fingerprint) FROM incident_alerts WHERE incident_id = incidents.id)
+              AS fingerprints
+FROM incidents WHERE status <> 'resolved' ORDER BY id;

@@ -1,7 +1,8 @@
 -- name: told_here
 -- What people have said, as one JSON object: stand-ins that are not over at ?1, the newest notes, announced work and what
--- subscribers were told of it, words on components.
+-- subscribers were told of it, words on components; and ?2, of incidents.
 SELECT json_object(
+    'incidents', json(?2),
     'overrides', (
         SELECT json_group_array(json_array(id, rotation, person, starts_at, ends_at, made_by, note))
         FROM (SELECT * FROM overrides WHERE ends_at > ?1 ORDER BY id)),

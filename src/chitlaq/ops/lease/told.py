@@ -1,9 +1,10 @@
 """What people have told the ops-service that acts is known to the others, one of which may have to act next.
 
 The holder of the lease keeps it in PostgreSQL when it has changed, and the others take it over: stand-ins,
-handover notes, notes on checks, announced work and what subscribers were told of it, and words on components.
-Each works with its own database of operations, also while PostgreSQL is away. Incidents are not among it:
-each ops-service opens its own. Subscribers are shared beside it, by whoever holds the lease or not.
+handover notes, notes on checks, announced work and what subscribers were told of it, words on components, and
+what was done with incidents (`following`), which each ops-service opens for itself. Each works with its own
+database of operations, also while PostgreSQL is away. Subscribers are shared beside it, by whoever holds the
+lease or not.
 """
 
 from __future__ import annotations
@@ -14,7 +15,13 @@ from typing import Protocol
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.telemetry import logs
-from chitlaq.ops.database.database import OpsDatabase, OpsDatabaseUnavailableError, statement
+from chitlaq.ops.database.database import (
+    OpsDatabase,
+    OpsDatabaseUnavailableError,
+    Transaction,
+    statement,
+)
+from chitlaq.ops.incidents import following
 from chitlaq.ops.lease.lease import UNAVAILABLE, Lease
 
 EVERY_SECONDS = 5.0
@@ -97,16 +104,24 @@ class Told:
             if kept is not None and kept["epoch"] != holder.epoch:
                 # Another acted until now. What somebody has said here since stays.
                 await self._adopt(kept["told"], is_whole=False)
-            (row,) = await self._operations.rows("told_here", datetime.now(UTC))
+            now = datetime.now(UTC)
+            of_incidents = await following.to_tell(self._operations, now)
+            (row,) = await self._operations.rows("told_here", now, of_incidents)
             if kept is None or (kept["epoch"], kept["told"]) != (holder.epoch, row["told"]):
                 await session.execute("keep_told", row["told"], holder.holder, holder.epoch)
 
     async def _adopt(self, told: str, *, is_whole: bool) -> None:
+        now = datetime.now(UTC)
         # People take these back without a trace; of the rest they only say that it is over.
         drops = [
-            statement("drop_overrides", told, datetime.now(UTC)),
+            statement("drop_overrides", told, now),
             statement("drop_component_overrides", told),
         ]
         adopted = [statement(f"adopt_{table}", told) for table in ADOPTED]
-        await self._operations.write(*(drops if is_whole else ()), *adopted)
+
+        def adopt(transaction: Transaction) -> None:
+            transaction.write(*(drops if is_whole else ()), *adopted)
+            following.adopt(transaction, told, now, is_whole=is_whole)
+
+        await self._operations.transact(adopt)
         self._adopted = told

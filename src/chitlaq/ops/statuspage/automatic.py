@@ -18,7 +18,7 @@ LOOKED_AT = 100
 
 
 async def publish(
-    database: OpsDatabase, shown: Sequence[ComponentStatus], *, is_mailed: bool = True
+    database: OpsDatabase, shown: Sequence[ComponentStatus], *, acts: bool = True
 ) -> None:
     """Tell of the most severe open incident while members feel it, and of the end of one that was told of.
 
@@ -27,7 +27,8 @@ async def publish(
     Args:
         database: the operations database.
         shown: the components as members see them.
-        is_mailed: whether subscribers get a mail of it, too: each ops-service of a site publishes its own.
+        acts: whether this is the ops-service of a site that tells subscribers. Another has its words of a
+            begin (`following`), and says itself that what it was about is over here, too.
 
     Raises:
         OpsDatabaseUnavailableError: nothing can be read or stored.
@@ -38,10 +39,10 @@ async def publish(
         incident = await incidents.shown(database, one.incident_id)
         if incident.status == "resolved":
             await published.publish(
-                database, one.incident_id, UpdateStatus.RESOLVED, AUTHOR, is_mailed=is_mailed
+                database, one.incident_id, UpdateStatus.RESOLVED, AUTHOR, is_mailed=acts
             )
     failing = [one.id for one in shown if one.state in FAULTS and one.set_by is None]
-    if going_on or not failing:
+    if going_on or not failing or not acts:
         return
     found = await incidents.listed(database, limit=LOOKED_AT)
     severe = [one for one in found if one.status != "resolved" and one.severity in SEVERE]
@@ -53,5 +54,4 @@ async def publish(
             UpdateStatus.INVESTIGATING,
             AUTHOR,
             names=failing,
-            is_mailed=is_mailed,
         )

@@ -33,7 +33,7 @@ class Keeper:
         home: the installation.
         settings: what is measured.
         database: the operations database.
-        lease: of several that all publish by themselves, who mails that.
+        lease: of several, who publishes by itself.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Keeper:
         states = {one.id: one.state for one in shown}
         await self._database.keep(*await self._counter.count(self._database, states, now))
         if self._settings.statuspage.automatic:
-            await automatic.publish(self._database, shown, is_mailed=self._lease.may_alert)
+            await automatic.publish(self._database, shown, acts=self._lease.may_alert)
         return await site.write(self._home, self._settings, self._database)
 
     async def _remember(self, found: Mapping[str, State], now: datetime) -> None:

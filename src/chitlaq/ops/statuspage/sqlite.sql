@@ -240,3 +240,21 @@ DELETE FROM ended_subscriptions WHERE id IN (SELECT id FROM subscribers);
 -- name: subscriber_count
 -- How many there are.
 SELECT count(*) AS subscribers FROM subscribers;
+
+-- name: incident_of_updates
+-- Which incident has one of these updates (a JSON array of ids).
+SELECT incident_id FROM published_updates WHERE id IN (SELECT value FROM json_each(?1)) LIMIT 1;
+
+-- name: adopt_words
+-- Take over what members read of an incident elsewhere, if that is newer.
+INSERT INTO published_incidents
+    (incident_id, title, title_tr, impact, components, status, published_at, updated_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+ON CONFLICT (incident_id) DO UPDATE
+SET title = excluded.title, title_tr = excluded.title_tr, impact = excluded.impact,
+    components = excluded.components, status = excluded.status, updated_at = excluded.updated_at;
+
+-- name: adopt_update
+-- Take over one update, once.
+INSERT INTO published_updates (id, incident_id, status, text, text_tr, published_at, published_by)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING;
