@@ -215,6 +215,7 @@ def severity(
     """
     from chitlaq.ops.incidents import incidents
 
+    history_db.require_here()
     change = partial(incidents.change_severity, severity=to, reason=why)
     _change(change, number, version, operator, f"is {to}", as_json=as_json)
 

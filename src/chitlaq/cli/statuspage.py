@@ -121,6 +121,7 @@ def publish(
     """
     from chitlaq.ops.statuspage import published
 
+    history_db.require_here()
     who = history_db.operator(operator)
     at = published.status_of(state)
 

@@ -6,6 +6,7 @@ people are told of incidents while PostgreSQL is away.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import signal
 import subprocess
@@ -269,6 +270,26 @@ async def test_console_and_commands_say_who_acts(two: tuple[Lease, Lease]) -> No
     second.require_here()
     with pytest.raises(Exception, match="holds the lease"):
         first.require_here()
+
+
+HEARD = (
+    ("incidents", "ack", "1"),
+    ("incidents", "severity", "1", "P2", "--why", "few notice"),
+    ("status", "set", "feed", "degraded"),
+    ("status", "publish", "1", "investigating"),
+    ("status", "maintenance", "end", "1"),
+    ("ops", "ack", "host.disk", "two disks come", "--as", "ada"),
+    ("incidents", "open", "It burns", "--severity", "P1"),
+)
+
+
+async def test_what_the_holder_would_not_hear_of_is_refused(shared: Shared, tmp_path: Path) -> None:
+    await shared.lease(tmp_path)._attempt()
+    await shared.sql("UPDATE ops.lease SET expires_at = now() + interval '1 hour'")
+    url = shared.stack.dsn(database=shared.name)
+    for words in HEARD:
+        answer = await asyncio.to_thread(shared.stack.command, *words, env={"DATABASE_URL": url})
+        assert (answer.returncode, "holds the lease" in answer.stderr) == (1, True), answer
 
 
 def test_command_says_who_holds_it(stack: Stack) -> None:

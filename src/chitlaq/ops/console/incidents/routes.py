@@ -152,6 +152,8 @@ async def decide(
 ) -> Response[Any]:
     if step not in steps.STEPS:
         raise problems.not_found("page")
+    if step == "severity":
+        state.lease.require_here()
     given = await forms.read(request, Decision)
     work = steps.carried_out(
         step, state.operations, number, request.user.operator, given.version,

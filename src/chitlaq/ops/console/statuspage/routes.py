@@ -89,6 +89,7 @@ async def shown(request: ConsoleRequest, state: OpsState) -> Response[str]:
 
 @form(f"{PLACE}/publish")
 async def publish(request: ConsoleRequest, state: OpsState) -> Response[Any]:
+    state.lease.require_here()
     given = await forms.read(request, Publishing)
     work = published.publish(
         state.operations,
