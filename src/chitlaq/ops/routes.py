@@ -15,6 +15,7 @@ from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.monitoring.exporter import log_errors
 from chitlaq.monitoring.exporter.exporter import Exporter
+from chitlaq.ops.console import pages
 from chitlaq.ops.console.console import Console
 from chitlaq.ops.database import postgres_import
 from chitlaq.ops.database.database import OpsDatabase
@@ -102,6 +103,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
                 "incidents_changed": incidents_changed,
                 "alert_path": alert_path,
                 "console": console,
+                "nothing_here": pages.nothing_here,
                 "lease": lease,
             }
             await console.runs.close()

@@ -320,6 +320,30 @@ async def test_names_and_numbers_without_bounds_are_no_faults(
     assert (await one.get(f"/ops/static/{'a' * 5000}.css")).status_code == 404
 
 
+async def test_mistyped_address_is_a_page_for_browsers_and_a_problem_for_programs(
+    alone: Stack, visitor: Visitors
+) -> None:
+    one = visitor()
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for path, back, status in (
+        ("/hoem", "", 404),
+        ("/ops/hoem", "", 404),
+        ("/ops/static", "", 404),
+        ("/ops/incidents/hoem", "Back to Incidents", 404),
+        ("/ops/incidents/1/2/3", "Back to Incidents", 404),
+        ("/ops/oncall/overrides", "Back to On call", 405),
+    ):
+        shown = await one.client.get(path, headers=browser)
+        assert shown.status_code == status, path
+        assert shown.headers["content-type"].startswith("text/html"), path
+        for part in ("<h1>Not found</h1>", back, 'href="/ops/"'):
+            assert part in shown.text, path
+        told = await one.client.get(path)
+        assert told.status_code == status, path
+        assert told.headers["content-type"] == "application/problem+json", path
+        assert shown.headers.get("allow") == told.headers.get("allow")
+
+
 async def test_console_is_not_reached_through_the_edge_unless_it_is_public(stack: Stack) -> None:
     async with httpx.AsyncClient() as client:
         for place in (stack.edge, stack.gateway):
@@ -329,4 +353,9 @@ async def test_console_is_not_reached_through_the_edge_unless_it_is_public(stack
         socket = stack.home / "run" / "ops-service.0.sock"
     transport = httpx.AsyncHTTPTransport(uds=str(socket))
     async with httpx.AsyncClient(transport=transport, base_url="http://edge") as nginx:
-        assert (await nginx.get("/ops/sign-in")).status_code == 404
+        for path in ("/ops/sign-in", "/ops/hoem"):
+            answer = await nginx.get(path, headers={"Accept": "text/html"})
+            assert (answer.status_code, "Not found</h1>" in answer.text) == (
+                404,
+                path != "/ops/hoem",
+            )

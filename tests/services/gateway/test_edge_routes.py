@@ -109,7 +109,16 @@ async def test_mistyped_address_is_a_page_for_browsers_within_their_limit(
     stack: Stack, join: Callable[[], Awaitable[Member]]
 ) -> None:
     edge = stack.ports["edge"]
-    for path in ("/hoem", "/hoem/a%2fb?x=%ff", "/%ff.php", "/apis", "/nothing", "/x/../hoem"):
+    for path in (
+        "/hoem",
+        "/hoem/a%2fb?x=%ff",
+        "/%ff.php",
+        "/apis",
+        "/x/../hoem",
+        "/ops/",
+        "/status/hoem",
+        "/dev/hoem",
+    ):
         for language, title in (("en", "There is nothing here"), ("tr", "Burada bir şey yok")):
             asked = (BROWSER, f"Accept-Language: {language}", "Cookie: theme=dark")
             answer = await ask(edge, path, *asked)
@@ -142,7 +151,7 @@ async def test_mistyped_address_is_a_problem_for_programs(stack: Stack) -> None:
         answer = await ask(edge, "/hoem", BROWSER, "Content-Length: 0", method=method)
         assert is_problem(answer), method
     for path in (
-        "/api", "/api/hoem", "//api//hoem", "/x/../api/hoem", "/ws/hoem", "/static/hoem", "/media/x", "/ops/",
+        "/api", "/api/hoem", "//api//hoem", "/x/../api/hoem", "/ws/hoem", "/static/hoem", "/media/x",
         "/metrics", "/%2fmetrics", "/health/", "/-/alive", "/-/malformed",
     ):  # fmt: skip
         assert is_problem(await ask(edge, path, BROWSER)), path

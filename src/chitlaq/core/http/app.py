@@ -323,9 +323,7 @@ def _answer(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes
     )
 
 
-def _answer_http_exception(
-    request: Request[Any, Any, Any], error: HTTPException
-) -> Response[bytes]:
+def _answer_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """Translate the framework's errors: 422 names the fields, 400 the position in the text."""
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         return _answer(request, problems.invalid(bodies.field_errors(error.extra)))
@@ -338,10 +336,20 @@ def _answer_http_exception(
         HTTPStatus.METHOD_NOT_ALLOWED: "This address does not support that method.",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than this service accepts.",
     }
-    answer = _answer(request, Problem(status, details.get(status, error.detail)))
+    shown = _shown_instead(request, status)
+    answer = shown or _answer(request, Problem(status, details.get(status, error.detail)))
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value
     return answer
+
+
+def _shown_instead(request: Request[Any, Any, Any], status: HTTPStatus) -> Response[Any] | None:
+    """Return the page of a service that has one for where nothing is, if a browser asks."""
+    state = request.app.state
+    if "nothing_here" in state and "text/html" in request.headers.get("accept", ""):
+        page: Response[Any] | None = state.nothing_here(request, status)
+        return page
+    return None
 
 
 def _answer_unreadable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -96,7 +96,7 @@ def page(
         request,
         template,
         status,
-        screens=SCREENS if session else (),
+        screens=SCREENS,
         here=_here(request.url.path),
         session=session,
         form_token=session.form_token if isinstance(session, Session) else "",
@@ -128,9 +128,24 @@ def _refused_by_framework(request: ConsoleRequest, error: HTTPException) -> Resp
 
 
 def _told(request: ConsoleRequest, status: HTTPStatus, detail: str) -> Response[str]:
-    title = "Not found" if status is HTTPStatus.NOT_FOUND else "Not done"
+    is_nowhere = status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
+    title = "Not found" if is_nowhere else "Not done"
     written = request.state.get("written", ())
     return page(request, "problem.html", int(status), title=title, detail=detail, written=written)
+
+
+def nothing_here(request: ConsoleRequest, status: HTTPStatus) -> Response[str] | None:
+    """Return what a browser is shown at an address that is not there, or that takes forms alone.
+
+    None where a browser does not come: through an edge without a console.
+    """
+    said = {
+        HTTPStatus.NOT_FOUND: "There is nothing at this address.",
+        HTTPStatus.METHOD_NOT_ALLOWED: "There is nothing to see at this address: it takes what a form sends.",
+    }
+    if status not in said or not guards.is_reachable(request):
+        return None
+    return _told(request, status, said[status])
 
 
 _ERRORS: Any = {

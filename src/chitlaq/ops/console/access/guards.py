@@ -40,14 +40,19 @@ def is_https(connection: Connection) -> bool:
     )
 
 
+def is_reachable(connection: Connection) -> bool:
+    """Whether pages are shown: through the edge only where the settings say so."""
+    console: Console = connection.app.state.console
+    return console.is_public or not is_through_edge(connection)
+
+
 async def reachable(connection: Connection, _: BaseRouteHandler) -> None:
-    """Answer through the edge only where the settings say so.
+    """Answer where the console is reachable.
 
     Raises:
         Problem: 404.
     """
-    console: Console = connection.app.state.console
-    if is_through_edge(connection) and not console.is_public:
+    if not is_reachable(connection):
         raise problems.not_found("page")
 
 
