@@ -14,7 +14,8 @@ import pytest
 
 from chitlaq import inventory
 from chitlaq.cli.serve import load
-from chitlaq.core.http import routes
+from chitlaq.core.http import bodies, routes
+from chitlaq.core.http.translations import translated
 from chitlaq.core.languages import LANGUAGES
 from chitlaq.web.console.status.words import words as status_words
 from chitlaq.web.site.pages import own_words, said_of, shared_words
@@ -112,8 +113,7 @@ def fields_of(kind: object) -> Iterator[str]:
             yield from fields_of(field.type)
 
 
-def written_fields() -> set[str]:
-    names = set[str]()
+def bodies_of_members() -> Iterator[object]:
     for row in inventory.SERVICES:
         service = load(row)
         if not service.component.is_for_members:
@@ -121,8 +121,47 @@ def written_fields() -> set[str]:
         for handler in routes.collect(service):
             body = handler.parsed_fn_signature.parameters.get("data")
             if body and "is_for_operators" not in handler.opt:
-                names |= set(fields_of(body.annotation))
-    return names - NOT_WRITTEN
+                yield body.annotation
+
+
+def written_fields() -> set[str]:
+    return {name for body in bodies_of_members() for name in fields_of(body)} - NOT_WRITTEN
+
+
+# None of it is what any field takes, or only some do.
+MISTAKEN: tuple[object, ...] = (
+    None, True, 5, -(10**6), 10**30, 1.5, "", "x", "x" * 200_000, "\0", [], [None], ["x"] * 600, {}, {"x": 1},
+    "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "x' - at `$.text`",
+)  # fmt: skip
+
+
+def structs_in(kind: object) -> Iterator[type[msgspec.Struct]]:
+    for inner in get_args(kind):
+        yield from structs_in(inner)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        yield kind
+        for field in msgspec.structs.fields(kind):
+            yield from structs_in(field.type)
+
+
+def test_whatever_a_field_is_given_is_refused_in_words_of_people() -> None:
+    refused = dict[str, set[str]]()
+    for kind in {one for body in bodies_of_members() for one in structs_in(body)}:
+        for name in (field.encode_name for field in msgspec.structs.fields(kind)):
+            for given in MISTAKEN:
+                try:
+                    msgspec.convert({name: given}, kind)
+                except msgspec.ValidationError as error:
+                    found = bodies.field_errors([{"message": str(error), "key": "data"}])
+                    for field, why in found.items():
+                        refused.setdefault(why, set()).add(field)
+    assert {"must be text", "must be one of the choices that there are"} <= refused.keys()
+    assert {"visibility", "language"} <= refused["must be one of the choices that there are"]
+    for why in refused:
+        assert not re.search(
+            r"[`$]|Expected|Invalid|\b(?:str|int|bool|array|object|null)\b", why
+        ), why
+        assert translated(why, "tr") != why
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -134,5 +173,5 @@ def test_what_is_refused_of_any_field_is_a_sentence_without_its_name(language: s
     for name in (*fields, "of_an_api_to_come"):
         for path in (name, f"post.{name}", f"poll.{name}[12]"):
             said = said_of(path, "WHY", words)
-            assert re.fullmatch(r"[A-ZÇĞİÖŞÜ][^:_{}]+(: | )WHY\.", said), said
+            assert re.fullmatch(r"[A-ZÇĞİÖŞÜ][^:_{}]+ WHY\.", said), said
     assert said_of("text", "A sentence already.", words) == "A sentence already."

@@ -33,13 +33,13 @@ def checked(text: str) -> str:
         raise ValueError("must be an address such as name@example.edu")
     if not _LOCAL_PART.fullmatch(local_part):
         raise ValueError(
-            "the part before the @ may have English letters, digits, single dots between them,"
+            "may have before the @ English letters, digits, single dots between them,"
             " and _ + - ' & ~ # $ * / ^ { } `"
         )
     try:
         address = f"{local_part.lower()}@{checked_domain(domain)}"
-    except ValueError as error:
-        raise ValueError(f"the part after the @ {error}") from None
+    except ValueError:
+        raise ValueError("must have a domain such as example.edu after the @") from None
     if len(local_part) > LONGEST_LOCAL_PART or len(address) > LONGEST:
         raise ValueError(f"may be {LONGEST} characters long, and {LONGEST_LOCAL_PART} before the @")
     return address
@@ -76,5 +76,5 @@ def split_name(text: str) -> tuple[str, str]:
         return "", checked(text.strip())
     name = named["name"].strip().strip('"').strip()
     if not name.isprintable():
-        raise ValueError("the name before the address must be one line of visible characters")
+        raise ValueError("must have one line of visible characters before the address")
     return name, checked(named["address"].strip())

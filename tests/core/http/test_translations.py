@@ -127,20 +127,60 @@ def test_every_refusal_is_translated_and_nothing_else(language: str) -> None:
 
 
 def test_refusal_is_said_in_the_language_that_the_reader_prefers() -> None:
-    refused = problems.invalid({"poll.choices": "the poll has options 0 to 3"})
+    refused = problems.invalid({"poll.choices": "must be for options 0 to 3 of the poll"})
     said = in_language(refused, "tr")
-    assert said.errors == {"poll.choices": "ankette 0 ile 3 arasında seçenekler var"}
-    assert said.detail == "Kabul edilmedi. poll.choices: ankette 0 ile 3 arasında seçenekler var"
+    assert said.errors == {"poll.choices": "anketin 0 ile 3 arasındaki seçenekleri için olmalı"}
+    assert (
+        said.detail
+        == "Kabul edilmedi. poll.choices: anketin 0 ile 3 arasındaki seçenekleri için olmalı"
+    )
     assert (said.status, refused.detail) == (
         422,
-        "Not accepted. poll.choices: the poll has options 0 to 3",
+        "Not accepted. poll.choices: must be for options 0 to 3 of the poll",
     )
     assert in_language(problems.not_found("post"), "tr").detail.startswith("Böyle bir gönderi yok")
     unknown = Problem(refused.status, "What nobody has translated.")
     assert in_language(unknown, "tr").detail == "What nobody has translated."
     assert translated("must be at least 3 characters long", "tr") == "en az 3 karakter olmalı"
-    domain = translated("the part after the @ must be a domain such as example.edu", "tr")
-    assert domain == "@ işaretinden sonraki bölüm: example.edu gibi bir alan adı olmalı"
+    damaged = translated("The file is not accepted: it is damaged.", "tr")
+    assert damaged == "Dosya kabul edilmedi: bozuk."
+
+
+# How what follows a field's name begins: the name and this are a sentence.
+PREDICATE = re.compile(r"(must|may|is|was|has|does|needs|names) ")
+# Of providers of identities and of domains, whose operators read them after a field's own name.
+OF_OPERATORS = {"{}; see `chitlaq universities list`"}
+
+
+def refused_of_fields(file: Path) -> set[str]:
+    tree = ast.parse(file.read_text())
+    constants = {
+        node.targets[0].id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    texts = set()
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "invalid":
+            for fields in (one for one in call.args if isinstance(one, ast.Dict)):
+                for value in fields.values:
+                    named = constants.get(value.id, value) if isinstance(value, ast.Name) else value
+                    texts |= set(said_in(named))
+    return {one for one in texts if one.replace("{}", "").strip(" .:;")}
+
+
+def test_what_is_refused_of_a_field_follows_its_name_or_is_a_sentence() -> None:
+    """Pages say the name of a field and what is refused of it, or that alone."""
+    files = {*files_of("chitlaq.core"), *(file for one in packages() for file in files_of(one))}
+    said = set().union(*map(refused_of_fields, files), *map(checked_in, files))
+    said |= {words for _, words in bodies._PLAIN}
+    assert len(said) > 60
+    stiff = {
+        one
+        for one in said - OF_OPERATORS
+        if not PREDICATE.match(one) and not (one.endswith(".") and re.match(r"[A-Z{]", one))
+    }
+    assert stiff == set()
 
 
 @pytest.mark.parametrize(

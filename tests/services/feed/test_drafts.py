@@ -140,7 +140,7 @@ async def test_draft_that_cannot_be_published_says_why_and_can_be_mended(
         return found if found["failure"] else None
 
     found = await eventually(failed)
-    assert "reply_to: there is no such post" in found["failure"]
+    assert "reply_to: does not exist" in found["failure"]
     assert found["scheduled_at"] is None
     path = f"{DRAFTS}/{draft['id']}"
     mended = await ada.patch(path, {"post": {"text": "alone"}, "scheduled_at": later(hours=1)})

@@ -65,7 +65,7 @@ class Paging:
         wanted = cls(page, limit, before, shown=shown)
         if wanted.offset > MAX_OFFSET:
             raise problems.invalid(
-                {"page": f"pages reach {MAX_OFFSET} items deep; continue with `cursor` instead"}
+                {"page": f"may reach {MAX_OFFSET} items deep; continue with `cursor` instead"}
             )
         return wanted
 
@@ -160,7 +160,9 @@ def decoded(cursor: str, unpack: Callable[[bytes], T]) -> T:
 
 def no_cursor() -> problems.Problem:
     """422: a cursor that no page gave."""
-    return problems.invalid({"cursor": "not a cursor; use the `next_cursor` of a page unchanged"})
+    return problems.invalid(
+        {"cursor": "is not a cursor; use the `next_cursor` of a page unchanged"}
+    )
 
 
 def _unpacked(packed: bytes) -> tuple[UUID, int]:

@@ -12,7 +12,7 @@ MediaIds = Annotated[Sequence[UUID], msgspec.Meta(max_length=4)]
 """Pictures of one's own that a new post or message shows, in this order."""
 
 NOT_ATTACHABLE = (
-    "each must be a picture of yours that is in no post, message or group yet, and has not failed"
+    "must have pictures of yours that are in no post, message or group yet, and have not failed"
 )
 
 

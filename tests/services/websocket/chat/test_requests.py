@@ -134,7 +134,9 @@ async def test_privacy_says_who_may_write(
             answer = await writer.post("/api/conversations", {"members": [ben.username], **body})
             assert answer.status_code == (201 if name in allowed else 422), (name, answer.text)
             if name not in allowed:
-                assert answer.json()["errors"] == {"members": f"not available: {ben.username}"}
+                assert answer.json()["errors"] == {
+                    "members": f"has somebody who is not available: {ben.username}"
+                }
 
 
 @pytest.mark.parametrize("is_blocker", [True, False])

@@ -63,10 +63,7 @@ async def create(session: Session, new: NewAccount) -> None:
     await session.execute("lock_username", new.username)
     if await session.value("is_username_taken", new.username):
         raise problems.invalid(
-            {
-                "username": f"{new.username} is taken, or looks like a name that is:"
-                " choose another with `username`"
-            }
+            {"username": f"{new.username} is taken, or looks like a name that is: choose another."}
         )
     await session.execute(
         "insert_account",

@@ -117,7 +117,7 @@ async def verify(state: AuthState, wanted: Verification, origin: Origin) -> User
                 link = await session.row("registration_of_link", token_hash(wanted.token))
             if link is None:
                 raise problems.invalid(
-                    {"token": "invalid or expired; register again, or request a new mail"}
+                    {"token": "is invalid or has expired: register again, or request a new mail"}
                 )
             is_new = link["account_id"] is None
             if is_new:
@@ -163,8 +163,8 @@ async def become_account(
     if chosen is None and link["open_registrations"] > 1:
         raise problems.invalid(
             {
-                "password": "this address was registered several times: send the password that you"
-                " want to sign in with"
+                "password": "This address was registered several times: send the password that you"
+                " want to sign in with."
             }
         )
     new = NewAccount(

@@ -40,9 +40,11 @@ def checked(text: str) -> str:
         ValueError: nobody may choose it; the message says why.
     """
     if not _USERNAME.fullmatch(text):
-        raise ValueError(f"{SHORTEST} to {LONGEST} English letters, digits or underscores")
+        raise ValueError(
+            f"must have {SHORTEST} to {LONGEST} English letters, digits or underscores"
+        )
     if not text.strip("_"):
         raise ValueError("must have a letter or a digit")
     if skeleton(text) in _RESERVED_SKELETONS:
-        raise ValueError("this name is reserved, or looks like one that is")
+        raise ValueError("is reserved, or looks like a name that is")
     return text.lower()

@@ -97,7 +97,7 @@ async def confirm(state: AuthState, token: str, origin: Origin) -> None:
             changed = {"email": given, "former": owner["email"]}
             await audit.write(session, account_id, "address_changed", origin, **changed)
     except asyncpg.UniqueViolationError:
-        raise problems.invalid({"token": "this address has got another account"}) from None
+        raise problems.invalid({"token": "This address has got another account."}) from None
     log.info("address changed", account_id=account_id, address=origin.address)
 
 

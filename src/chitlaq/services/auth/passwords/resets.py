@@ -137,5 +137,7 @@ async def reset(state: AuthState, wanted: Reset, origin: Origin) -> None:
             to = Recipient(returned or row["email"], row["display_name"], row["language"])
             await mails.tell(session, state.settings, to, "password_changed", "/reset")
     except asyncpg.UniqueViolationError:
-        raise problems.invalid({"token": f"{returned} has got another account meanwhile"}) from None
+        raise problems.invalid(
+            {"token": f"{returned} has got another account meanwhile."}
+        ) from None
     log.info("password reset", account_id=account_id, address=origin.address)

@@ -36,7 +36,7 @@ async def affiliation(database: Database | Session, email: str) -> Affiliation:
         raise problems.invalid(
             {
                 "email": f"{domain} is not the domain of a registered university;"
-                " register with your university address"
+                " register with your university address."
             }
         )
     first = rows[0]
@@ -47,7 +47,7 @@ async def affiliation(database: Database | Session, email: str) -> Affiliation:
         raise problems.invalid(
             {
                 "email": f"{first['name']} does not let addresses of this form register;"
-                " use the one that it gave you as a student or an employee"
+                " use the one that it gave you as a student or an employee."
             }
         )
     return Affiliation(first["id"], first["name"], address_rules.department(rules, email))

@@ -155,7 +155,7 @@ async def _looked_at(upload: Upload, purpose: Purpose) -> Answer:
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The file is not accepted: {answer.refused}."
         )
-    raise problems.invalid({"file": answer.refused})
+    raise problems.invalid({"file": f"The file is not accepted: {answer.refused}."})
 
 
 def _too_many(retry_after_seconds: int) -> Problem:

@@ -25,7 +25,7 @@ from chitlaq.services.feed.mutes.schemas import (
 from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.state import FeedState
 
-NO_TAG = "each must be a hashtag: letters and digits, without spaces or other signs"
+NO_TAG = "must have hashtags alone: letters and digits, without spaces or other signs"
 
 
 async def mute(database: Database, member: UUID, username: str, until: datetime | None) -> None:
@@ -72,7 +72,9 @@ async def set_words(database: Database, member: UUID, wanted: MutedWords) -> Non
             await session.execute("forget_muted_words", member)
             await session.execute("mute_words", member, texts, moments)
     except asyncpg.CheckViolationError:
-        raise problems.invalid({"words": "each needs a letter, a digit or an emoji"}) from None
+        raise problems.invalid(
+            {"words": "must have a letter, a digit or an emoji in each entry"}
+        ) from None
 
 
 async def tags(database: Database, member: UUID) -> MutedTags:

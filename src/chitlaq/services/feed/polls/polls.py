@@ -32,9 +32,11 @@ async def vote(state: FeedState, member: UUID, post_id: UUID, wanted: Vote) -> P
     if row["is_own"]:
         raise problems.forbidden("You cannot vote in a poll of your own.")
     if choices[-1] >= row["options"]:
-        raise problems.invalid({"choices": f"the poll has options 0 to {row['options'] - 1}"})
+        raise problems.invalid(
+            {"choices": f"must be for options 0 to {row['options'] - 1} of the poll"}
+        )
     if len(choices) > 1 and not row["is_multiple"]:
-        raise problems.invalid({"choices": "the poll asks for one option"})
+        raise problems.invalid({"choices": "must be for one option"})
     if row["voted"] not in (None, choices):
         raise problems.conflict("You have voted; a vote is final.")
     if row["voted"] is None and not row["is_counted"]:

@@ -150,7 +150,7 @@ async def _root_of_thread(session: Session, author: UUID, reply_to: UUID | None)
         return None
     root_id: UUID | None = await session.value("answerable", author, reply_to)
     if root_id is None:
-        raise problems.invalid({"reply_to": "there is no such post, or you may not see it"})
+        raise problems.invalid({"reply_to": "does not exist, or you may not see it"})
     return root_id
 
 
@@ -159,9 +159,9 @@ async def _require_quotable(session: Session, author: UUID, quote_of: UUID | Non
         return
     may: bool | None = await session.value("quotable", author, quote_of)
     if may is None:
-        raise problems.invalid({"quote_of": "there is no such post, or you may not see it"})
+        raise problems.invalid({"quote_of": "does not exist, or you may not see it"})
     if not may:
-        raise problems.invalid({"quote_of": "its author does not let you quote it"})
+        raise problems.invalid({"quote_of": "may not be quoted: its author does not let you"})
 
 
 async def _require_attachable(session: Session, author: UUID, media_ids: Sequence[UUID]) -> None:

@@ -38,7 +38,7 @@ async def begin(
     rows = await database.rows("reachable", member, names)
     if len(rows) != len(names):
         missing = ", ".join(sorted(set(names) - {row["username"] for row in rows}))
-        raise problems.invalid({"members": f"not available: {missing}"})
+        raise problems.invalid({"members": f"has somebody who is not available: {missing}"})
     others = [row["id"] for row in rows if row["id"] != member]
     known = [row["id"] for row in rows if row["id"] != member and row["is_follower"]]
     strangers = sorted(set(others) - set(known))
@@ -61,7 +61,7 @@ async def begin(
     if len(others) != 1 or new.name is not None or new.is_history_visible:
         raise problems.invalid(
             {
-                "members": "a direct conversation is with one other person, without a name or settings"
+                "members": "must be one other person in a direct conversation, which has no name or settings"
             }
         )
     low, high = sorted((member, others[0]))

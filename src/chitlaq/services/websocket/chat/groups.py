@@ -31,7 +31,7 @@ from chitlaq.services.websocket.chat.stored import Stored
 from chitlaq.services.websocket.chat.streams import Delivery, Streams
 
 UNAVAILABLE = "This person is not available."
-NO_PICTURE = "it must be a picture of yours that is ready, and in no post, message or group yet"
+NO_PICTURE = "must be a picture of yours that is ready, and in no post, message or group yet"
 MAX_BROUGHT_PER_MINUTE = 1000
 """People whom somebody may name for their conversations in a minute: each of them is told."""
 DECLINED_DAYS = 7

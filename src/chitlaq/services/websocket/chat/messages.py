@@ -60,7 +60,7 @@ async def history(
     places = (before, after, around, at, unread or None, cursor)
     if sum(place is not None for place in places) > 1:
         raise problems.invalid(
-            {"before": "name one place: before, after, around, at, unread or cursor"}
+            {"before": "must stand alone: name one of before, after, around, at, unread and cursor"}
         )
     if cursor is not None:
         before, after = _read_on(cursor)

@@ -47,7 +47,7 @@ _REFUSALS = {
         f"This person has not answered yet. Until then you may write {MAX_UNANSWERED} messages."
     ),
     "unanswerable": lambda: problems.invalid(
-        {"reply_to": "there is no such message in this conversation, or you may not see it"}
+        {"reply_to": "is not in this conversation, or you may not see it"}
     ),
 }
 

@@ -89,7 +89,7 @@ class Read(Incoming, frozen=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.until is None and self.seen_until is None:
-            raise ValueError("until: say up to where")
+            raise ValueError("until: must say up to where")
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -128,7 +128,7 @@ async def _audience(
     state: WebsocketState, university: str | None, department: str | None
 ) -> Audience:
     if department is not None and university is None:
-        raise problems.invalid({"department": "name its university, too"})
+        raise problems.invalid({"department": "needs its university, too"})
     for field, name in (("university", university), ("department", department)):
         without_nul(field, name or "")
     _, size = await state.announcements.audience(university, department)

@@ -40,7 +40,7 @@ class NewAnnouncement(Incoming, frozen=True):
             if (name := getattr(self, field)) is not None:
                 require_name(field, name)
         if self.department is not None and self.university is None:
-            raise ValueError("department: name its university, too")
+            raise ValueError("department: needs its university, too")
         if self.expires_at is not None:
             require_moment("expires_at", self.expires_at)
 

@@ -71,7 +71,7 @@ class Settings(Incoming, frozen=True):
             if not (self.kinds[kind].in_app and self.kinds[kind].mail):
                 raise ValueError(
                     f"kinds: {kind} concerns the account's security and is always told in the application"
-                    " and by mail"
+                    " and by mail."
                 )
 
 
