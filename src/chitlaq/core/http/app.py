@@ -76,13 +76,15 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
         await tracing.close()
 
     logs.count_line = metrics.line_counter(service.name)
+    handlers = list(routes.collect(service))
+    declared = routes.routes_of(handlers)
     if service.counts_own_requests:
-        for route in routes.declared(service):
+        for route in declared:
             for method in route.methods:
                 metrics.initialize_requests(service.name, method, route.template, route.status)
         metrics.initialize_requests(service.name, "GET", routes.UNMATCHED)
     app = Litestar(
-        route_handlers=[*routes.collect(service), _health, _live, _ready, _metrics],
+        route_handlers=[*handlers, _health, _live, _ready, _metrics],
         request_class=bodies.StrictRequest,
         lifespan=[lifespan],
         before_request=_check,
@@ -109,7 +111,8 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
         logging_config=None,
     )
     _note_parameters(app)
-    return _Observed(app, service, OwnPagesOnly(app, settings.host_names), settings.base_url)
+    guarded = OwnPagesOnly(app, settings.host_names)
+    return _Observed(app, service, declared, guarded, settings.base_url)
 
 
 @asynccontextmanager
@@ -385,7 +388,12 @@ class _Observed:
     """
 
     def __init__(
-        self, app: Litestar, service: Service, guarded: OwnPagesOnly, public_url: str
+        self,
+        app: Litestar,
+        service: Service,
+        declared: Iterable[routes.Route],
+        guarded: OwnPagesOnly,
+        public_url: str,
     ) -> None:
         self._app = guarded
         self._public_url = public_url
@@ -397,7 +405,7 @@ class _Observed:
             metrics.RequestCounter(service.name) if service.counts_own_requests else None
         )
         self._hot = HotPages(service.hot_pages, app.state, guarded)
-        self._sockets = {route.template for route in routes.declared(service) if not route.methods}
+        self._sockets = {route.template for route in declared if not route.methods}
 
     def has_socket(self, path: str, scope: HTTPScope) -> bool:
         """Whether a WebSocket is declared at this path, and open to this request."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib import import_module
@@ -54,8 +54,13 @@ def collect(service: Service) -> Iterator[HTTPRouteHandler]:
 
 def declared(service: Service) -> Sequence[Route]:
     """Return the routes that a service declares itself, shortest first."""
+    return routes_of(collect(service))
+
+
+def routes_of(handlers: Iterable[HTTPRouteHandler]) -> Sequence[Route]:
+    """Return the routes of these handlers, shortest first."""
     routes: list[Route] = []
-    for handler in collect(service):
+    for handler in handlers:
         methods, status = frozenset[str](), int(HTTPStatus.SWITCHING_PROTOCOLS)
         if "is_socket" not in handler.opt:
             methods, status = frozenset(handler.http_methods), handler.status_code
@@ -97,7 +102,7 @@ def for_members(service: Service) -> Sequence[Route]:
     if public & hidden:
         raise ValueError(f"{service.name}: {sorted(public & hidden)} is public and is not")
     templates = {_template(path) for path in public}
-    return [route for route in declared(service) if route.template in templates]
+    return [route for route in routes_of(handlers) if route.template in templates]
 
 
 def _template(path: str) -> str:
