@@ -25,7 +25,7 @@ def main() -> None:
         case ["fork-server", descriptor]:  # the supervisor's; each forked process comes back here
             from chitlaq.stack.supervisor import fork_server
 
-            return fork_server.serve(int(descriptor), main)
+            return fork_server.serve(int(descriptor), _load, main)
     # What is loaded stays: to look for garbage among it takes a tenth of a command's start.
     gc.disable()
     from chitlaq.cli import terminal
@@ -56,6 +56,13 @@ def main() -> None:
         # The reader of our output has closed it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def _load() -> None:
+    """Load what every service has: six services would each take 60 ms of a core for it."""
+    from chitlaq.cli import serve
+
+    serve.load_shared()
 
 
 def _require_text(words: Sequence[str]) -> None:

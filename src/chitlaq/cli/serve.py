@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from chitlaq.inventory import Component
 
 
+SHARED = (
+    "chitlaq.cli.app",
+    "chitlaq.core.data.jobs",
+    "chitlaq.core.http.app",
+    "chitlaq.core.http.schemas",
+    "chitlaq.core.http.server",
+    "chitlaq.core.text",
+)
+"""With what these import, the modules that most services have in common."""
+
+
 def register(app: typer.Typer) -> None:
     app.command()(serve)
 
@@ -43,6 +54,12 @@ def serve(
 
     service = load(inventory.COMPONENTS[target])
     server.serve(target, worker, settings, home, http.create_app(service, settings, home))
+
+
+def load_shared() -> None:
+    """Import what services have in common, before their processes are forked. It begins to count nothing."""
+    for name in SHARED:
+        import_module(name)
 
 
 def load(component: Component) -> Service:

@@ -21,7 +21,18 @@ CHECK_SECONDS = 0.7
 
 Status = Literal["healthy", "degraded", "unhealthy"]
 
-_started = time.monotonic()
+
+class _Process:
+    """Since when this process runs: the fork server has imported this module before."""
+
+    started_at = time.monotonic()
+
+    @classmethod
+    def begin(cls) -> None:
+        cls.started_at = time.monotonic()
+
+
+os.register_at_fork(after_in_child=_Process.begin)
 
 
 class DependencyHealth(msgspec.Struct, frozen=True):
@@ -73,7 +84,7 @@ def summary(service: str, checks: dict[str, DependencyHealth]) -> Health:
     worst: Status = (
         "unhealthy" if "unhealthy" in states else "degraded" if "degraded" in states else "healthy"
     )
-    uptime = int(time.monotonic() - _started)
+    uptime = int(time.monotonic() - _Process.started_at)
     return Health(worst, datetime.now(UTC), __version__, uptime, service, checks)
 
 

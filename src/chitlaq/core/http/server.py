@@ -33,11 +33,11 @@ READY_SECONDS = 5.0
 
 
 def prepare(service: str, settings: Settings, home: Home) -> None:
-    """Set up logs, traces and shared metrics. Call it before importing modules that declare metrics."""
+    """Set up logs, traces and shared metrics. Call it before importing a module that counts at its import."""
     folder = home.metrics(service)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     multiprocess_metrics.begin(folder)
-    # Imported late: the client library reads the environment at its import.
+    # Imported late: without a fork server, the client library reads the environment at its import.
     from chitlaq.core.telemetry import metric_files
 
     metric_files.use()

@@ -4,7 +4,7 @@ prometheus-client maps files with holes: writing to one when the disk is full ki
 Here every block is allocated first (posix_fallocate(3)). A process that gets no space counts in memory,
 and moves to its file once there is space; until then no scrape sees what it counts there.
 
-Import this after ``PROMETHEUS_MULTIPROC_DIR`` is set: the client library reads it at its import.
+Call `use` after ``PROMETHEUS_MULTIPROC_DIR`` is set, and before anything is counted.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Processes of one service share their numbers through files (prometheus-client's multiprocess mode),
 so any worker's ``/metrics`` covers all of them, and a counter outlives its worker. The client library
-reads the folder from ``PROMETHEUS_MULTIPROC_DIR`` at import, so `core.http.server` sets it before.
+reads the folder from ``PROMETHEUS_MULTIPROC_DIR`` at the first count, so `core.http.server` sets it before.
 """
 
 from __future__ import annotations

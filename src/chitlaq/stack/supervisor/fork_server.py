@@ -5,8 +5,8 @@ the fork server starts in a fraction of that and shares the memory. Each is fork
 process in the middle exits at once, so that the kernel hands the new process to the supervisor,
 which adopts orphans and is then its parent like any other's.
 
-Nothing that opens files, threads or sockets on import is loaded here: prometheus-client decides on
-import where its numbers go, so each service imports it itself.
+Nothing that opens files, threads or sockets on import is loaded here, nor what only one service has:
+a module may begin to count at its import, and each process would count that.
 """
 
 from __future__ import annotations
@@ -188,11 +188,12 @@ class ForkServers:
             one.close()
 
 
-def serve(descriptor: int, run: Callable[[], None]) -> None:
+def serve(descriptor: int, load: Callable[[], None], run: Callable[[], None]) -> None:
     """Load the libraries, then fork on request until the supervisor goes.
 
     Args:
         descriptor: the socket on which requests come.
+        load: loads what of our own code every forked process has.
         run: what each forked process does, with its words in ``sys.argv``.
     """
     orders = socket.socket(fileno=descriptor)
@@ -203,6 +204,7 @@ def serve(descriptor: int, run: Callable[[], None]) -> None:
         importlib.import_module(name)
     # The framework imports more at its first application, among it pydantic if that is installed.
     importlib.import_module("litestar").Litestar()
+    load()
     gc.collect()
     gc.freeze()
     gc.enable()
