@@ -32,7 +32,7 @@ from chitlaq.backups.errors import InconclusiveError
 from chitlaq.backups.wal import archive
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import programs, quoting
+from chitlaq.core.host import processes, programs, quoting
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.ports import free_ports
 from chitlaq.core.installation.secret_values import SecretUrl
@@ -398,13 +398,13 @@ def _work_done(process: programs.RunningProgram) -> tuple[int, int]:
     A container may hide the bytes. An idle server takes less than a step.
     """
     transferred, seconds = 0, 0.0
-    with contextlib.suppress(psutil.Error):
-        for child in psutil.Process(process.pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                used = child.cpu_times()
-                seconds += used.user + used.system
-                counted = child.io_counters()
-                transferred += counted.read_chars + counted.write_chars
+    for pid in processes.family(process.pid)[1:]:
+        with contextlib.suppress(psutil.Error):
+            child = psutil.Process(pid)
+            used = child.cpu_times()
+            seconds += used.user + used.system
+            counted = child.io_counters()
+            transferred += counted.read_chars + counted.write_chars
     return transferred, int(seconds // CPU_STEP_SECONDS)
 
 

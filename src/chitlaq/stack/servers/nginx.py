@@ -19,7 +19,7 @@ import psutil
 
 from chitlaq import inventory
 from chitlaq.core.errors import MissingProgramError, OperatorError
-from chitlaq.core.host import endpoints, files, programs, quoting, unix_sockets
+from chitlaq.core.host import endpoints, files, processes, programs, quoting, unix_sockets
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import apt_unpack, bundled_binaries, server_programs
@@ -192,9 +192,11 @@ def prepare(home: Home, settings: Settings) -> None:
 
 def newest_worker(pid: int) -> float:
     """When a master's youngest worker began: a configuration in effect has workers of its own."""
-    with suppress(psutil.NoSuchProcess):
-        return max((one.create_time() for one in psutil.Process(pid).children()), default=0.0)
-    return 0.0
+    began = [0.0]
+    for one in processes.children(pid):
+        with suppress(psutil.NoSuchProcess):
+            began.append(psutil.Process(one).create_time())
+    return max(began)
 
 
 def _on_path() -> Path | None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from chitlaq.core.host import processes
 from chitlaq.core.installation.home import Home
 
 SUPERVISOR = "supervisor"
@@ -112,10 +113,11 @@ class Reaper:
     def reap(self) -> None:
         """Reap the zombies that nobody has reaped since the last call."""
         zombies = set()
-        for child in psutil.Process().children():
+        for pid in processes.children(os.getpid()):
             with suppress(psutil.Error):
-                if child.status() == psutil.STATUS_ZOMBIE and not self._is_known(child.pid):
-                    zombies.add(child.pid)
+                is_zombie = psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+                if is_zombie and not self._is_known(pid):
+                    zombies.add(pid)
         for pid in zombies & self._seen:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)

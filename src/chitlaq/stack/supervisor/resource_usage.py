@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 import psutil
 
+from chitlaq.core.host import processes
 from chitlaq.stack.supervisor.control import Status
 
 WINDOW_SECONDS = 0.5
@@ -26,8 +28,8 @@ class Usage(msgspec.Struct, frozen=True):
 
 def measure(statuses: Sequence[Status]) -> list[Usage]:
     """Measure each component's processes twice, a moment apart."""
-    running = [status for status in statuses if status.pid is not None]
-    families = {status.name: _family(status.pid) for status in running}
+    families = {one.name: _family(one.pid) for one in statuses if one.pid is not None}
+    running = [status for status in statuses if status.name in families]
     before = {name: _cpu_seconds(family) for name, family in families.items()}
     time.sleep(WINDOW_SECONDS)
     rows = []
@@ -68,12 +70,12 @@ def total(rows: Sequence[Usage]) -> Usage:
     )
 
 
-def _family(pid: int | None) -> list[psutil.Process]:
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
+def _family(pid: int) -> list[psutil.Process]:
+    found = []
+    for one in processes.family(pid):
+        with suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(one))
+    return found
 
 
 def _cpu_seconds(family: Sequence[psutil.Process]) -> float:
