@@ -30,6 +30,8 @@ def at(path: str, *selectors: str) -> Arrange:
     async def arrange(visit: Visit, _console: Stack) -> None:
         await visit.page.goto(visit.origin + path)
         for selector in selectors:
+            # Now has it only when it knows what is wrong, and loads itself again until then.
+            await visit.page.locator(selector).first.wait_for(state="attached")
             for found in await visit.page.locator(f"{selector} >> visible=true").all():
                 await found.click()
         await visit.page.wait_for_load_state("load")

@@ -97,8 +97,13 @@ async def end_session(visit: Visit, _campus: Campus) -> None:
     await visit.page.wait_for_selector("dialog[open]")
 
 
-async def undo(visit: Visit, _campus: Campus) -> None:
-    """Delete a post of one's own: what one sees as long as it can be taken back."""
+async def undo(visit: Visit, campus: Campus) -> None:
+    """Delete a post of one's own: what one sees as long as it can be taken back.
+
+    To look at it may take longer than that, so no other state needs the post.
+    """
+    post = await campus.ayse.write("Not what I meant.")
+    await open_ready(visit, f"/@ayse/p/{post['id']}")
     await visit.page.locator("article .more-of").first.click()
     await visit.page.locator("[role=menuitem]").last.click()
     await visit.page.locator(".toast button").wait_for()
@@ -350,7 +355,7 @@ CHAPTERS: dict[str, tuple[str, tuple[Shot, ...]]] = {
                 clicking(FIRST_MENU, ".menu-item:nth-last-of-type(2)", then="dialog[open]"),
                 is_whole=False,
             ),
-            Shot("post-deleted", "{edited}", undo, is_whole=False),
+            Shot("post-deleted", "/home", undo, is_whole=False),
             Shot("lightbox", "{view}", enlarge, is_whole=False),
             Shot("keys", "/home", help_with_keys, is_whole=False),
             Shot("session-ended", "/home", end_session, is_whole=False),
