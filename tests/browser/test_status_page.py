@@ -119,7 +119,7 @@ async def test_subscription_is_asked_for_and_confirmed_on_accessible_pages(
             await visit.require_accessible()
             titles.append(await visit.page.locator("h1").inner_text())
     assert titles == [
-        "Olmadı", "E-postanıza bakın", "Aboneliğinizi onaylayın", "Gelişmeleri alacaksınız", "Olmadı",
+        "Olmadı", "E\u2011postanıza bakın", "Aboneliğinizi onaylayın", "Gelişmeleri alacaksınız", "Olmadı",
     ]  # fmt: skip
 
 

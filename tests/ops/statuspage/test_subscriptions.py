@@ -306,7 +306,7 @@ async def test_member_subscribes_confirms_and_ends_through_the_edge(
         form = {"address": address, "language": "tr", "component": ["feed", "chat"]}
         answer = await browser.post("/status/subscribe", data=form)
         assert answer.status_code == 200
-        assert "E-postanıza bakın" in answer.text
+        assert "E\u2011postanıza bakın" in answer.text
         (message,) = await sent_to(stack, address)
         link = urlsplit(message["links"][0])
         target = f"{link.path}?{link.query}"
