@@ -71,6 +71,36 @@ async def test_what_is_not_for_a_reader_says_no_more_than_it_may(
         await eventually(is_asked)
 
 
+async def test_screen_that_nobody_answered_for_comes_by_itself_and_none_takes_the_place_of_one_that_is_wanted(
+    browser: Browser, stack: Stack, join: Join
+) -> None:
+    from playwright.async_api import expect
+
+    ada = await join()
+    async with visiting(browser, stack.issuer) as visit:
+        page = visit.page
+        heading = page.locator("main h1")
+        await sign_in(visit, ada)
+        await open_ready(visit, "/home")
+        await eventually(lambda: page.evaluate("async () => !!(await caches.match('/home'))"))
+        await page.route("**/api/**", lambda route: route.abort())
+        await page.get_by_role("link", name="Notifications").click()
+        await expect(heading).to_have_text("That did not work")
+        await page.unroute("**/api/**")
+        await expect(heading).to_have_text("Notifications")
+
+        # What was kept is read again as soon as somebody answers: here, who goes on to another screen.
+        await page.route("**/api/**", lambda route: route.abort())
+        await page.get_by_role("link", name="Home", exact=True).click()
+        await expect(heading).to_have_text("Home")
+        await expect(page.get_by_text("No connection. Last updated")).to_be_visible()
+        await page.unroute("**/api/**")
+        await page.get_by_role("link", name="Notifications").click()
+        await page.wait_for_url("**/notifications")
+        await expect(heading).to_have_text("Notifications")
+        visit.complaints[:] = [one for one in visit.complaints if "ERR_FAILED" not in one]
+
+
 async def test_thread_shows_where_a_post_was_and_goes_on_below_three_levels(
     browser: Browser, stack: Stack, join: Join
 ) -> None:

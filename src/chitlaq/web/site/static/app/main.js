@@ -6,10 +6,11 @@ import { effect, signal } from "../vendor/signals.js";
 import { onSessionEnd, read, renewed } from "./api.js";
 import { count, first, html, number, remember, t, useLeft } from "./base.js";
 import { blank } from "./components/parts.js";
-import { begin, isBusy, retry, shown } from "./router.js";
+import { AWAY, begin, isBusy, refresh, retry, shown } from "./router.js";
 import { MEMBER, OUTBOX, badge, called, chats, me, now, reason, said, say, unread } from "./store.js";
 
 const MINUTE_MS = 60_000;
+const SECOND_MS = 1000;
 
 const dialog = signal(/** @type {any} */ (null));
 
@@ -37,7 +38,7 @@ function Refusal({ problem }) {
 /** For whoever is asked for help. @param {string} id */
 const copy = (id) => navigator.clipboard.writeText(id).then(() => say(t("problem.copied")), say);
 
-/** Tries again: by itself, if it was said how long to wait. @param {{problem: any}} properties */
+/** Tries again: by itself if it was said how long to wait, or if nobody answered. @param {{problem: any}} properties */
 function Again({ problem }) {
   const due = useMemo(() => (problem.retryAfter ? Date.now() + problem.retryAfter * 1000 : 0), [problem]);
   const left = useLeft(due);
@@ -45,6 +46,22 @@ function Again({ problem }) {
   useEffect(() => {
     if (due && !isWaiting) retry();
   }, [due, isWaiting]);
+  useEffect(() => {
+    if (due || !AWAY.has(problem.status)) return;
+    let timer = 0;
+    let isOver = false;
+    // Not all of a lecture hall at once.
+    const wait = (/** @type {number} */ ms) => (timer = setTimeout(tried, ms * (1 - Math.random() / 2), ms));
+    const tried = async (/** @type {number} */ ms) => {
+      await refresh().catch(() => undefined);
+      if (!isOver) wait(Math.min(2 * ms, MINUTE_MS));
+    };
+    wait(SECOND_MS);
+    return () => {
+      isOver = true;
+      clearTimeout(timer);
+    };
+  }, [problem]);
   return html`<p class="more"><button type="button" disabled=${isWaiting} onClick=${retry}>${isWaiting ? t("problem.wait", { n: number(left) }) : t("problem.again")}</button></p>`;
 }
 

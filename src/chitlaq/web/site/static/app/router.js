@@ -42,7 +42,7 @@ const ROUTES = [
 const BUSY_MS = 200;
 const SHELL = "offline";
 /** Nobody answered: what was read last may stand in. */
-const AWAY = new Set([0, 502, 503, 504]);
+export const AWAY = new Set([0, 502, 503, 504]);
 /** How long one waits for an answer before what was read last stands in for it, too. */
 const PATIENCE_MS = 3000;
 /** What is read again with a connection is shown to whoever has not read on. */
@@ -60,6 +60,8 @@ export const isBusy = signal(false);
 const entries = new Map();
 let key = "";
 let latest = 0;
+/** Whether somebody is on the way to another screen. */
+let isGoing = false;
 
 /**
  * The view that shows an address, with its parameters.
@@ -122,9 +124,12 @@ async function show(path, isNew, patience_ms = PATIENCE_MS) {
   const known = match(path);
   if (known === null) return location.replace(path);
   const turn = ++latest;
+  isGoing = true;
   const waiting = setTimeout(() => (isBusy.value = true), BUSY_MS);
   const screen = await load(known, path, patience_ms, (late) => {
     if (turn === latest && !late.problem && scrollY < NEAR_TOP_PX) present(late);
+  }).finally(() => {
+    if (turn === latest) isGoing = false;
   });
   clearTimeout(waiting);
   if (turn !== latest) return;
@@ -207,10 +212,10 @@ export function retry() {
   return show(here(), false);
 }
 
-/** Read again what is shown, and stay where we are. */
+/** Read again what is shown, and stay where we are; whoever is on the way to another screen gets there. */
 export async function refresh() {
   const known = match(here());
-  if (known === null) return;
+  if (known === null || isGoing) return;
   const turn = ++latest;
   const screen = await load(known, here());
   if (turn === latest && !screen.problem) present(screen);
@@ -238,6 +243,7 @@ async function back() {
   const entry = entries.get(key);
   if (entry === undefined) return show(here(), false);
   latest++;
+  isGoing = false;
   isBusy.value = false;
   present(entry.screen);
   const focusHeading = headingFocuser();
