@@ -174,6 +174,11 @@ async def test_who_leaves_can_come_back_and_keep_the_account(
     async with visiting(browser, stack.issuer) as visit:
         page = visit.page
         await sign_in(visit, member)
+        # It has to be proved, and the password of the form is the proof.
+        await stack.sql(
+            "UPDATE auth.sessions SET authenticated_at = now() - interval '1 hour' WHERE account_id = $1",
+            member.id,
+        )
         await open_ready(visit, "/settings/delete")
         await page.locator("#leave").get_by_label("Password").fill(PASSWORD)
         await page.get_by_role("button", name=f"Delete @{member.username}").click()

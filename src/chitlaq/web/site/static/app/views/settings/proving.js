@@ -12,9 +12,15 @@ export async function ask(method, path, body) {
     return await askAtOnce(method, path, body);
   } catch (problem) {
     if (!(problem instanceof Problem) || problem.kind !== "step-up-required") throw problem;
-    await prove();
+    if (!(await isProved(body))) await prove();
     return askAtOnce(method, path, body);
   }
+}
+
+/** Whether what was typed into the form is proof enough: nobody types a password twice. @param {any} body */
+async function isProved(body) {
+  const password = body?.current_password ?? body?.password;
+  return Boolean(password) && stepUp({ password }).then(() => true, () => false);
 }
 
 /** Let somebody prove who they are; if they do not, the dialog's closing is the refusal. */
