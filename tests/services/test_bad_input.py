@@ -137,6 +137,19 @@ async def test_bad_token_is_401(client: httpx.AsyncClient, header: str) -> None:
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
+@pytest.mark.parametrize("path", ["/login", "/join", "/settings/appearance", "/api/posts"])
+@pytest.mark.parametrize(
+    "header", [{"Origin": "http://["}, {"Host": "a:b:c"}, {"Host": "a:99999999"}]
+)
+async def test_origin_or_host_that_is_none_is_refused(
+    stack: Stack, path: str, header: dict[str, str]
+) -> None:
+    cookies = {"Cookie": "__Host-access=any"}
+    async with httpx.AsyncClient(base_url=stack.edge) as client:
+        answer = await client.post(path, data={"login": "any"}, headers={**cookies, **header})
+    assert 400 <= answer.status_code < 500, answer.text
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),

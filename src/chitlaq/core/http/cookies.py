@@ -40,7 +40,10 @@ def is_own_page(headers: Mapping[str, str], public_url: str) -> bool:
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
-    page = urlsplit(headers.get("origin", "")).netloc
+    try:
+        page = urlsplit(headers.get("origin", "")).netloc
+    except ValueError:
+        return False
     return bool(page) and page in {headers.get("host"), urlsplit(public_url).netloc}
 
 
