@@ -34,6 +34,7 @@ WHOLE = [
     b"", b"null", b'"a"', b"[{}]", b"{", b"{}{}", b"\xef\xbb\xbf{}", b"\xff\xfe{\0}\0", b'{"a": 1, "a": 2}',
     b"\0",
 ]  # fmt: skip
+MINUTE = 60
 EACH = 2
 """Values that a field gets in the short form; the next field gets the next ones."""
 
@@ -75,12 +76,11 @@ async def test_no_body_is_a_fault(
                     token = Secrets(stack.home / "secrets").ops_token
                 headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
                 for body in bodies:
-                    while (
-                        answer := await client.request(
-                            method, target, content=body, headers=headers
-                        )
-                    ).status_code == 429:
+                    answer = await client.request(method, target, content=body, headers=headers)
+                    if answer.status_code == 429 and int(answer.headers["retry-after"]) <= MINUTE:
+                        # Not what counts guesses of passwords: they are let through in an hour.
                         await asyncio.sleep(int(answer.headers["retry-after"]))
+                        answer = await client.request(method, target, content=body, headers=headers)
                     asked += 1
                     if answer.status_code >= 500:
                         faults.append((method, target, body[:200], answer.text))
