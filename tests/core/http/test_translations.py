@@ -144,6 +144,8 @@ def test_refusal_is_said_in_the_language_that_the_reader_prefers() -> None:
     assert translated("must be at least 3 characters long", "tr") == "en az 3 karakter olmalı"
     damaged = translated("The file is not accepted: it is damaged.", "tr")
     assert damaged == "Dosya kabul edilmedi: bozuk."
+    within = "The picture cannot be shown: it is damaged (truncated)."
+    assert translated(within, "tr") == "Resim gösterilemiyor: bozuk (truncated)."
 
 
 # How what follows a field's name begins: the name and this are a sentence.

@@ -42,7 +42,7 @@ def translated(text: str, language: str) -> str:
         return whole[text]
     for pattern, other in patterns:
         if found := pattern.fullmatch(text):
-            return other.format(*(whole.get(one, one) for one in found.groups()))
+            return other.format(*(translated(one, language) for one in found.groups()))
     return text
 
 

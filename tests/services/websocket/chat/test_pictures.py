@@ -240,6 +240,12 @@ async def test_group_shows_the_picture_that_its_admins_give_it(
     ]  # fmt: skip
     said = await say(owner, group["id"], "", media_ids=[(await pending(owner))])
     assert failed["state"] == "failed"
+    assert failed["reason"].startswith("The picture cannot be shown: it is damaged")
+    told = await client.get(
+        f"/api/media/{failed['id']}",
+        headers={**owner.headers, "Accept-Language": "tr"},
+    )
+    assert told.json()["reason"].startswith("Resim gösterilemiyor: bozuk")
     in_message = said["media"][0]["id"]
     for media_id in (others["id"], failed["id"], in_message, second["id"], str(uuid4()), "x"):
         answer = await owner.patch(path, {"picture_id": media_id, "name": "not renamed"})

@@ -9,6 +9,7 @@ from litestar import Request, Response, delete, get, patch, post, put
 from litestar.datastructures import State
 from litestar.response import Stream
 
+from chitlaq.core import languages
 from chitlaq.core.http import uploads
 from chitlaq.core.http.idempotency import IdempotencyKey, required_valid
 from chitlaq.core.http.identity import Identity, account_id
@@ -61,8 +62,11 @@ async def upload_picture(
 
 
 @get("/media/{media_id:uuid}", summary="One of your own pictures")
-async def own_picture(media_id: UUID, member: Identity, state: FeedState) -> Media:
-    return await media.read(state.database, member.account_id, media_id)
+async def own_picture(
+    media_id: UUID, member: Identity, state: FeedState, request: Request[Any, Any, State]
+) -> Media:
+    found = await media.read(state.database, member.account_id, media_id)
+    return found.in_language(languages.preferred(request.headers.get("accept-language", "")))
 
 
 @patch("/media/{media_id:uuid}", summary="Describe one of your own pictures")

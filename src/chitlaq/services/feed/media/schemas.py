@@ -9,6 +9,7 @@ import msgspec
 
 from chitlaq.core.http.pictures import still_url, url
 from chitlaq.core.http.schemas import Incoming, normalize
+from chitlaq.core.http.translations import translated
 from chitlaq.core.visible import said
 
 MOST_ALT = 1500
@@ -29,7 +30,7 @@ class Media(msgspec.Struct, frozen=True):
 
     ``url`` answers when it is ready. In it, ``large`` may be replaced by ``medium`` or ``small``.
     ``still_url`` is that of an animation that stands still, and null for other pictures. ``reason`` says
-    why it failed.
+    why it failed, in a sentence for its owner.
     """
 
     id: UUID
@@ -55,5 +56,11 @@ class Media(msgspec.Struct, frozen=True):
             row["blurhash"],
             row["is_animated"],
             still_url(row["id"]) if row["has_still"] else None,
-            row["reason"],
+            row["reason"] and f"The picture cannot be shown: {row['reason']}.",
+        )
+
+    def in_language(self, language: str) -> Media:
+        """Return it for a reader of this language."""
+        return msgspec.structs.replace(
+            self, reason=self.reason and translated(self.reason, language)
         )
