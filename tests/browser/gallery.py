@@ -273,7 +273,7 @@ def filling(**fields: str) -> Arrange:
 async def follow_the_mail(visit: Visit, campus: Campus) -> None:
     """Open the link that was mailed last."""
     (row,) = await campus.stack.sql(
-        "SELECT links FROM mail.messages WHERE subject <> '' ORDER BY id DESC LIMIT 1"
+        "SELECT links FROM mail.messages WHERE subject <> '' ORDER BY created_at DESC, id DESC LIMIT 1"
     )
     await visit.page.goto(row["links"][0])
 

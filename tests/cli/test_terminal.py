@@ -64,8 +64,8 @@ async def planted(stack: Stack) -> AsyncIterator[Stack]:
     """A stack whose tables and logs have hostile texts wherever a command looks."""
     await stack.sql(
         # The newest for an hour, whatever is mailed meanwhile.
-        "INSERT INTO mail.messages (id, to_address, subject, text, html, request_id)"
-        " VALUES (uuidv7(interval '1 hour'), $1, $1, $1, $1, '-')",
+        "INSERT INTO mail.messages (to_address, subject, text, html, request_id, created_at)"
+        " VALUES ($1, $1, $1, $1, '-', now() + interval '1 hour')",
         HOSTILE,
     )
     await stack.sql(

@@ -148,7 +148,7 @@ def list_mail(
     """
     rows = fetch(
         "SELECT created_at, to_address AS to, subject, sent_at FROM mail.messages"
-        " WHERE $1::text IS NULL OR to_address = lower($1) ORDER BY id DESC LIMIT 100",
+        " WHERE $1::text IS NULL OR to_address = lower($1) ORDER BY created_at DESC, id DESC LIMIT 100",
         to,
     )
     output.print_rows(
@@ -174,7 +174,7 @@ def show_mail(
     """
     rows = fetch(
         'SELECT to_address AS "to", subject, text, html, links, created_at FROM mail.messages'
-        " WHERE $1::text IS NULL OR to_address = lower($1) ORDER BY id DESC LIMIT 1",
+        " WHERE $1::text IS NULL OR to_address = lower($1) ORDER BY created_at DESC, id DESC LIMIT 1",
         to,
     )
     if not rows:

@@ -47,7 +47,7 @@ SELECT enrolled_at, confirmed_at FROM auth.totp_keys WHERE account_id = $1;
 SELECT m.subject, m.created_at, m.sent_at
 FROM mail.messages m JOIN auth.accounts a ON a.email = m.to_address
 WHERE a.id = $1 AND m.created_at > a.created_at - interval '1 day'
-ORDER BY m.id;
+ORDER BY m.created_at, m.id;
 
 -- name: export_exports
 -- Exports that are kept. Index: exports_by_account.
