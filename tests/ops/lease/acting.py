@@ -48,19 +48,22 @@ async def main(home: str, url: str, file: str) -> None:
     held = Lease(Home(Path(home)), Settings(database_url=SecretUrl(url)), database)
     out = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def write(did: str, second: int = 0) -> None:
-        line = Line(Path(home).name, did, lease.elapsed(), second)
+    def write(did: str, at: float, second: int = 0) -> None:
+        line = Line(Path(home).name, did, at, second)
         os.write(out, msgspec.json.encode(line) + b"\n")
 
     holding = asyncio.create_task(held.hold_forever())
     while not holding.done():
+        # Before it asks: it may be stopped between the answer and the line.
+        at = lease.elapsed()
         if held.may_change:
-            write("change")
+            write("change", at)
+        at = lease.elapsed()
         if held.may_alert:
-            write("alert")
+            write("alert", at)
         due = datetime.now(UTC).replace(microsecond=0)
         if held.may_change and await held.begin("turn", due) is Turn.BEGUN:
-            write("turn", int(due.timestamp()))
+            write("turn", lease.elapsed(), int(due.timestamp()))
             await held.end("turn", due)
         await asyncio.sleep(EVERY_SECONDS)
     await holding
