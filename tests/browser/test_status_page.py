@@ -17,7 +17,7 @@ from chitlaq.ops.statuspage import site, snapshot
 from chitlaq.web.console.status.pages import STALE_AFTER_MINUTES
 from tests.browser import outlines, status_states
 from tests.browser.conftest import THEMES, Visit, Width, visiting
-from tests.conftest import Stack
+from tests.conftest import Stack, eventually
 from tests.lone_edge import Edge
 from tests.ops.statuspage.full_page import SETTINGS, fill
 
@@ -88,6 +88,9 @@ async def test_page_is_accessible_in_each_state_theme_and_width(
 
 async def subscribing(visit: Visit, stack: Stack, language: str) -> AsyncIterator[str]:
     """Do with the page what a subscriber does, and stop at each answer on the way."""
+    written = Home(stack.home).status_page / "status.json"
+    # A stack that has just begun has measured nothing yet.
+    await eventually(written.exists)
     button = visit.page.locator("main button")
     address = f"s{secrets.token_hex(6)}@example.edu"
     for name in ("refused", "asked"):
