@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -16,9 +17,19 @@ from tests.conftest import Stack, remove_home, start_stack
 
 
 @contextmanager
-def lone_service(name: str, setting: str, **settings: str) -> Iterator[Stack]:
-    """Run a service alone, in a home of its own; its log lies beside that, with ``.log`` added."""
+def lone_service(
+    name: str, setting: str, other: Stack | None = None, /, **settings: str
+) -> Iterator[Stack]:
+    """Run a service alone, in a home of its own; its log lies beside that, with ``.log`` added.
+
+    Args:
+        name: of the service.
+        setting: of its port.
+        other: whose secrets it has, to speak with that one's servers.
+    """
     stack = start_stack(**settings)
+    if other is not None:
+        shutil.copytree(other.home / "secrets", stack.home / "secrets")
     secrets.ensure(Home(stack.home))
     process = subprocess.Popen(
         [sys.executable, "-m", "chitlaq", "serve", name],

@@ -77,8 +77,8 @@ def opening(request: ConsoleRequest) -> Response[str]:
 
 @form(f"{LISTS}/open")
 async def open_one(request: ConsoleRequest, state: OpsState) -> Response[Any]:
-    state.lease.require_here()
     given = await forms.read(request, Opening)
+    state.lease.require_here()
     made = await incidents.open_by_hand(
         state.operations, given.title, given.severity, request.user.operator
     )
@@ -93,8 +93,8 @@ async def shown(request: ConsoleRequest, state: OpsState, number: Number) -> Res
 
 @form(f"{LISTS}/{{number:int}}/acknowledge")
 async def acknowledge(request: ConsoleRequest, state: OpsState, number: Number) -> Response[Any]:
-    state.lease.require_here()
     given = await forms.read(request, Acknowledgement)
+    state.lease.require_here()
     return await _done(
         request,
         state,
@@ -152,9 +152,9 @@ async def decide(
 ) -> Response[Any]:
     if step not in steps.STEPS:
         raise problems.not_found("page")
-    if step == "severity":
-        state.lease.require_here()
     given = await forms.read(request, Decision)
+    if steps.STEPS[step].follows_lease:
+        state.lease.require_here()
     work = steps.carried_out(
         step, state.operations, number, request.user.operator, given.version,
         why=given.why, severity=given.severity, into=given.into, alerts=given.alerts,

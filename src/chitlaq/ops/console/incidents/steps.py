@@ -14,11 +14,16 @@ from chitlaq.ops.incidents.incidents import Incident
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step: its word, its button, and what it does, line by line."""
+    """A step: its word, its button, and what it does, line by line.
+
+    Args:
+        follows_lease: whether the word of the ops-service that acts holds, so that others refuse it.
+    """
 
     name: str
     button: str
     plan: Sequence[str]
+    follows_lease: bool = False
 
 
 STEPS: Mapping[str, Step] = {
@@ -32,6 +37,7 @@ STEPS: Mapping[str, Step] = {
         Step(
             "severity", "Change severity",
             ("deadlines and who is called follow the new severity from now on",),
+            follows_lease=True,
         ),
         Step(
             "merge", "Merge",

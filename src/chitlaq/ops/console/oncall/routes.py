@@ -68,8 +68,8 @@ async def on_call(request: ConsoleRequest, state: OpsState) -> Response[str]:
 
 @form(f"{PLACE}/overrides")
 async def stand_in(request: ConsoleRequest, state: OpsState) -> Response[Any]:
-    state.lease.require_here()
     given = await forms.read(request, StandIn)
+    state.lease.require_here()
     roster = (await duty.now(state)).current.roster
     period = (forms.moment(given.starts_at), forms.moment(given.ends_at))
     await overrides.add(
@@ -87,8 +87,8 @@ async def stand_in(request: ConsoleRequest, state: OpsState) -> Response[Any]:
 
 @form(f"{PLACE}/overrides/remove")
 async def remove(request: ConsoleRequest, state: OpsState) -> Response[Any]:
-    state.lease.require_here()
     given = await forms.read(request, Removal)
+    state.lease.require_here()
     await overrides.remove(state.operations, given.id, request.user.operator)
     return Redirect(PLACE, status_code=303)
 

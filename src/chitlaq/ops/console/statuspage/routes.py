@@ -89,8 +89,8 @@ async def shown(request: ConsoleRequest, state: OpsState) -> Response[str]:
 
 @form(f"{PLACE}/publish")
 async def publish(request: ConsoleRequest, state: OpsState) -> Response[Any]:
-    state.lease.require_here()
     given = await forms.read(request, Publishing)
+    state.lease.require_here()
     work = published.publish(
         state.operations,
         given.incident,
@@ -107,8 +107,8 @@ async def publish(request: ConsoleRequest, state: OpsState) -> Response[Any]:
 
 @form(f"{PLACE}/components")
 async def say(request: ConsoleRequest, state: OpsState) -> Response[Any]:
-    state.lease.require_here()
     given = await forms.read(request, Word)
+    state.lease.require_here()
     names, who = [given.component], request.user.operator
     if given.state == CLEAR:
         return await _done(state, current.clear(state.operations, names, who))
@@ -118,8 +118,8 @@ async def say(request: ConsoleRequest, state: OpsState) -> Response[Any]:
 
 @form(f"{PLACE}/maintenance")
 async def announce(request: ConsoleRequest, state: OpsState) -> Response[Any]:
-    state.lease.require_here()
     given = await forms.read(request, Announcement)
+    state.lease.require_here()
     work = maintenance.add(
         state.operations,
         given.component,
@@ -136,8 +136,8 @@ async def announce(request: ConsoleRequest, state: OpsState) -> Response[Any]:
 
 @form(f"{PLACE}/maintenance/end")
 async def end(request: ConsoleRequest, state: OpsState) -> Response[Any]:
-    state.lease.require_here()
     given = await forms.read(request, Ended)
+    state.lease.require_here()
     return await _done(
         state, maintenance.end(state.operations, given.number, request.user.operator)
     )
